@@ -1,0 +1,3 @@
+//! `kubectl overlay` and `flux overlay`: parses the command line, runs it, exits.
+
+fn main() {}

@@ -1,0 +1,189 @@
+//! What failed, where, and how to mend it.
+//!
+//! The engine has one error type, so `?` never converts and a caller has one
+//! thing to print. Programs branch on [`Error::kind`]; people read the rest.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Something that a build does as the reference does, although its author hardly meant it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Warning {
+    /// The file, and the line where it is known.
+    pub place: Place,
+    /// One line, lower case.
+    pub message: String,
+}
+
+/// An output with the warnings that came up on the way to it.
+#[derive(Clone, Debug)]
+pub struct Warned<T> {
+    /// The output.
+    pub output: T,
+    /// In the order in which they came up.
+    pub warnings: Vec<Warning>,
+}
+
+/// The outcome of a step that may fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed step, with the chain of files that led to it.
+#[derive(Clone, Debug)]
+pub struct Error {
+    // Boxed, so that a `Result` stays as small as its success.
+    inner: Box<Inner>,
+}
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    /// Innermost first: the place of the failure, then who referred to it.
+    places: Vec<Place>,
+    hint: Option<String>,
+}
+
+/// The failures that a caller may want to tell apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file or directory does not exist.
+    Missing,
+    /// The input breaks a rule of its format.
+    Invalid,
+    /// A path leaves the directory that a build is confined to, or a feature is switched off.
+    Forbidden,
+    /// The input is larger, deeper or longer than its limit.
+    Limit,
+    /// The operating system refused to read or write.
+    Io,
+    /// Something outside (a Git server, `helm`, a function) failed.
+    External,
+}
+
+/// A position in a source file; lines and columns count from 1.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The path as the user would type it, from the root of the build.
+    pub file: Arc<str>,
+    /// The line and column, where the failure has them.
+    pub at: Option<(u32, u32)>,
+}
+
+impl Error {
+    /// Reports that `message` went wrong at `place`.
+    pub fn new(kind: ErrorKind, place: Place, message: impl Into<String>) -> Self {
+        let inner = Inner { kind, message: message.into(), places: vec![place], hint: None };
+        Self { inner: Box::new(inner) }
+    }
+
+    /// Adds the place that referred to the failed one.
+    #[must_use]
+    pub fn within(mut self, place: Place) -> Self {
+        self.inner.places.push(place);
+        self
+    }
+
+    /// Says how to mend it: an imperative, where one is certain.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.inner.hint = Some(hint.into());
+        self
+    }
+
+    /// Replaces the innermost place, where a caller knows it better: a reader that has only text
+    /// reports lines, and its caller knows the file.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.inner.places[0] = place;
+        self
+    }
+
+    /// The innermost place first, then who referred to it.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.inner.places
+    }
+
+    /// What went wrong, without places and hint.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// What mends it, where that is certain.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.inner.hint.as_deref()
+    }
+
+    /// What a program may branch on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(file: impl Into<Arc<str>>) -> Self {
+        Self { file: file.into(), at: None }
+    }
+
+    /// A line and column of a file, both from 1.
+    pub fn new(file: impl Into<Arc<str>>, line: u32, column: u32) -> Self {
+        Self { file: file.into(), at: Some((line, column)) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind: _, message, places, hint } = &*self.inner;
+        write!(f, "{}: {message}", places[0])?;
+        for place in &places[1..] {
+            write!(f, "\n  from {place}")?;
+        }
+        if let Some(hint) = hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some((line, column)) => write!(f, "{}:{line}:{column}", self.file),
+            None => f.write_str(&self.file),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(file: &str, at: Option<(u32, u32)>) -> Place {
+        Place { file: file.into(), at }
+    }
+
+    #[test]
+    fn reads_from_the_failure_outwards() {
+        let error = Error::new(
+            ErrorKind::Invalid,
+            place("base/kustomization.yaml", Some((7, 3))),
+            "patch matches no resource: Deployment \"web\" in namespace \"shop\"",
+        )
+        .within(place("prod/kustomization.yaml", Some((4, 5))))
+        .hint("base/deployment.yaml:4:9 names it \"webapp\"");
+        assert_eq!(
+            error.to_string(),
+            "base/kustomization.yaml:7:3: patch matches no resource: \
+             Deployment \"web\" in namespace \"shop\"\n  \
+             from prod/kustomization.yaml:4:5\n\
+             hint: base/deployment.yaml:4:9 names it \"webapp\""
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! Everything that a build may see of the outside: files, by path.
+//!
+//! A build never touches the disk itself; it asks [`Files`]. So the same build runs over a working
+//! tree, over an unpacked artifact in memory, and over a test's literal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+
+/// What is at a path, symbolic links followed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Something that cannot be read as a file: a pipe, a socket, a device.
+    Other,
+    /// Nothing.
+    Missing,
+}
+
+/// A tree of files, addressed by absolute paths.
+pub trait Files: Sync {
+    /// The content of a regular file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Where it is missing, is no regular file, is larger than `limit` or cannot be read.
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes>;
+
+    /// What is at `path`.
+    fn kind(&self, path: &Path) -> FileKind;
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    /// Where it is no directory or cannot be read.
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>>;
+
+    /// `path` with every symbolic link resolved; `None` where nothing is there.
+    fn canonical(&self, path: &Path) -> Option<PathBuf>;
+
+    /// `path` as the user would type it.
+    fn shown(&self, path: &Path) -> Arc<str>;
+}
+
+/// The files of this machine.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Paths are shown relative to it.
+    directory: PathBuf,
+}
+
+/// Files in memory: an unpacked artifact, or a test.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    files: BTreeMap<PathBuf, Bytes>,
+    directories: BTreeSet<PathBuf>,
+}
+
+/// `path` without `.` and `..`, resolved by name alone.
+#[must_use]
+pub fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                clean.pop();
+            }
+            Component::ParentDir if clean.has_root() => {}
+            _ => clean.push(part),
+        }
+    }
+    clean
+}
+
+fn missing(shown: Arc<str>) -> Error {
+    Error::new(ErrorKind::Missing, Place::file(shown), "no such file")
+}
+
+fn too_large(shown: Arc<str>, limit: usize) -> Error {
+    let message = format!("file is larger than {limit} bytes");
+    Error::new(ErrorKind::Limit, Place::file(shown), message)
+}
+
+impl Disk {
+    /// Shows paths relative to `directory`, which is absolute.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    fn failed(&self, path: &Path, error: &std::io::Error) -> Error {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return missing(self.shown(path));
+        }
+        Error::new(ErrorKind::Io, Place::file(self.shown(path)), error.to_string())
+    }
+}
+
+impl Files for Disk {
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        use std::io::Read;
+        // Asked before it is opened: opening a pipe would wait for its writer.
+        match self.kind(path) {
+            FileKind::File => {}
+            FileKind::Missing => return Err(missing(self.shown(path))),
+            FileKind::Directory => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    Place::file(self.shown(path)),
+                    "is a directory, not a file",
+                ));
+            }
+            FileKind::Other => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    Place::file(self.shown(path)),
+                    "is not a regular file",
+                ));
+            }
+        }
+        let file = std::fs::File::open(path).map_err(|e| self.failed(path, &e))?;
+        let size = file.metadata().map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
+        if size > limit {
+            return Err(too_large(self.shown(path), limit));
+        }
+        let mut content = Vec::with_capacity(size + 1);
+        // One byte more than allowed tells a file that grew since.
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(most).read_to_end(&mut content).map_err(|e| self.failed(path, &e))?;
+        if content.len() > limit {
+            return Err(too_large(self.shown(path), limit));
+        }
+        Ok(content.into())
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        match std::fs::metadata(path) {
+            Ok(m) if m.is_file() => FileKind::File,
+            Ok(m) if m.is_dir() => FileKind::Directory,
+            Ok(_) => FileKind::Other,
+            Err(_) => FileKind::Missing,
+        }
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(dir).map_err(|e| self.failed(dir, &e))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(PathBuf::from(entry.map_err(|e| self.failed(dir, &e))?.file_name()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::canonicalize(path).ok()
+    }
+
+    fn shown(&self, path: &Path) -> Arc<str> {
+        let mut up = PathBuf::new();
+        for ancestor in self.directory.ancestors().take(4) {
+            if let Ok(rest) = path.strip_prefix(ancestor) {
+                let shown = up.join(rest);
+                let shown = if shown.as_os_str().is_empty() { Path::new(".") } else { &shown };
+                return shown.to_string_lossy().into();
+            }
+            up.push("..");
+        }
+        path.to_string_lossy().into()
+    }
+}
+
+impl Memory {
+    /// Adds a file; its path is taken from the root of the tree, and its directories come with it.
+    pub fn insert(&mut self, path: impl AsRef<Path>, content: impl Into<Bytes>) {
+        let path = clean(&Path::new("/").join(path));
+        self.directories.extend(path.ancestors().skip(1).map(Path::to_path_buf));
+        self.files.insert(path, content.into());
+    }
+
+    /// Adds a directory.
+    pub fn insert_directory(&mut self, path: impl AsRef<Path>) {
+        let path = clean(&Path::new("/").join(path));
+        self.directories.extend(path.ancestors().map(Path::to_path_buf));
+    }
+}
+
+impl Files for Memory {
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        let content = self.files.get(path).ok_or_else(|| missing(self.shown(path)))?;
+        if content.len() > limit {
+            return Err(too_large(self.shown(path), limit));
+        }
+        Ok(content.clone())
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        if self.files.contains_key(path) {
+            FileKind::File
+        } else if self.directories.contains(path) {
+            FileKind::Directory
+        } else {
+            FileKind::Missing
+        }
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        if self.kind(dir) != FileKind::Directory {
+            return Err(missing(self.shown(dir)));
+        }
+        let inside = |path: &&PathBuf| path.parent() == Some(dir);
+        let names = |path: &PathBuf| path.file_name().map(PathBuf::from);
+        let files = self.files.keys().filter(inside).filter_map(names);
+        let mut list: Vec<_> =
+            files.chain(self.directories.iter().filter(inside).filter_map(names)).collect();
+        list.sort();
+        Ok(list)
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        let path = clean(path);
+        (self.kind(&path) != FileKind::Missing).then_some(path)
+    }
+
+    fn shown(&self, path: &Path) -> Arc<str> {
+        let shown = path.strip_prefix("/").unwrap_or(path);
+        let shown = if shown.as_os_str().is_empty() { Path::new(".") } else { shown };
+        shown.to_string_lossy().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cleans_paths_by_name() {
+        assert_eq!(clean(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(clean(Path::new("/../a")), Path::new("/a"));
+        assert_eq!(clean(Path::new("../a/..")), Path::new(".."));
+    }
+
+    #[test]
+    fn reads_no_more_than_the_limit() {
+        let mut files = Memory::default();
+        files.insert("a/b.yaml", "12345");
+        assert_eq!(files.read(Path::new("/a/b.yaml"), 5).expect("small enough").len(), 5);
+        let error = files.read(Path::new("/a/b.yaml"), 4).expect_err("too large");
+        assert_eq!(error.kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn lists_one_directory() {
+        let mut files = Memory::default();
+        files.insert("a/b.yaml", "");
+        files.insert("a/c/d.yaml", "");
+        let names = files.list(Path::new("/a")).expect("a directory");
+        assert_eq!(names, [PathBuf::from("b.yaml"), PathBuf::from("c")]);
+    }
+
+    #[test]
+    fn shows_paths_as_they_would_be_typed() {
+        let disk = Disk::new("/home/me/repo/overlays".into());
+        assert_eq!(&*disk.shown(Path::new("/home/me/repo/overlays/prod")), "prod");
+        assert_eq!(&*disk.shown(Path::new("/home/me/repo/base")), "../base");
+    }
+}

@@ -1,0 +1,250 @@
+//! One Kubernetes object on its way through a build, with what the steps need to remember about it.
+//!
+//! Kustomize keeps that memory in annotations of the object. Here it is in fields, so the user's
+//! object holds only what the user wrote; see [`Resource::settle_annotations`] for the one trace
+//! that kustomize's habit leaves in its output.
+
+use std::sync::Arc;
+
+use ecow::{EcoString, EcoVec};
+
+use crate::value::{Map, Value};
+
+/// Group, version and kind.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Gvk {
+    /// Empty for the core group.
+    pub group: EcoString,
+    /// Empty where `apiVersion` is missing.
+    pub version: EcoString,
+    /// As written.
+    pub kind: EcoString,
+}
+
+/// What an object is addressed by.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Id {
+    /// Group, version and kind.
+    pub gvk: Gvk,
+    /// `metadata.name`.
+    pub name: EcoString,
+    /// `metadata.namespace` as written; see [`Id::effective_namespace`].
+    pub namespace: EcoString,
+}
+
+/// Where an object comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    /// The file as the user would type it; for generated objects the kustomization file.
+    pub file: Arc<str>,
+    /// Which document of the file, from 0.
+    pub document: usize,
+}
+
+/// How a generated ConfigMap or Secret meets one that is there already.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Behavior {
+    /// It is an error if there is one.
+    #[default]
+    Create,
+    /// Its keys win over those that are there.
+    Merge,
+    /// Its keys replace those that are there.
+    Replace,
+}
+
+/// One object, its origin and its history.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// The object itself.
+    pub value: Value,
+    /// Where it was written, for messages and `originAnnotations`.
+    pub origin: Origin,
+    /// The ids it had before, oldest first.
+    pub former: EcoVec<Id>,
+    /// The non-empty name prefixes it got, innermost layer first.
+    pub prefixes: EcoVec<EcoString>,
+    /// The non-empty name suffixes it got, innermost layer first.
+    pub suffixes: EcoVec<EcoString>,
+    /// For generated objects: how it meets one of the same id.
+    pub behavior: Option<Behavior>,
+    /// Whether its name gets the hash of its content at the end.
+    pub needs_hash: bool,
+    /// Whether a strategic merge patch may rename it.
+    pub may_change_name: bool,
+    /// Whether a strategic merge patch may change its kind.
+    pub may_change_kind: bool,
+    /// Whether a Helm chart made it (its namespace is left alone).
+    pub from_helm: bool,
+    /// Ids of the resources that refer to it by name.
+    pub referred_by: EcoVec<Id>,
+    /// What `buildMetadata: [originAnnotations]` prints, where it was asked for.
+    pub origin_annotation: Option<EcoString>,
+    /// One entry for each transformer that changed it, where `transformerAnnotations` asked for them.
+    pub transformations: EcoVec<EcoString>,
+    /// Whether a step rebuilt the annotations the way kustomize does when it notes something there.
+    pub annotated: bool,
+}
+
+impl Gvk {
+    /// Splits `apiVersion` at its first slash.
+    #[must_use]
+    pub fn new(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self { group: group.into(), version: version.into(), kind: kind.into() }
+    }
+
+    /// `group/version`, or the version alone for the core group.
+    #[must_use]
+    pub fn api_version(&self) -> EcoString {
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            ecow::eco_format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Whether `pattern` names this one; its blank parts match anything.
+    #[must_use]
+    pub fn is_selected(&self, pattern: &Self) -> bool {
+        (pattern.group.is_empty() || pattern.group == self.group)
+            && (pattern.version.is_empty() || pattern.version == self.version)
+            && (pattern.kind.is_empty() || pattern.kind == self.kind)
+    }
+}
+
+impl Id {
+    /// The namespace with `default` for a blank one, and nothing for kinds known to be cluster-scoped.
+    #[must_use]
+    pub fn effective_namespace(&self) -> &str {
+        if crate::schema::is_cluster_scoped(&self.gvk) {
+            // One pseudo namespace for all of them; no real one can be spelt so.
+            "_non_namespaceable_"
+        } else if self.namespace.is_empty() {
+            "default"
+        } else {
+            &self.namespace
+        }
+    }
+
+    /// Whether both address the same object.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.gvk == other.gvk
+            && self.name == other.name
+            && self.effective_namespace() == other.effective_namespace()
+    }
+}
+
+impl Resource {
+    /// A resource as it was read.
+    #[must_use]
+    pub fn new(value: Value, origin: Origin) -> Self {
+        Self {
+            value,
+            origin,
+            former: EcoVec::new(),
+            prefixes: EcoVec::new(),
+            suffixes: EcoVec::new(),
+            behavior: None,
+            needs_hash: false,
+            may_change_name: false,
+            may_change_kind: false,
+            from_helm: false,
+            referred_by: EcoVec::new(),
+            origin_annotation: None,
+            transformations: EcoVec::new(),
+            annotated: false,
+        }
+    }
+
+    /// `apiVersion` as written, empty where it is missing.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        self.value.text_at(&["apiVersion"]).unwrap_or_default()
+    }
+
+    /// `kind`, empty where it is missing.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.value.text_at(&["kind"]).unwrap_or_default()
+    }
+
+    /// `metadata.name`, empty where it is missing.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.value.text_at(&["metadata", "name"]).unwrap_or_default()
+    }
+
+    /// `metadata.namespace`, empty where it is missing.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.value.text_at(&["metadata", "namespace"]).unwrap_or_default()
+    }
+
+    /// Group, version and kind as they are now.
+    #[must_use]
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(self.api_version(), self.kind())
+    }
+
+    /// The id it has now.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        Id { gvk: self.gvk(), name: self.name().into(), namespace: self.namespace().into() }
+    }
+
+    /// The first id it had: before any step renamed it.
+    #[must_use]
+    pub fn original_id(&self) -> Id {
+        self.former.first().cloned().unwrap_or_else(|| self.id())
+    }
+
+    /// Every id it had and has, oldest first, as patches and replacements may name it.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.former.iter().cloned().chain(std::iter::once(self.id()))
+    }
+
+    /// Remembers the present id before a step changes it.
+    ///
+    /// Kustomize stores the effective namespace: `default` for a blank one.
+    pub fn remember_id(&mut self) {
+        let mut id = self.id();
+        if id.namespace.is_empty() {
+            id.namespace = "default".into();
+        }
+        self.former.push(id);
+        self.annotated = true;
+    }
+
+    /// The labels, where there are any.
+    #[must_use]
+    pub fn labels(&self) -> Option<&Map> {
+        self.value.at(&["metadata", "labels"])?.as_map()
+    }
+
+    /// The annotations, where there are any.
+    #[must_use]
+    pub fn annotations(&self) -> Option<&Map> {
+        self.value.at(&["metadata", "annotations"])?.as_map()
+    }
+
+    /// Leaves the annotations as kustomize does where it took notes in them: their values are
+    /// strings, and an empty mapping is gone.
+    pub fn settle_annotations(&mut self) {
+        let Some(metadata) = self.value.make(&["metadata"]).and_then(Value::as_map_mut) else {
+            return;
+        };
+        match metadata.get_mut("annotations") {
+            Some(Value::Map(annotations)) if !annotations.is_empty() => {
+                for (_, value) in annotations.iter_mut() {
+                    if let Value::Scalar(scalar) = value {
+                        *value = Value::string(scalar.text.clone());
+                    }
+                }
+            }
+            Some(_) => drop(metadata.remove("annotations")),
+            None => {}
+        }
+    }
+}

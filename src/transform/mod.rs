@@ -1,0 +1,3 @@
+//! One file for each field that changes objects.
+
+pub mod patches;

@@ -1,0 +1,3 @@
+//! `overlay-webhook`: serves admission reviews.
+
+fn main() {}
