@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
 
-use crate::value::{Map, Value};
+use crate::value::{Key, Map, Tag, Value};
 
 /// Group, version and kind.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -82,8 +82,6 @@ pub struct Resource {
     pub origin_annotation: Option<EcoString>,
     /// One entry for each transformer that changed it, where `transformerAnnotations` asked for them.
     pub transformations: EcoVec<EcoString>,
-    /// Whether a step rebuilt the annotations the way kustomize does when it notes something there.
-    pub annotated: bool,
 }
 
 impl Gvk {
@@ -154,7 +152,6 @@ impl Resource {
             referred_by: EcoVec::new(),
             origin_annotation: None,
             transformations: EcoVec::new(),
-            annotated: false,
         }
     }
 
@@ -214,7 +211,6 @@ impl Resource {
             id.namespace = "default".into();
         }
         self.former.push(id);
-        self.annotated = true;
     }
 
     /// The labels, where there are any.
@@ -229,22 +225,85 @@ impl Resource {
         self.value.at(&["metadata", "annotations"])?.as_map()
     }
 
-    /// Leaves the annotations as kustomize does where it took notes in them: their values are
-    /// strings, and an empty mapping is gone.
-    pub fn settle_annotations(&mut self) {
-        let Some(metadata) = self.value.make(&["metadata"]).and_then(Value::as_map_mut) else {
+    /// Takes over what the user wrote in kustomize's own annotations.
+    ///
+    /// Only marks that change what is rendered count; [`Resource::settle_annotations`] drops them all.
+    pub fn adopt_notes(&mut self) {
+        let Some(annotations) = self.annotations() else { return };
+        let enabled = |key: &str| annotations.get(key).and_then(Value::as_text) == Some("enabled");
+        let (hash, name, kind) = (enabled(NEEDS_HASH), enabled(ALLOW_NAME), enabled(ALLOW_KIND));
+        (self.needs_hash, self.may_change_name, self.may_change_kind) = (hash, name, kind);
+    }
+
+    /// Leaves `metadata` as kustomize does, which keeps its notes in the annotations: its own are
+    /// gone, the others are strings, and an empty mapping is gone.
+    ///
+    /// `kept` names the notes that were asked for.
+    pub fn settle_annotations(&mut self, kept: &[&str]) {
+        if self.value.get("metadata").is_none_or(Value::is_null) {
+            self.value.set(&["metadata"], Value::map());
+        }
+        let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) else {
             return;
         };
-        match metadata.get_mut("annotations") {
-            Some(Value::Map(annotations)) if !annotations.is_empty() => {
-                for (_, value) in annotations.iter_mut() {
-                    if let Value::Scalar(scalar) = value {
-                        *value = Value::string(scalar.text.clone());
-                    }
-                }
-            }
-            Some(_) => drop(metadata.remove("annotations")),
-            None => {}
+        match metadata.get("annotations") {
+            None => return,
+            Some(annotations) if is_settled(annotations) => return,
+            Some(_) => {}
+        }
+        let left = settled(metadata.get("annotations"), kept);
+        if left.is_empty() {
+            metadata.remove("annotations");
+        } else {
+            metadata.insert("annotations", Value::Map(left));
         }
     }
+}
+
+const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
+const ALLOW_NAME: &str = "internal.config.kubernetes.io/allowNameChange";
+const ALLOW_KIND: &str = "internal.config.kubernetes.io/allowKindChange";
+
+/// The annotations that kustomize takes for its own notes and removes from its output.
+///
+/// Source: kustomize `api/resource/resource.go`, `BuildAnnotations`.
+const NOTES: [&str; 21] = [
+    "alpha.config.kubernetes.io/transformations",
+    "config.k8s.io/id",
+    "config.kubernetes.io/index",
+    "config.kubernetes.io/origin",
+    "config.kubernetes.io/path",
+    ALLOW_KIND,
+    ALLOW_NAME,
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "internal.config.kubernetes.io/generatorBehavior",
+    "internal.config.kubernetes.io/helm-generated",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/index",
+    NEEDS_HASH,
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/suffixes",
+];
+
+fn is_settled(annotations: &Value) -> bool {
+    let Value::Map(map) = annotations else { return false };
+    !map.is_empty()
+        && map.iter().all(|(key, value)| {
+            let is_string = value.as_scalar().is_some_and(|scalar| scalar.tag() == Tag::Str);
+            is_string && !NOTES.contains(&key.text.as_str())
+        })
+}
+
+fn settled(annotations: Option<&Value>, kept: &[&str]) -> Map {
+    let Some(Value::Map(annotations)) = annotations else { return Map::default() };
+    let stays = |key: &str| kept.contains(&key) || !NOTES.contains(&key);
+    let text = |value: &Value| Value::string(value.as_text().unwrap_or_default());
+    let kept = annotations.iter().filter(|(key, _)| stays(&key.text));
+    kept.map(|(key, value)| (Key::from(key.text.clone()), text(value))).collect()
 }

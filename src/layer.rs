@@ -1,0 +1,305 @@
+//! One kustomization on the way down, and which files it may see.
+//!
+//! Files have to lie in or below the directory of their kustomization, symbolic links resolved;
+//! directories may lie anywhere but above a layer that is being built (that would be a cycle).
+//!
+//! Source: kustomize `api/internal/loader/{fileloader,loadrestrictions}.go`.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::files::{FileKind, Files, clean};
+use crate::kustomization::Source;
+use crate::limits::Limits;
+
+/// The names of a kustomization file, in kustomize's order.
+pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// The files of one build, read within its limits.
+pub struct Reader<'a> {
+    /// Where they come from.
+    pub files: &'a dyn Files,
+    /// How much of them is read.
+    pub limits: Limits,
+    /// Whether a file may lie outside the directory of its kustomization.
+    pub unrestricted: bool,
+    bytes_left: Cell<usize>,
+    files_left: Cell<usize>,
+}
+
+/// A directory with a kustomization, and who referred to it.
+#[derive(Debug)]
+pub struct Layer<'a> {
+    /// The directory, symbolic links resolved.
+    pub directory: PathBuf,
+    /// The directory as the entries on the way spell it, from the top; for `originAnnotations`.
+    pub origin: PathBuf,
+    /// The layer that refers to this one.
+    pub parent: Option<&'a Layer<'a>>,
+    /// The clone that nothing may leave, for remote bases.
+    pub jail: Option<PathBuf>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from `files` within `limits`.
+    #[must_use]
+    pub fn new(files: &'a dyn Files, limits: Limits, unrestricted: bool) -> Self {
+        Self {
+            files,
+            limits,
+            unrestricted,
+            bytes_left: Cell::new(limits.total_bytes),
+            files_left: Cell::new(limits.files),
+        }
+    }
+
+    /// Opens the directory that a build starts from.
+    ///
+    /// # Errors
+    /// Where it is missing or is no directory.
+    pub fn top(&self, path: &Path) -> Result<Layer<'static>> {
+        let directory = self.directory(path)?;
+        Ok(Layer { directory, origin: PathBuf::new(), parent: None, jail: None })
+    }
+
+    fn directory(&self, path: &Path) -> Result<PathBuf> {
+        let shown = || Place::file(self.files.shown(path));
+        match self.files.kind(path) {
+            FileKind::Directory => {}
+            FileKind::Missing => {
+                return Err(Error::new(ErrorKind::Missing, shown(), "no such directory"));
+            }
+            FileKind::File | FileKind::Other => {
+                return Err(Error::new(ErrorKind::Invalid, shown(), "is a file, not a directory"));
+            }
+        }
+        let missing = || Error::new(ErrorKind::Missing, shown(), "no such directory");
+        self.files.canonical(path).ok_or_else(missing)
+    }
+
+    /// Opens the directory `entry` of a layer.
+    ///
+    /// # Errors
+    /// Where it is missing, absolute, above a layer that refers to it, or outside its clone.
+    pub fn descend<'l>(&self, layer: &'l Layer<'_>, entry: &str) -> Result<Layer<'l>> {
+        let path = clean(&layer.directory.join(entry));
+        let place = || Place::file(self.files.shown(&path));
+        if Path::new(entry).is_absolute() {
+            let error =
+                Error::new(ErrorKind::Forbidden, place(), "a base cannot be an absolute path");
+            return Err(error.hint("write it relative to the kustomization"));
+        }
+        let directory = self.directory(&path)?;
+        self.forbid_cycle(layer, &directory)?;
+        if layer.jail.as_ref().is_some_and(|jail| !directory.starts_with(jail)) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                place(),
+                "base lies outside its repository",
+            ));
+        }
+        if layer.depth() >= self.limits.layers {
+            let message = format!("more than {} layers of bases", self.limits.layers);
+            return Err(Error::new(ErrorKind::Limit, place(), message));
+        }
+        let origin = clean(&layer.origin.join(entry));
+        Ok(Layer { directory, origin, parent: Some(layer), jail: layer.jail.clone() })
+    }
+
+    /// A base may neither be nor hold a directory that is on the way to it.
+    fn forbid_cycle(&self, layer: &Layer<'_>, directory: &Path) -> Result<()> {
+        let Some(visited) = layer.upwards().find(|one| one.directory.starts_with(directory)) else {
+            return Ok(());
+        };
+        let mut way: Vec<Arc<str>> = Vec::new();
+        for one in layer.upwards() {
+            way.push(self.files.shown(&one.directory));
+            if std::ptr::eq(one, visited) {
+                break;
+            }
+        }
+        way.reverse();
+        let shown = self.files.shown(directory);
+        let cycle = way.join(" → ");
+        let message = if visited.directory == directory {
+            format!("cycle of bases: {cycle} → {shown}")
+        } else {
+            format!("a base cannot be above its overlay: {cycle} → {shown}")
+        };
+        Err(Error::new(ErrorKind::Invalid, Place::file(shown), message))
+    }
+
+    /// The kustomization file of a layer.
+    ///
+    /// # Errors
+    /// Where there is none, more than one, or it cannot be read.
+    pub fn kustomization(&self, layer: &Layer<'_>) -> Result<(Source, &'static str)> {
+        let is_file = |name: &&str| self.files.kind(&layer.directory.join(name)) == FileKind::File;
+        let found: Vec<&'static str> = FILE_NAMES.into_iter().filter(is_file).collect();
+        let place = || Place::file(self.files.shown(&layer.directory));
+        match found[..] {
+            [name] => {
+                let path = layer.directory.join(name);
+                let (text, file) = (self.read(&path)?, self.files.shown(&path));
+                Ok((Source { file, text }, name))
+            }
+            [] => {
+                let message = "no kustomization file in this directory";
+                let error = Error::new(ErrorKind::Missing, place(), message);
+                Err(match self.nearest_kustomization(&layer.directory) {
+                    Some(shown) => error.hint(format!("there is one in \"{shown}\"")),
+                    None => error.hint(
+                        "it is called kustomization.yaml, kustomization.yml or Kustomization",
+                    ),
+                })
+            }
+            _ => {
+                let message = format!("more than one kustomization file: {}", found.join(", "));
+                Err(Error::new(ErrorKind::Invalid, place(), message).hint("keep one of them"))
+            }
+        }
+    }
+
+    /// A directory right below that has a kustomization file.
+    fn nearest_kustomization(&self, directory: &Path) -> Option<Arc<str>> {
+        let names = self.files.list(directory).ok()?;
+        let has_one = |path: &PathBuf| {
+            FILE_NAMES.iter().any(|name| self.files.kind(&path.join(name)) == FileKind::File)
+        };
+        let found = names.iter().take(1_000).map(|name| directory.join(name)).find(has_one);
+        found.map(|path| self.files.shown(&path))
+    }
+
+    /// A file that a layer names, with its path as the user would type it.
+    ///
+    /// # Errors
+    /// Where it is missing, no regular file, too large, or outside of where the layer may look.
+    pub fn file(&self, layer: &Layer<'_>, entry: &str) -> Result<(Bytes, Arc<str>)> {
+        let path = clean(&layer.directory.join(entry));
+        let shown = self.files.shown(&path);
+        if self.files.kind(&path) == FileKind::Missing {
+            return Err(self.no_such_file(&path, shown));
+        }
+        self.forbid_escape(layer, &path)?;
+        Ok((self.read(&path)?, shown))
+    }
+
+    fn no_such_file(&self, path: &Path, shown: Arc<str>) -> Error {
+        let error = Error::new(ErrorKind::Missing, Place::file(shown), "no such file or directory");
+        match self.similar(path) {
+            Some(name) => error.hint(format!("there is \"{name}\" in that directory")),
+            None => error,
+        }
+    }
+
+    /// A sibling whose name is a slip of the keyboard away.
+    fn similar(&self, path: &Path) -> Option<String> {
+        let name = path.file_name()?.to_str()?;
+        let siblings = self.files.list(path.parent()?).ok()?;
+        let siblings = siblings.iter().take(1_000).filter_map(|one| one.to_str());
+        crate::nearest::nearest(name, siblings).map(str::to_owned)
+    }
+
+    fn forbid_escape(&self, layer: &Layer<'_>, path: &Path) -> Result<()> {
+        let confined = if self.unrestricted { layer.jail.as_ref() } else { Some(&layer.directory) };
+        let Some(confined) = confined else { return Ok(()) };
+        let real = self.files.canonical(path);
+        if real.as_ref().is_some_and(|real| real.starts_with(confined)) {
+            return Ok(());
+        }
+        let place = Place::file(self.files.shown(path));
+        let message = format!(
+            "file is not in or below the directory of its kustomization, \"{}\"",
+            self.files.shown(confined)
+        );
+        let hint = "move it there, make its directory a base, \
+                    or allow it with --load-restrictor LoadRestrictionsNone";
+        Err(Error::new(ErrorKind::Forbidden, place, message).hint(hint))
+    }
+
+    fn read(&self, path: &Path) -> Result<Bytes> {
+        let place = || Place::file(self.files.shown(path));
+        let files_left = self.files_left.get().checked_sub(1).ok_or_else(|| {
+            let message = format!("build reads more than {} files", self.limits.files);
+            Error::new(ErrorKind::Limit, place(), message)
+        })?;
+        self.files_left.set(files_left);
+        let bytes = self.files.read(path, self.limits.file_bytes)?;
+        let bytes_left = self.bytes_left.get().checked_sub(bytes.len()).ok_or_else(|| {
+            let message = format!("build reads more than {} bytes", self.limits.total_bytes);
+            Error::new(ErrorKind::Limit, place(), message)
+        })?;
+        self.bytes_left.set(bytes_left);
+        Ok(bytes)
+    }
+}
+
+impl Layer<'_> {
+    /// This layer, the one that refers to it, and so on up to the top.
+    pub fn upwards(&self) -> impl Iterator<Item = &Layer<'_>> {
+        std::iter::successors(Some(self), |layer| layer.parent)
+    }
+
+    fn depth(&self) -> usize {
+        self.upwards().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Memory;
+
+    fn files(paths: &[&str]) -> Memory {
+        let mut files = Memory::default();
+        for path in paths {
+            files.insert(path, "x");
+        }
+        files
+    }
+
+    #[test]
+    fn a_base_may_not_hold_its_overlay() {
+        let files = files(&["a/b/kustomization.yaml"]);
+        let reader = Reader::new(&files, Limits::PERSON, false);
+        let top = reader.top(Path::new("/a/b")).expect("a directory");
+        let error = reader.descend(&top, "..").expect_err("above");
+        assert_eq!(error.message(), "a base cannot be above its overlay: a/b → a");
+        assert!(reader.descend(&top, ".").is_err());
+    }
+
+    #[test]
+    fn a_file_lies_below_its_kustomization() {
+        let files = files(&["a/x.yaml", "b/y.yaml"]);
+        let reader = Reader::new(&files, Limits::PERSON, false);
+        let top = reader.top(Path::new("/a")).expect("a directory");
+        assert!(reader.file(&top, "x.yaml").is_ok());
+        let error = reader.file(&top, "../b/y.yaml").expect_err("outside");
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+        let reader = Reader::new(&files, Limits::PERSON, true);
+        assert!(reader.file(&top, "../b/y.yaml").is_ok());
+    }
+
+    #[test]
+    fn a_missing_file_is_told_from_a_misspelt_one() {
+        let files = files(&["a/deployment.yaml"]);
+        let reader = Reader::new(&files, Limits::PERSON, false);
+        let top = reader.top(Path::new("/a")).expect("a directory");
+        let error = reader.file(&top, "deploymnet.yaml").expect_err("missing");
+        assert_eq!(error.remedy(), Some("there is \"deployment.yaml\" in that directory"));
+    }
+
+    #[test]
+    fn reads_no_more_than_its_limits() {
+        let files = files(&["a/x.yaml", "a/y.yaml"]);
+        let limits = Limits { total_bytes: 1, ..Limits::PERSON };
+        let reader = Reader::new(&files, limits, false);
+        let top = reader.top(Path::new("/a")).expect("a directory");
+        assert!(reader.file(&top, "x.yaml").is_ok());
+        assert_eq!(reader.file(&top, "y.yaml").expect_err("too much").kind(), ErrorKind::Limit);
+    }
+}

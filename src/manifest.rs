@@ -1,0 +1,153 @@
+//! From the documents of a file to the objects they hold.
+//!
+//! Source: kustomize `kyaml/kio/byteio_reader.go` (a file that is one `List`), `api/resource/factory.go`
+//! (any kind that ends in `List`, and what every object needs).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::resource::{Origin, Resource};
+use crate::value::Value;
+
+/// The objects of a file in the order in which kustomize accumulates them, lists unwrapped.
+///
+/// `place` tells where the document of a given position starts.
+///
+/// # Errors
+/// Where a document is no object, or has no kind or no name.
+pub fn resources(
+    documents: &[Value],
+    file: &Arc<str>,
+    place: &dyn Fn(usize) -> Place,
+) -> Result<Vec<Resource>> {
+    let mut queue = VecDeque::with_capacity(documents.len());
+    let alone = documents.len() == 1;
+    for (document, value) in documents.iter().enumerate() {
+        let unwrapped = if alone { items_of_a_single_list(value) } else { None };
+        match unwrapped {
+            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone()))),
+            None => queue.push_back((document, value.clone())),
+        }
+    }
+    let mut resources = Vec::with_capacity(queue.len());
+    while let Some((document, value)) = queue.pop_front() {
+        if is_blank(&value) {
+            continue;
+        }
+        check(&value, || place(document))?;
+        match list_items(&value, || place(document))? {
+            // Its items come after everything else in the file.
+            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone()))),
+            None => resources.push(resource(value, file, document)),
+        }
+    }
+    Ok(resources)
+}
+
+fn items_of_a_single_list(value: &Value) -> Option<&[Value]> {
+    if !matches!(value.text_at(&["kind"]), Some("List" | "ResourceList")) {
+        return None;
+    }
+    match value.get("items") {
+        Some(items) => Some(items.as_list().map_or(&[], |list| list.as_slice())),
+        None => value.get("functionConfig").map(|_| &[][..]),
+    }
+}
+
+/// The items of a collection; `None` where the object is none.
+fn list_items(value: &Value, place: impl FnOnce() -> Place) -> Result<Option<&[Value]>> {
+    if !value.text_at(&["kind"]).is_some_and(|kind| kind.ends_with("List")) {
+        return Ok(None);
+    }
+    match value.get("items") {
+        None => Ok(None),
+        Some(items) if items.is_null() => Ok(Some(&[])),
+        Some(Value::List(items)) => Ok(Some(items.as_slice())),
+        Some(other) => {
+            let message = format!("\"items\" of a list is a {}, not a list", other.kind_name());
+            Err(Error::new(ErrorKind::Invalid, place(), message))
+        }
+    }
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Map(map) => map.is_empty(),
+        Value::List(list) => list.is_empty(),
+        Value::Scalar(_) => false,
+        Value::Null => true,
+    }
+}
+
+/// What kustomize asks of every object: a mapping with a kind and, unless it is a list, a name.
+fn check(value: &Value, place: impl FnOnce() -> Place) -> Result<()> {
+    let invalid = |message: &str, hint: &str, place: Place| {
+        Err(Error::new(ErrorKind::Invalid, place, message).hint(hint))
+    };
+    if value.as_map().is_none() {
+        let message = format!("document is a {}, not a Kubernetes object", value.kind_name());
+        return Err(Error::new(ErrorKind::Invalid, place(), message));
+    }
+    let kind = value.text_at(&["kind"]).unwrap_or_default();
+    if kind.is_empty() {
+        return invalid(
+            "object has no kind",
+            "add \"kind:\", or move the file out of \"resources\"",
+            place(),
+        );
+    }
+    if let Some(metadata) = value.get("metadata")
+        && !metadata.is_null()
+        && metadata.as_map().is_none()
+    {
+        let message = format!("\"metadata\" is a {}, not a map", metadata.kind_name());
+        return Err(Error::new(ErrorKind::Invalid, place(), message));
+    }
+    let name = value.text_at(&["metadata", "name"]).unwrap_or_default();
+    if name.is_empty() && !kind.ends_with("List") {
+        let message = format!("{kind} has no name");
+        return invalid(&message, "add \"metadata.name\"; \"generateName\" is not enough", place());
+    }
+    Ok(())
+}
+
+fn resource(value: Value, file: &Arc<str>, document: usize) -> Resource {
+    let mut resource = Resource::new(value, Origin { file: file.clone(), document });
+    resource.adopt_notes();
+    resource
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    fn names(text: &str) -> Result<Vec<String>> {
+        let file: Arc<str> = "r.yaml".into();
+        let documents = crate::yaml::read(text.as_bytes(), &file, &Limits::PERSON)?;
+        let place = |_| Place::file(file.clone());
+        let list = resources(&documents, &file, &place)?;
+        Ok(list.iter().map(|one| one.name().to_owned()).collect())
+    }
+
+    const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n";
+
+    #[test]
+    fn items_of_a_typed_list_come_last() {
+        let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n\
+                    - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
+        assert_eq!(names(&format!("{list}---\n{MAP}")).expect("valid"), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_list_without_items_is_an_object() {
+        assert_eq!(names("kind: AllowList\nspec: {}\n").expect("valid"), [""]);
+    }
+
+    #[test]
+    fn an_object_needs_a_kind_and_a_name() {
+        assert!(names("metadata: {name: a}\n").is_err());
+        assert!(names("kind: ConfigMap\nmetadata: {generateName: a-}\n").is_err());
+    }
+}
