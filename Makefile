@@ -1,0 +1,36 @@
+# quickstart: builds the plugin and syncs examples/nginx to a local API server that it starts.
+# test:       everything that CI runs.
+
+CARGO ?= cargo
+PEERS = $(shell tests/peers.sh)
+CONFORMANCE = ../shared/conformance
+
+.PHONY: quickstart test fmt clippy unit engine docs deny conformance
+
+quickstart:
+	@tests/quickstart.sh
+
+test: fmt clippy engine unit docs deny conformance
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# The engine stands without kube.
+engine:
+	$(CARGO) check -p overlay --no-default-features --locked
+
+unit:
+	PATH="$(PEERS):$$PATH" $(CARGO) test --workspace --locked
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+deny:
+	"$(PEERS)/cargo-deny" --locked check bans licenses sources
+
+# Recorded output of kustomize, which lies beside the checkout on the project's own machines.
+conformance:
+	@tests/conformance.sh "$(CONFORMANCE)"

