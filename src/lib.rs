@@ -11,6 +11,7 @@ pub mod layer;
 pub mod limits;
 pub mod manifest;
 pub mod nearest;
+pub mod pattern;
 pub mod references;
 pub mod resource;
 pub mod resources;
