@@ -1,0 +1,459 @@
+//! What may be typed.
+//!
+//! Flags that exist elsewhere have their names and meanings from there: connecting as in kubectl,
+//! rendering as in `kubectl kustomize`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Under which name the program was called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Program {
+    /// `kubectl overlay`
+    Kubectl,
+    /// `flux overlay`
+    Flux,
+    /// `kubectl_complete-overlay`: kubectl asks for completions.
+    Completion,
+}
+
+impl Program {
+    /// Reads it off the first word of the command line.
+    #[must_use]
+    pub fn of(word: Option<&OsString>) -> Self {
+        let name = word.and_then(|word| Path::new(word).file_stem()).unwrap_or_default();
+        match name.to_string_lossy().as_ref() {
+            "flux-overlay" => Self::Flux,
+            "kubectl_complete-overlay" => Self::Completion,
+            _ => Self::Kubectl,
+        }
+    }
+
+    /// How its user calls it.
+    #[must_use]
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Kubectl | Self::Completion => "kubectl overlay",
+            Self::Flux => "flux overlay",
+        }
+    }
+}
+
+/// The parser, which speaks of itself by the name it was called by.
+#[must_use]
+pub fn command(program: Program) -> clap::Command {
+    let name = program.shown();
+    Args::command().name(name).bin_name(name).display_name(name)
+}
+
+/// The command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    about = "Renders, reviews and syncs Kustomize overlays",
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    max_term_width = 100
+)]
+pub struct Args {
+    /// How to reach the cluster.
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Print what an overlay renders to
+    Build(Build),
+    /// Print the version
+    Version(Version),
+    /// Print a completion script for a shell
+    Completion(Completion),
+}
+
+/// Connecting, by kubectl's flags.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection, as for kubectl")]
+pub struct Connection {
+    /// The kubeconfig file, instead of those of KUBECONFIG
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The cluster of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// The user of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub user: Option<String>,
+    /// The namespace of objects that name none, and of the inventory
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The user to impersonate
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    pub impersonate: Option<String>,
+    /// A group to impersonate; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    pub impersonate_groups: Vec<String>,
+    /// The uid to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
+    pub impersonate_uid: Option<String>,
+    /// The address of the API server
+    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    pub server: Option<String>,
+    /// The bearer token
+    #[arg(long, global = true, hide_short_help = true)]
+    pub token: Option<String>,
+    /// The file with the certificates of the API server's authority
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub certificate_authority: Option<PathBuf>,
+    /// The file with the client's certificate
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub client_certificate: Option<PathBuf>,
+    /// The file with the client's key
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub client_key: Option<PathBuf>,
+    /// Accept any certificate of the API server; insecure
+    #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// The name to expect in the API server's certificate
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub tls_server_name: Option<String>,
+    /// How long one request may take, e.g. 30s; 0 for no limit
+    #[arg(long, global = true, value_name = "TIME", hide_short_help = true, default_value = "0",
+          value_parser = duration)]
+    pub request_timeout: Duration,
+    /// How much to say about requests; from 6 each is named
+    #[arg(
+        short = 'v',
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        hide_short_help = true,
+        default_value_t = 0
+    )]
+    pub verbosity: u8,
+}
+
+/// Rendering, by the flags of `kubectl kustomize`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Rendering, as for kustomize")]
+pub struct Render {
+    /// Whether files may lie outside their kustomization's directory
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_short_help = true,
+        default_value = "LoadRestrictionsRootOnly"
+    )]
+    pub load_restrictor: LoadRestrictor,
+    /// Render Helm charts
+    #[arg(long, hide_short_help = true)]
+    pub enable_helm: bool,
+    /// The helm program
+    #[arg(long, value_name = "PROGRAM", hide_short_help = true, default_value = "helm")]
+    pub helm_command: String,
+    /// API versions that charts may ask for; may be repeated
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_api_versions: Vec<String>,
+    /// The Kubernetes version that charts may ask for
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_kube_version: Option<String>,
+    /// Run KRM functions
+    #[arg(long, hide_short_help = true)]
+    pub enable_alpha_plugins: bool,
+    /// Run KRM functions that are programs of this machine
+    #[arg(long, hide_short_help = true)]
+    pub enable_exec: bool,
+    /// Run functions in containers as the present user
+    #[arg(long, hide_short_help = true)]
+    pub as_current_user: bool,
+    /// An environment variable of functions; may be repeated
+    #[arg(short, long, value_name = "NAME=VALUE", hide_short_help = true)]
+    pub env: Vec<String>,
+    /// What functions in containers may see of this machine's files; may be repeated
+    #[arg(long, value_name = "OPTIONS", hide_short_help = true)]
+    pub mount: Vec<String>,
+    /// Whether functions in containers may use the network
+    #[arg(long, hide_short_help = true)]
+    pub network: bool,
+    /// The network of functions in containers
+    #[arg(long, value_name = "NAME", hide_short_help = true, default_value = "bridge")]
+    pub network_name: String,
+}
+
+/// Whether files may lie outside their kustomization's directory, by kustomize's names.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum LoadRestrictor {
+    /// They may not.
+    #[default]
+    #[value(name = "LoadRestrictionsRootOnly")]
+    RootOnly,
+    /// They may.
+    #[value(name = "LoadRestrictionsNone")]
+    None,
+}
+
+/// The order of a build's output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Reorder {
+    /// As accumulated
+    None,
+    /// By kind
+    Legacy,
+}
+
+/// `build`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Build {
+    /// A directory, or the name of an overlay such as `production`
+    #[arg(default_value = ".")]
+    pub overlay: String,
+    /// Write to this file, or one file for each object into this directory
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Order the objects this way, whatever the kustomization says
+    #[arg(long, value_name = "ORDER")]
+    pub reorder: Option<Reorder>,
+    /// How to render.
+    #[command(flatten)]
+    pub render: Render,
+}
+
+/// `diff`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Diff {
+    /// A directory, or the name of an overlay such as `production`
+    #[arg(default_value = ".")]
+    pub overlay: String,
+    /// Take over fields that others own
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// The name under which fields are owned
+    #[arg(long, value_name = "NAME", default_value = "overlay", hide_short_help = true)]
+    pub field_manager: String,
+    /// Show what would be deleted
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL")]
+    pub prune: bool,
+    /// How to render.
+    #[command(flatten)]
+    pub render: Render,
+}
+
+/// Whether and how to only pretend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum DryRun {
+    /// Do it
+    None,
+    /// Ask the server what it would do, and write nothing
+    Server,
+}
+
+/// `sync`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sync {
+    /// A directory, or the name of an overlay such as `production`
+    #[arg(default_value = ".")]
+    pub overlay: String,
+    /// Do not ask; needed where standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show the plan and stop
+    #[arg(long, value_name = "HOW", default_value = "none", num_args = 0..=1,
+          require_equals = true, default_missing_value = "server")]
+    pub dry_run: DryRun,
+    /// Delete what the last sync applied and the overlay no longer has
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL")]
+    pub prune: bool,
+    /// Delete everything where the overlay renders to nothing
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Wait until all objects are healthy
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL")]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Take over fields that others own
+    #[arg(long)]
+    pub force_conflicts: bool,
+    /// The name under which fields are owned
+    #[arg(long, value_name = "NAME", default_value = "overlay", hide_short_help = true)]
+    pub field_manager: String,
+    /// The name of the inventory, instead of one derived from the overlay's place in its repository
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub inventory: Option<String>,
+    /// Print events as JSON, one a line, and a summary at the end
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<EventFormat>,
+    /// How to render.
+    #[command(flatten)]
+    pub render: Render,
+}
+
+/// The format of events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum EventFormat {
+    /// One JSON document a line
+    Json,
+}
+
+/// The format of a document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum DataFormat {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// The format of a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum TableFormat {
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// A table with more columns
+    Wide,
+}
+
+/// `status`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Status {
+    /// A directory, or the name of an overlay such as `production`
+    #[arg(default_value = ".")]
+    pub overlay: String,
+    /// The format
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<TableFormat>,
+    /// The name of the inventory, instead of one derived from the overlay's place in its repository
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub inventory: Option<String>,
+}
+
+/// `delete`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Delete {
+    /// A directory, or the name of an overlay such as `production`
+    #[arg(default_value = ".")]
+    pub overlay: String,
+    /// Do not ask; needed where standard input is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be deleted and stop
+    #[arg(long, value_name = "HOW", default_value = "none", num_args = 0..=1,
+          require_equals = true, default_missing_value = "server")]
+    pub dry_run: DryRun,
+    /// Wait until all objects are gone
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL")]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// The name of the inventory, instead of one derived from the overlay's place in its repository
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub inventory: Option<String>,
+    /// Print events as JSON, one a line, and a summary at the end
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<EventFormat>,
+}
+
+/// `version`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Version {
+    /// The format
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<DataFormat>,
+}
+
+/// `completion`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Completion {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Shell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+    /// `PowerShell`
+    Powershell,
+}
+
+/// A duration as Go writes it (`1h30m`, `90s`, `0.5s`), or a bare number of seconds.
+///
+/// Source: Go `time.ParseDuration`; kubectl takes the bare number for `--request-timeout`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write it as in 30s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (amount, tail) = rest.split_at(number);
+        let unit = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let amount: f64 = amount.parse().map_err(|_| wrong())?;
+        let unit = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
+            _ => return Err(wrong()),
+        };
+        let part = Duration::try_from_secs_f64(amount * unit).map_err(|_| wrong())?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command(Program::Kubectl).debug_assert();
+    }
+
+    #[test]
+    fn the_name_decides_who_is_called() {
+        let of = |word: &str| Program::of(Some(&word.into()));
+        assert_eq!(of("/usr/bin/kubectl-overlay"), Program::Kubectl);
+        assert_eq!(of("flux-overlay.exe"), Program::Flux);
+        assert_eq!(of("kubectl_complete-overlay"), Program::Completion);
+    }
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        for wrong in ["5 m", "m", "-5m", "5w", "1e400s", "99999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

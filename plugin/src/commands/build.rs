@@ -1,0 +1,98 @@
+//! `build`: prints what an overlay renders to.
+
+use std::path::Path;
+
+use overlay::build::{Options, Order, build, print};
+use overlay::error::{Error, ErrorKind, Place, Result};
+use overlay::files::Disk;
+use overlay::store::Store;
+use overlay::{Limits, Resources};
+
+use crate::args::{self, LoadRestrictor, Render, Reorder};
+use crate::exit;
+use crate::find::find;
+use crate::output::Console;
+use crate::settings::Settings;
+
+/// Runs it.
+///
+/// # Errors
+/// Where the overlay is not found or does not build, or its output cannot be written.
+pub fn run(args: &args::Build, settings: &Settings, console: &mut Console) -> Result<u8> {
+    let options = Options { order: order(args.reorder), ..options(&args.render) };
+    let resources = render(&args.overlay, &options, settings, console)?;
+    match &args.output {
+        None => console.print(&print(&resources, &options.limits)?),
+        Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
+    }
+    Ok(exit::OK)
+}
+
+/// Renders the overlay that `typed` means, and reports the warnings that come up.
+///
+/// # Errors
+/// Where it is not found or does not build.
+pub fn render(
+    typed: &str,
+    options: &Options,
+    settings: &Settings,
+    console: &mut Console,
+) -> Result<Resources> {
+    let files = Disk::new(settings.directory.clone());
+    let root = find(&files, &settings.directory, typed)?;
+    let built = build(&files, &Store::default(), options, &root);
+    for warning in &built.warnings {
+        console.warn(warning);
+    }
+    built.output
+}
+
+/// What the flags say about a build.
+#[must_use]
+pub fn options(render: &Render) -> Options {
+    Options {
+        limits: Limits::default(),
+        unrestricted: render.load_restrictor == LoadRestrictor::None,
+        order: Order::AsSpecified,
+        remote: true,
+    }
+}
+
+fn order(reorder: Option<Reorder>) -> Order {
+    match reorder {
+        None => Order::AsSpecified,
+        Some(Reorder::None) => Order::None,
+        Some(Reorder::Legacy) => Order::Legacy,
+    }
+}
+
+/// Writes one file, or one for each object where `path` is a directory.
+///
+/// Source: `kustomize build -o`.
+fn write(path: &Path, resources: &Resources, limits: &Limits) -> Result<()> {
+    if !path.is_dir() {
+        return write_file(path, &print(resources, limits)?);
+    }
+    for resource in resources {
+        let one = print(&Resources::from(vec![resource.clone()]), limits)?;
+        write_file(&path.join(file_name(resource)), &one)?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| {
+        Error::new(ErrorKind::Io, Place::file(path.to_string_lossy()), error.to_string())
+    })
+}
+
+/// `[namespace_]group_version_kind_name.yaml` in lower case.
+///
+/// Source: kustomize `commands/build/writer.go`.
+fn file_name(resource: &overlay::Resource) -> String {
+    let gvk = resource.gvk();
+    let parts = [resource.namespace(), &gvk.group, &gvk.version, &gvk.kind, resource.name()];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let name = parts.join("_").to_lowercase().replace('/', "_");
+    format!("{name}.yaml")
+}

@@ -1,0 +1,36 @@
+//! Exit codes: what a script may branch on.
+
+/// Everything is as the overlay says.
+pub const OK: u8 = 0;
+/// Something failed.
+pub const ERROR: u8 = 1;
+/// `diff` found changes.
+pub const CHANGES: u8 = 1;
+/// The command line is wrong; for `diff` any failure, as with `kubectl diff`.
+pub const USAGE: u8 = 2;
+/// A field is owned by somebody else, and nothing of its object was written.
+pub const CONFLICT: u8 = 3;
+/// Objects would have been deleted that may not be.
+pub const REFUSED: u8 = 4;
+/// All is applied, but not all became healthy, or not in time.
+pub const UNHEALTHY: u8 = 5;
+/// The plan was declined, or the run was interrupted.
+pub const CANCELLED: u8 = 6;
+
+/// The part of `sync --help` and `delete --help` that documents them.
+pub const HELP: &str = "\
+Exit codes:
+  0  the cluster is as the overlay says
+  1  something failed
+  2  the command line is wrong
+  3  a field is owned by somebody else; nothing of its object was written
+  4  refused to delete
+  5  applied, but not everything became healthy in time
+  6  declined or interrupted";
+
+/// The part of `diff --help` that documents them.
+pub const DIFF_HELP: &str = "\
+Exit codes:
+  0   no changes
+  1   changes
+  >1  something failed";

@@ -1,0 +1,47 @@
+//! The plugin: one program that answers as `kubectl overlay` and as `flux overlay`.
+//!
+//! [`args`] says what may be typed, [`settings`] what is read from the environment, [`find`] which
+//! directory an overlay's name means. Each command is a file of [`commands`]; everything that is
+//! shown goes through [`output`], data to standard output and all else to standard error. The
+//! library's error type is printed as it is; [`exit`] turns it into a code.
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod find;
+pub mod output;
+pub mod settings;
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches;
+
+use crate::output::Console;
+use crate::settings::Settings;
+
+/// Runs one command line, the program's name first, and says the exit code.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    settings: &Settings,
+    console: &mut Console,
+) -> u8 {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let program = args::Program::of(arguments.first());
+    let matches = args::command(program).try_get_matches_from(arguments);
+    match matches.and_then(|matches| args::Args::from_arg_matches(&matches)) {
+        Ok(args) => commands::run(&args, program, settings, console),
+        Err(error) => usage(&error, console),
+    }
+}
+
+/// Shows help, or what is wrong with the command line.
+fn usage(error: &clap::Error, console: &mut Console) -> u8 {
+    let text = error.render();
+    if error.use_stderr() {
+        console.say(&text.ansi().to_string());
+        exit::USAGE
+    } else {
+        console.print(&text.ansi().to_string());
+        exit::OK
+    }
+}
