@@ -1,5 +1,6 @@
 //! Renders Kustomize overlays as kustomize and Flux do, and applies them.
 
+pub mod archive;
 pub mod build;
 pub mod error;
 pub mod fields;
