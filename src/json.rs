@@ -1,13 +1,182 @@
 //! The JSON that is hashed, patched and sent.
 
+use std::fmt::Write;
+
+use ecow::EcoString;
+use serde_json::{Map as Object, Number, Value as Json};
+
 use crate::error::Result;
-use crate::value::Value;
+use crate::value::{Key, Map, Scalar, Style, Tag, Value};
+use crate::yaml::scalar::{self, Meaning};
+use crate::yaml::unprintable;
 
 /// Appends the canonical JSON of `value` as Go prints it: sorted keys, no spaces, `<`, `>` and `&` escaped.
 ///
 /// # Errors
 /// As [`crate::yaml::write`].
 pub fn write(value: &Value, out: &mut String) -> Result<()> {
-    let _ = (value, out);
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Scalar(scalar) => return write_scalar(scalar, out),
+        Value::List(list) => return write_list(list, out),
+        Value::Map(map) => return write_map(map, out),
+    }
     Ok(())
+}
+
+fn write_list(list: &[Value], out: &mut String) -> Result<()> {
+    out.push('[');
+    for (index, value) in list.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(value, out)?;
+    }
+    out.push(']');
+    Ok(())
+}
+
+fn write_map(map: &Map, out: &mut String) -> Result<()> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by(|a, b| a.0.text.cmp(&b.0.text));
+    out.push('{');
+    for (index, (key, value)) in entries.iter().enumerate() {
+        check_key(key, index.checked_sub(1).map(|before| entries[before].0))?;
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(&key.text, out);
+        out.push(':');
+        write(value, out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn check_key(key: &Key, before: Option<&Key>) -> Result<()> {
+    if key.typed {
+        return Err(unprintable(format!("key {} is no string", key.text))
+            .hint(format!("put it in quotes: \"{}\"", key.text)));
+    }
+    if before.is_some_and(|before| before.text == key.text) {
+        return Err(unprintable(format!("key \"{}\" is there twice", key.text))
+            .hint("remove one of the two"));
+    }
+    Ok(())
+}
+
+fn write_scalar(scalar: &Scalar, out: &mut String) -> Result<()> {
+    match scalar::meaning(scalar).map_err(unprintable)? {
+        Meaning::Null => out.push_str("null"),
+        Meaning::Bool(true) => out.push_str("true"),
+        Meaning::Bool(false) => out.push_str("false"),
+        Meaning::Int(int) => {
+            let _ = write!(out, "{int}");
+        }
+        Meaning::Uint(int) => {
+            let _ = write!(out, "{int}");
+        }
+        Meaning::Float(float) if float.is_finite() => scalar::write_json_float(float, out),
+        Meaning::Float(_) => return Err(unprintable("infinities and NaN have no JSON")),
+        Meaning::Text(text) => write_string(&text, out),
+    }
+    Ok(())
+}
+
+/// Appends `text` in quotes as Go's `encoding/json` does, safe for HTML.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut done = 0;
+    for (at, c) in text.char_indices() {
+        let short = match c {
+            '"' => Some("\\\""),
+            '\\' => Some("\\\\"),
+            '\n' => Some("\\n"),
+            '\r' => Some("\\r"),
+            '\t' => Some("\\t"),
+            '\x08' => Some("\\b"),
+            '\x0c' => Some("\\f"),
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => None,
+            _ => continue,
+        };
+        out.push_str(&text[done..at]);
+        match short {
+            Some(escape) => out.push_str(escape),
+            None => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+        }
+        done = at + c.len_utf8();
+    }
+    out.push_str(&text[done..]);
+    out.push('"');
+}
+
+/// A value of the JSON that a server or a schema sent.
+#[must_use]
+pub fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::bool(*value),
+        Json::Number(number) => from_number(number),
+        Json::String(text) => Value::string(text.as_str()),
+        Json::Array(list) => Value::List(list.iter().map(from_json).collect()),
+        Json::Object(object) => Value::Map(
+            object.iter().map(|(key, value)| (Key::from(key.as_str()), from_json(value))).collect(),
+        ),
+    }
+}
+
+fn from_number(number: &Number) -> Value {
+    let tag = if number.is_f64() { Tag::Float } else { Tag::Int };
+    let text: EcoString = number.to_string().into();
+    Value::Scalar(Scalar { text, style: Style::Tagged(tag) })
+}
+
+/// The JSON of a value, to be sent to a server or given to a JSON patch.
+///
+/// # Errors
+/// As [`crate::yaml::write`].
+pub fn to_json(value: &Value) -> Result<Json> {
+    match value {
+        Value::Null => Ok(Json::Null),
+        Value::Scalar(scalar) => scalar_to_json(scalar),
+        Value::List(list) => list.iter().map(to_json).collect::<Result<_>>().map(Json::Array),
+        Value::Map(map) => map_to_json(map),
+    }
+}
+
+fn map_to_json(map: &Map) -> Result<Json> {
+    let mut object = Object::new();
+    for (key, value) in map.iter() {
+        check_key(key, None)?;
+        if object.insert(key.text.to_string(), to_json(value)?).is_some() {
+            check_key(key, Some(key))?;
+        }
+    }
+    Ok(Json::Object(object))
+}
+
+fn scalar_to_json(scalar: &Scalar) -> Result<Json> {
+    Ok(match scalar::meaning(scalar).map_err(unprintable)? {
+        Meaning::Null => Json::Null,
+        Meaning::Bool(value) => Json::Bool(value),
+        Meaning::Int(int) => Json::from(int),
+        Meaning::Uint(int) => Json::from(int),
+        Meaning::Float(float) => float_to_json(float)?,
+        Meaning::Text(text) => Json::String(text.into_owned()),
+    })
+}
+
+/// An integral float is sent as an integer, as Go's JSON prints it.
+fn float_to_json(float: f64) -> Result<Json> {
+    let mut text = String::new();
+    scalar::write_json_float(float, &mut text);
+    match scalar::meaning_v2(&text) {
+        Meaning::Int(int) => Ok(Json::from(int)),
+        Meaning::Uint(int) => Ok(Json::from(int)),
+        _ => Number::from_f64(float)
+            .map(Json::Number)
+            .ok_or_else(|| unprintable("infinities and NaN have no JSON")),
+    }
 }

@@ -5,4 +5,5 @@ pub mod scalar;
 mod write;
 
 pub use read::{Step, locate, read, read_first};
+pub(crate) use write::unprintable;
 pub use write::write;

@@ -1,7 +1,28 @@
 //! From values to YAML text, as kustomize prints it.
+//!
+//! Kustomize prints a document as YAML, reads it into Go values, prints those as JSON, reads that as
+//! YAML and prints it with go-yaml v2. What all this does to a value is computed here directly.
+//!
+//! Source: go-yaml v2 `encode.go`, `emitterc.go`, `sorter.go`.
 
-use crate::error::Result;
-use crate::value::Value;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::scalar::{self, Meaning};
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::value::{Key, Map, Scalar, Tag, Value};
+
+/// Column after which a space becomes a line break, in characters.
+/// Source: go-yaml v2, `best_width`.
+const WIDTH: usize = 80;
+
+/// Longest key in bytes that stands on one line with its value.
+/// Source: go-yaml v2, `yaml_emitter_check_simple_key`.
+const SIMPLE_KEY_BYTES: usize = 128;
 
 /// Appends `value` as one YAML document, ended by a line break.
 ///
@@ -9,6 +30,631 @@ use crate::value::Value;
 /// Where kustomize cannot print it either: duplicate or typed keys, infinities, control characters,
 /// text that does not agree with its tag.
 pub fn write(value: &Value, out: &mut String) -> Result<()> {
-    let _ = (value, out);
+    let mut writer = Writer { out, fresh: true };
+    writer.node(value, Position { indent: 0, after: After::Start })?;
+    writer.end_line();
     Ok(())
+}
+
+/// Whether a value can be printed, and why not.
+pub(crate) fn unprintable(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, Place::file("output"), message)
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    /// Whether a line has just been ended, so that the next one needs no break.
+    fresh: bool,
+}
+
+/// Where a node goes.
+#[derive(Clone, Copy)]
+struct Position {
+    /// Spaces before the entries of the collection that holds the node.
+    indent: usize,
+    after: After,
+}
+
+/// What stands before a node on its line.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum After {
+    /// Nothing: the whole document.
+    Start,
+    /// `key:`
+    Colon,
+    /// `-`, or the `:` of a key that stands on lines of its own.
+    Dash,
+}
+
+impl Writer<'_> {
+    fn node(&mut self, value: &Value, at: Position) -> Result<()> {
+        match value {
+            Value::Null => self.word("null", at),
+            Value::Scalar(scalar) => return self.scalar(scalar, at),
+            Value::List(list) if list.is_empty() => self.word("[]", at),
+            Value::Map(map) if map.is_empty() => self.word("{}", at),
+            Value::List(list) => return self.list(list, at),
+            Value::Map(map) => return self.map(map, at),
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, list: &[Value], at: Position) -> Result<()> {
+        let indent = match at.after {
+            After::Start | After::Colon => at.indent,
+            After::Dash => at.indent + 2,
+        };
+        let mut inline = at.after == After::Dash;
+        for value in list {
+            self.begin(indent, inline);
+            inline = false;
+            self.out.push('-');
+            self.node(value, Position { indent, after: After::Dash })?;
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, map: &Map, at: Position) -> Result<()> {
+        let indent = match at.after {
+            After::Start => 0,
+            After::Colon | After::Dash => at.indent + 2,
+        };
+        let mut inline = at.after == After::Dash;
+        for (key, value) in sorted(map)? {
+            self.begin(indent, inline);
+            inline = false;
+            self.entry(key, value, indent)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, key: &Key, value: &Value, indent: usize) -> Result<()> {
+        if key.typed {
+            return Err(typed_key(key));
+        }
+        if is_plain_word(&key.text) && key.text.len() <= SIMPLE_KEY_BYTES {
+            self.out.push_str(&key.text);
+            self.out.push(':');
+            return self.node(value, Position { indent, after: After::Colon });
+        }
+        let text = through_json(&key.text)?;
+        let shape = Shape::of(&text);
+        if shape.line_breaks || text.len() > SIMPLE_KEY_BYTES {
+            self.out.push('?');
+            self.text(&text, Position { indent, after: After::Dash });
+            self.begin(indent, false);
+            self.out.push(':');
+            return self.node(value, Position { indent, after: After::Dash });
+        }
+        match shape.style(&text, true) {
+            Look::Plain => self.out.push_str(&text),
+            Look::Single => self.single(&text, None),
+            Look::Double | Look::Literal => self.double(&text, None),
+        }
+        self.out.push(':');
+        self.node(value, Position { indent, after: After::Colon })
+    }
+
+    fn scalar(&mut self, scalar: &Scalar, at: Position) -> Result<()> {
+        let meaning = scalar::meaning(scalar).map_err(unprintable)?;
+        match meaning {
+            Meaning::Null => self.word("null", at),
+            Meaning::Bool(true) => self.word("true", at),
+            Meaning::Bool(false) => self.word("false", at),
+            Meaning::Int(int) => self.display(int, at),
+            Meaning::Uint(int) => self.display(int, at),
+            Meaning::Float(float) => return self.float(float, at),
+            Meaning::Text(text) if is_plain_word(&text) && text.len() <= SIMPLE_KEY_BYTES => {
+                self.word(&text, at);
+            }
+            Meaning::Text(text) => self.text(&through_json(&text)?, at),
+        }
+        Ok(())
+    }
+
+    fn display(&mut self, number: impl std::fmt::Display, at: Position) {
+        self.gap(at);
+        let _ = write!(self.out, "{number}");
+    }
+
+    /// JSON prints integral floats without a point, and YAML then reads them as integers.
+    fn float(&mut self, float: f64, at: Position) -> Result<()> {
+        if !float.is_finite() {
+            return Err(unprintable("infinities and NaN have no JSON"));
+        }
+        self.gap(at);
+        let mut json = String::new();
+        scalar::write_json_float(float, &mut json);
+        match scalar::meaning_v2(&json) {
+            Meaning::Int(int) => {
+                let _ = write!(self.out, "{int}");
+            }
+            Meaning::Uint(int) => {
+                let _ = write!(self.out, "{int}");
+            }
+            _ => scalar::write_float(float, self.out),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str, at: Position) {
+        let indent = at.indent + 2;
+        self.gap(at);
+        match Shape::of(text).style(text, false) {
+            Look::Plain => self.plain(text, indent),
+            Look::Single => self.single(text, Some(indent)),
+            Look::Double => self.double(text, Some(indent)),
+            Look::Literal => self.literal(text, indent),
+        }
+    }
+
+    /// Text that needs no quotes and no folding.
+    fn word(&mut self, text: &str, at: Position) {
+        self.gap(at);
+        self.out.push_str(text);
+    }
+
+    fn gap(&mut self, at: Position) {
+        if at.after != After::Start {
+            self.out.push(' ');
+        }
+        self.fresh = false;
+    }
+
+    /// Begins an entry of a collection: behind a dash, or on a line of its own.
+    fn begin(&mut self, indent: usize, inline: bool) {
+        if inline {
+            self.out.push(' ');
+        } else {
+            self.end_line();
+            self.spaces(indent);
+        }
+        self.fresh = false;
+    }
+
+    fn end_line(&mut self) {
+        if !self.fresh {
+            self.out.push('\n');
+        }
+        self.fresh = true;
+    }
+
+    fn spaces(&mut self, mut count: usize) {
+        const SPACES: &str = "                                                                ";
+        while count > 0 {
+            let now = count.min(SPACES.len());
+            self.out.push_str(&SPACES[..now]);
+            count -= now;
+        }
+    }
+
+    /// Characters on the current line.
+    fn column(&self) -> usize {
+        let line = self.out.rfind('\n').map_or(0, |at| at + 1);
+        self.out[line..].chars().count()
+    }
+}
+
+/// The ways to write a text.
+impl Writer<'_> {
+    fn plain(&mut self, text: &str, indent: usize) {
+        let mut column = self.column();
+        if column + text.len() <= WIDTH {
+            self.out.push_str(text);
+            return;
+        }
+        let mut after_space = false;
+        for (at, c) in text.char_indices() {
+            let next_is_space = || text.as_bytes().get(at + 1) == Some(&b' ');
+            if c == ' ' && !after_space && column > WIDTH && !next_is_space() {
+                column = self.fold(indent);
+            } else {
+                self.out.push(c);
+                column += 1;
+            }
+            after_space = c == ' ';
+        }
+    }
+
+    /// `indent` is that of folded lines; keys are not folded.
+    fn single(&mut self, text: &str, indent: Option<usize>) {
+        self.out.push('\'');
+        let mut column = self.column();
+        let (mut after_space, mut after_break) = (false, false);
+        for (at, c) in text.char_indices() {
+            if c == ' ' {
+                let next_is_space = text.as_bytes().get(at + 1) == Some(&b' ');
+                let inside = at > 0 && at + 1 < text.len();
+                match indent {
+                    Some(indent) if !after_space && column > WIDTH && inside && !next_is_space => {
+                        column = self.fold(indent);
+                    }
+                    _ => {
+                        self.out.push(' ');
+                        column += 1;
+                    }
+                }
+                after_space = true;
+            } else if is_break(c) {
+                self.out.push(c);
+                column = 0;
+                after_break = true;
+            } else {
+                if after_break {
+                    let indent = indent.unwrap_or_default();
+                    self.spaces(indent.saturating_sub(column));
+                    column = column.max(indent);
+                }
+                if c == '\'' {
+                    self.out.push('\'');
+                    column += 1;
+                }
+                self.out.push(c);
+                column += 1;
+                (after_space, after_break) = (false, false);
+            }
+        }
+        self.out.push('\'');
+    }
+
+    fn double(&mut self, text: &str, indent: Option<usize>) {
+        self.out.push('"');
+        let mut column = self.column();
+        let mut after_space = false;
+        // go-yaml asks of each character whether the whole text begins with a byte order mark.
+        let marked = text.starts_with('\u{feff}');
+        for (at, c) in text.char_indices() {
+            if c == '"' || c == '\\' || !is_printable(c) || is_break(c) || marked {
+                column += self.escape(c);
+                after_space = false;
+                continue;
+            }
+            let inside = at > 0 && at + 1 < text.len();
+            match indent {
+                Some(indent) if c == ' ' && !after_space && column > WIDTH && inside => {
+                    column = self.fold(indent);
+                    if text.as_bytes().get(at + 1) == Some(&b' ') {
+                        self.out.push('\\');
+                        column += 1;
+                    }
+                }
+                _ => {
+                    self.out.push(c);
+                    column += 1;
+                }
+            }
+            after_space = c == ' ';
+        }
+        self.out.push('"');
+    }
+
+    /// Writes an escape and says how many characters it took.
+    fn escape(&mut self, c: char) -> usize {
+        let letter = match c {
+            '\0' => '0',
+            '\x07' => 'a',
+            '\x08' => 'b',
+            '\t' => 't',
+            '\n' => 'n',
+            '\x0b' => 'v',
+            '\x0c' => 'f',
+            '\r' => 'r',
+            '\x1b' => 'e',
+            '"' => '"',
+            '\\' => '\\',
+            '\u{85}' => 'N',
+            '\u{a0}' => '_',
+            '\u{2028}' => 'L',
+            '\u{2029}' => 'P',
+            _ => return self.escape_number(u32::from(c)),
+        };
+        self.out.push('\\');
+        self.out.push(letter);
+        2
+    }
+
+    fn escape_number(&mut self, number: u32) -> usize {
+        let (letter, digits) = match number {
+            0..=0xff => ('x', 2),
+            0x100..=0xffff => ('u', 4),
+            _ => ('U', 8),
+        };
+        let _ = write!(self.out, "\\{letter}{number:0digits$X}");
+        2 + digits
+    }
+
+    fn literal(&mut self, text: &str, indent: usize) {
+        self.out.push('|');
+        if text.starts_with([' ', '\n', '\u{2028}', '\u{2029}']) {
+            self.out.push('2');
+        }
+        let mut from_end = text.chars().rev().map(is_break);
+        match (from_end.next(), from_end.next()) {
+            (Some(true), Some(false)) => {}
+            (Some(true), _) => self.out.push('+'),
+            _ => self.out.push('-'),
+        }
+        self.out.push('\n');
+        for line in text.split_inclusive(is_break) {
+            if !line.starts_with(is_break) {
+                self.spaces(indent);
+            }
+            self.out.push_str(line);
+        }
+        self.fresh = text.ends_with(is_break);
+    }
+
+    fn fold(&mut self, indent: usize) -> usize {
+        self.out.push('\n');
+        self.spaces(indent);
+        indent
+    }
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Look {
+    Plain,
+    Single,
+    Double,
+    Literal,
+}
+
+/// What a text has in it, as far as it decides on the way to write it.
+///
+/// Source: go-yaml v2, `yaml_emitter_analyze_scalar`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shape {
+    indicators: bool,
+    line_breaks: bool,
+    special: bool,
+    /// A space or line break at either end.
+    blank_end: bool,
+    trailing_space: bool,
+    break_space: bool,
+    space_break: bool,
+}
+
+impl Shape {
+    fn of(text: &str) -> Self {
+        let mut shape = Self {
+            indicators: text.starts_with("---") || text.starts_with("..."),
+            blank_end: text.starts_with(|c| c == ' ' || is_break(c))
+                || text.ends_with(|c| c == ' ' || is_break(c)),
+            trailing_space: text.ends_with(' '),
+            ..Self::default()
+        };
+        let mut before = None;
+        for (at, c) in text.char_indices() {
+            shape.look_at(c, before, text[at + c.len_utf8()..].as_bytes());
+            before = Some(c);
+        }
+        shape
+    }
+
+    fn look_at(&mut self, c: char, before: Option<char>, rest: &[u8]) {
+        let blank_follows = matches!(rest.first(), None | Some(b' ' | b'\t'));
+        let blank_before = before.is_none_or(|b| matches!(b, ' ' | '\t' | '\0' | '\r') || is_break(b));
+        self.indicators |= match c {
+            '#' => blank_before,
+            ':' => blank_follows,
+            ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => {
+                before.is_none()
+            }
+            '?' | '-' => before.is_none() && blank_follows,
+            _ => false,
+        };
+        self.special |= !is_printable(c);
+        if is_break(c) {
+            self.line_breaks = true;
+            self.space_break |= before == Some(' ');
+        } else if c == ' ' {
+            self.break_space |= before.is_some_and(is_break);
+        }
+    }
+
+    fn style(self, text: &str, key: bool) -> Look {
+        if text.is_empty() {
+            return Look::Double;
+        }
+        let single = !(self.space_break || self.special || self.break_space);
+        if text.contains('\n') {
+            let literal = !(self.space_break || self.special || self.trailing_space || key);
+            return if literal { Look::Literal } else { Look::Double };
+        }
+        if key && self.line_breaks || !reads_as_text(text) {
+            return Look::Double;
+        }
+        match (self.indicators || self.blank_end || self.line_breaks, single) {
+            (false, true) => Look::Plain,
+            (true, true) => Look::Single,
+            (_, false) => Look::Double,
+        }
+    }
+}
+
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// What go-yaml v2 takes for printable; nothing beyond the first plane, so emoji are escaped.
+fn is_printable(c: char) -> bool {
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}') && c != '\u{feff}'
+}
+
+/// Whether plain text is a string for YAML 1.1 too.
+fn reads_as_text(text: &str) -> bool {
+    // The decoder of v2 knows `<<` only as a key, so `resolve_v2` calls it a string, as it should.
+    scalar::resolve_v2(text) == Tag::Str && !is_base_60(text)
+}
+
+/// Numbers such as `12:30:45`: `^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$`.
+fn is_base_60(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) || !unsigned.contains(':') {
+        return false;
+    }
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let mut parts = whole.split(':');
+    digits(fraction)
+        && parts.next().is_some_and(digits)
+        && parts.all(|part| match part.as_bytes() {
+            [ones] => ones.is_ascii_digit(),
+            [tens, ones] => (b'0'..=b'5').contains(tens) && ones.is_ascii_digit(),
+            _ => false,
+        })
+}
+
+/// Whether text is a word that stands plainly and means text in every YAML: most keys and values.
+fn is_plain_word(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some(first) = bytes.first() else { return false };
+    // Short words may be booleans; `=` and the like are left to the full look.
+    let begins = match first {
+        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' => bytes.len() > 5,
+        b'a'..=b'z' | b'A'..=b'Z' | b'/' | b'_' => true,
+        _ => false,
+    };
+    begins
+        && bytes.iter().all(|b| {
+            matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/')
+        })
+}
+
+/// What text becomes when JSON carries it to go-yaml v2.
+fn through_json(text: &str) -> Result<Cow<'_, str>> {
+    if text.is_ascii() && !text.contains('\x7f') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let control = |c: char| {
+        matches!(c, '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
+    };
+    if let Some(c) = text.chars().find(|&c| control(c)) {
+        return Err(unprintable(format!("control character U+{:04X} is not allowed", u32::from(c)))
+            .hint("remove the character"));
+    }
+    Ok(if text.contains('\u{85}') { fold_next_lines(text).into() } else { text.into() })
+}
+
+/// JSON leaves U+0085 as it is, and to YAML it is a line break within quotes, which folds.
+fn fold_next_lines(text: &str) -> String {
+    let blank = |c: char| c == ' ' || c == '\u{85}';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{85}') {
+        out.push_str(rest[..at].trim_end_matches(' '));
+        let after = rest[at..].trim_start_matches(blank);
+        let run = &rest[at..rest.len() - after.len()];
+        match run.matches('\u{85}').count() {
+            1 => out.push(' '),
+            breaks => out.extend(std::iter::repeat_n('\n', breaks - 1)),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn typed_key(key: &Key) -> Error {
+    unprintable(format!("key {} is no string", key.text))
+        .hint(format!("put it in quotes: \"{}\"", key.text))
+}
+
+/// The entries in the order in which go-yaml v2 prints them.
+fn sorted(map: &Map) -> Result<Vec<(&Key, &Value)>> {
+    let mut entries: Vec<(&Key, &Value)> = map.iter().collect();
+    let ordered = |a: &(&Key, &Value), b: &(&Key, &Value)| order(&a.0.text, &b.0.text);
+    // The order is not quite transitive, so no sort of the standard library may be trusted with it.
+    sort(&mut entries, &ordered);
+    if let Some(pair) = entries.windows(2).find(|pair| pair[0].0.text == pair[1].0.text) {
+        return Err(unprintable(format!("key \"{}\" is there twice", pair[0].0.text))
+            .hint("remove one of the two"));
+    }
+    Ok(entries)
+}
+
+/// A merge sort that no inconsistent order can derail.
+fn sort<T: Copy>(entries: &mut [T], order: &impl Fn(&T, &T) -> Ordering) {
+    if entries.len() <= 12 {
+        insertion_sort(entries, order);
+        return;
+    }
+    let (left, right) = entries.split_at_mut(entries.len() / 2);
+    sort(left, order);
+    sort(right, order);
+    let (left, right) = (left.to_vec(), right.to_vec());
+    let (mut l, mut r) = (left.iter().peekable(), right.iter().peekable());
+    for entry in entries {
+        let from_left = match (l.peek(), r.peek()) {
+            (Some(a), Some(b)) => order(a, b) != Ordering::Greater,
+            (left, _) => left.is_some(),
+        };
+        let next = if from_left { l.next() } else { r.next() };
+        *entry = *next.expect("the two halves hold as many entries as the whole");
+    }
+}
+
+fn insertion_sort<T: Copy>(entries: &mut [T], order: &impl Fn(&T, &T) -> Ordering) {
+    for end in 1..entries.len() {
+        let mut at = end;
+        while at > 0 && order(&entries[at - 1], &entries[at]) == Ordering::Greater {
+            entries.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+}
+
+/// How go-yaml v2 orders keys: non-letters before letters, digits by their number.
+fn order(a: &str, b: &str) -> Ordering {
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    if same == a.len() || same == b.len() {
+        return a.len().cmp(&b.len());
+    }
+    match (a.as_bytes()[same], b.as_bytes()[same]) {
+        (left, right) if left.is_ascii_alphabetic() && right.is_ascii_alphabetic() => {
+            left.cmp(&right)
+        }
+        _ => order_runes(a, b),
+    }
+}
+
+fn order_runes(a: &str, b: &str) -> Ordering {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(at) = (0..a.len().min(b.len())).find(|&i| a[i] != b[i]) else {
+        return a.len().cmp(&b.len());
+    };
+    match (is_letter(a[at]), is_letter(b[at])) {
+        (true, true) => a[at].cmp(&b[at]),
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) => order_numbers(&a, &b, at),
+    }
+}
+
+/// `at` is the first place where the two differ, and neither has a letter there.
+fn order_numbers(a: &[char], b: &[char], at: usize) -> Ordering {
+    let zero = a[at] == '0' || b[at] == '0';
+    // A zero counts where it follows other digits of its number, and not at the beginning of one.
+    let inside_number = zero
+        && a[..at].iter().rev().take_while(|c| is_digit(**c)).any(|c| *c != '0');
+    let number = |text: &[char]| {
+        let digits = text[at..].iter().take_while(|c| is_digit(**c));
+        digits.fold((i64::from(inside_number), 0), |(number, length), c| {
+            let digit = i64::from(u32::from(*c)) - i64::from(b'0');
+            (number.wrapping_mul(10).wrapping_add(digit), length + 1)
+        })
+    };
+    number(a).cmp(&number(b)).then(a[at].cmp(&b[at]))
+}
+
+fn is_letter(c: char) -> bool {
+    static LETTER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\p{L}").expect("the pattern is well-formed"));
+    if c.is_ascii() { c.is_ascii_alphabetic() } else { LETTER.is_match(c.encode_utf8(&mut [0; 4])) }
+}
+
+fn is_digit(c: char) -> bool {
+    static DIGIT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\p{Nd}").expect("the pattern is well-formed"));
+    if c.is_ascii() { c.is_ascii_digit() } else { DIGIT.is_match(c.encode_utf8(&mut [0; 4])) }
 }
