@@ -1,27 +1,70 @@
 //! Renders Kustomize overlays as kustomize and Flux do, and applies them.
+//!
+//! Files are parsed once into values. A kustomization is a function from values to values. The
+//! result becomes a plan, and only the plan meets the server.
+//!
+//! ```text
+//! Files ── yaml::read ─▶ Store ─▶ manifest ─▶ Resources ─┐
+//!   └── kustomization::decode ─▶ Kustomization ──────────┤
+//!                                                        ▼
+//!                     build: layer(overlay(base …)) ─▶ Resources ─▶ yaml::write
+//!                                                        │
+//!     outcome ◀─ cluster::{apply, wait, prune} ◀─ Plan ◀─ plan(resources, live, inventory)
+//! ```
+//!
+//! # The map
+//!
+//! | step | module |
+//! |---|---|
+//! | what a document is | [`value`], read and written by [`yaml`], sent and hashed as [`json`] |
+//! | what a build may see | [`files`], within [`limits`], through [`layer`]; parsed once by [`store`] |
+//! | what a kustomization says | [`kustomization`] |
+//! | what it works on | [`resource`], [`resources`], read from files by [`manifest`] |
+//! | the order of steps | [`build`] |
+//! | one file for each field | [`generate`], [`transform`], and [`references`] for names that follow |
+//! | what is known about kinds | [`schema`], [`fields`] |
+//! | which resources are meant | [`selector`], [`pattern`] |
+//! | artifacts of Flux | [`archive`] |
+//! | when something fails | [`error`], with the help of [`nearest`] |
+//!
+//! # Invariants
+//!
+//! 1. A build is a function of its [`Files`]: no environment, no clock, no network, no global state.
+//! 2. Output never depends on threads or hash order.
+//! 3. What a step needs to remember about an object is a field of [`Resource`], never an annotation
+//!    inside the user's object.
+//! 4. The source tree is never written.
+//! 5. Decrypted text is never cached, logged or put in an error; secrets are masked wherever a
+//!    person reads.
+//! 6. The library never prints, waits for input or exits.
+//! 7. Every error says what failed, where (file, line and column of the user's own file), who
+//!    referred to it and, where certain, what mends it.
+//! 8. Nothing that a user's file holds can panic, hang or exhaust the program: [`Limits`] bound
+//!    every input.
+//! 9. The server is asked before it is written to: what the plan shows is what is applied.
 
-pub mod archive;
-pub mod build;
 pub mod error;
-pub mod fields;
-pub mod files;
-pub mod generate;
-pub mod json;
-pub mod kustomization;
-pub mod layer;
-pub mod limits;
-pub mod manifest;
-pub mod nearest;
-pub mod pattern;
-pub mod references;
-pub mod resource;
-pub mod resources;
-pub mod schema;
-pub mod selector;
-pub mod store;
-pub mod transform;
 pub mod value;
 pub mod yaml;
+pub mod json;
+pub mod files;
+pub mod archive;
+pub mod limits;
+pub mod store;
+pub mod resource;
+pub mod resources;
+pub mod manifest;
+pub mod schema;
+pub mod fields;
+pub mod pattern;
+pub mod selector;
+pub mod kustomization;
+pub mod layer;
+pub mod generate;
+pub mod transform;
+pub mod references;
+pub mod build;
+pub mod nearest;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};
 pub use files::{Disk, Files, Memory};
