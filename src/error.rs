@@ -59,6 +59,18 @@ pub enum ErrorKind {
     Io,
     /// Something outside (a Git server, `helm`, a function) failed.
     External,
+    /// The API server cannot be reached, or went away.
+    Unreachable,
+    /// The API server does not know the user, or does not let them.
+    Denied,
+    /// Somebody else owns a field, or wrote at the same time.
+    Conflict,
+    /// It could be done, but must not: it would take something that is not ours.
+    Refused,
+    /// Everything is written, but not everything became healthy in time.
+    Unhealthy,
+    /// The user said no, or interrupted.
+    Cancelled,
 }
 
 /// A position in a source file; lines and columns count from 1.

@@ -25,6 +25,9 @@
 //! | what is known about kinds | [`schema`], [`fields`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
 //! | artifacts of Flux | [`archive`] |
+//! | what was applied before | [`inventory`] |
+//! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
+//! | whether an object is as it should be | [`health`] |
 //! | when something fails | [`error`], with the help of [`nearest`] |
 //!
 //! # Invariants
@@ -64,6 +67,10 @@ pub mod generate;
 pub mod transform;
 pub mod references;
 pub mod build;
+pub mod inventory;
+pub mod health;
+pub mod plan;
+pub mod review;
 pub mod nearest;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::{FileKind, Files, clean};
+use overlay::nearest::nearest;
 
 /// The folders whose members go by their names.
 const HOMES: &[&str] = &["overlays", "clusters", "environments", "envs"];
@@ -123,11 +124,8 @@ fn several(files: &dyn Files, typed: &str, found: &[PathBuf]) -> Error {
 fn nothing(files: &dyn Files, directory: &Path, typed: &str) -> Error {
     let error = Error::new(ErrorKind::Missing, Place::file(typed), "no overlay has this name");
     let names = names(files, directory);
-    let near = names
-        .iter()
-        .map(|(name, path)| (distance(name, typed), path))
-        .filter(|(distance, _)| *distance <= typed.len().div_ceil(3).max(1))
-        .min();
+    let near = nearest(typed, names.iter().map(|(name, _)| name.as_str()));
+    let near = near.and_then(|near| names.iter().find(|(name, _)| name == near));
     match near {
         Some((_, path)) => error.hint(format!("did you mean {}?", files.shown(path))),
         None if names.is_empty() => error.hint("type the directory that holds the kustomization"),
@@ -136,28 +134,6 @@ fn nothing(files: &dyn Files, directory: &Path, typed: &str) -> Error {
             error.hint(format!("there are: {}", list.join(", ")))
         }
     }
-}
-
-/// How many letters have to be put in, taken out, changed or swapped with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for i in 1..=one.len() {
-        let mut next = vec![i];
-        for j in 1..=other.len() {
-            let change = usize::from(one[i - 1] != other[j - 1]);
-            let mut least = (row[j] + 1).min(next[j - 1] + 1).min(row[j - 1] + change);
-            let swapped =
-                i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
-            if swapped {
-                least = least.min(before[j - 2] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -223,9 +223,7 @@ impl<'a> Reader<'a> {
     /// Takes an event in and gives the document back once it is whole.
     fn event(&mut self, event: Event<'_>, at: Marker) -> Result<Option<Node>> {
         let (anchor, node) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                (anchor, leaf(&text, style, tag.as_deref()))
-            }
+            Event::Scalar(text, style, anchor, tag) => (anchor, leaf(&text, style, tag.as_deref())),
             Event::Alias(anchor) => (0, self.alias(anchor, at)?),
             Event::SequenceStart(anchor, _) => {
                 return self.begin(anchor, Content::List(EcoVec::new()), at);
@@ -410,4 +408,3 @@ fn merge(entries: &mut Map, source: &Value) {
         }
     }
 }
-

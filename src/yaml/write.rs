@@ -434,13 +434,13 @@ impl Shape {
 
     fn look_at(&mut self, c: char, before: Option<char>, rest: &[u8]) {
         let blank_follows = matches!(rest.first(), None | Some(b' ' | b'\t'));
-        let blank_before = before.is_none_or(|b| matches!(b, ' ' | '\t' | '\0' | '\r') || is_break(b));
+        let blank_before =
+            before.is_none_or(|b| matches!(b, ' ' | '\t' | '\0' | '\r') || is_break(b));
         self.indicators |= match c {
             '#' => blank_before,
             ':' => blank_follows,
-            ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => {
-                before.is_none()
-            }
+            ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+            | '`' => before.is_none(),
             '?' | '-' => before.is_none() && blank_follows,
             _ => false,
         };
@@ -517,9 +517,9 @@ fn is_plain_word(text: &str) -> bool {
         _ => false,
     };
     begins
-        && bytes.iter().all(|b| {
-            matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/')
-        })
+        && bytes.iter().all(
+            |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/'),
+        )
 }
 
 /// What text becomes when JSON carries it to go-yaml v2.
@@ -527,12 +527,13 @@ fn through_json(text: &str) -> Result<Cow<'_, str>> {
     if text.is_ascii() && !text.contains('\x7f') {
         return Ok(Cow::Borrowed(text));
     }
-    let control = |c: char| {
-        matches!(c, '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
-    };
+    let control = |c: char| matches!(c, '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
     if let Some(c) = text.chars().find(|&c| control(c)) {
-        return Err(unprintable(format!("control character U+{:04X} is not allowed", u32::from(c)))
-            .hint("remove the character"));
+        return Err(unprintable(format!(
+            "control character U+{:04X} is not allowed",
+            u32::from(c)
+        ))
+        .hint("remove the character"));
     }
     Ok(if text.contains('\u{85}') { fold_next_lines(text).into() } else { text.into() })
 }
@@ -635,8 +636,8 @@ fn order_runes(a: &str, b: &str) -> Ordering {
 fn order_numbers(a: &[char], b: &[char], at: usize) -> Ordering {
     let zero = a[at] == '0' || b[at] == '0';
     // A zero counts where it follows other digits of its number, and not at the beginning of one.
-    let inside_number = zero
-        && a[..at].iter().rev().take_while(|c| is_digit(**c)).any(|c| *c != '0');
+    let inside_number =
+        zero && a[..at].iter().rev().take_while(|c| is_digit(**c)).any(|c| *c != '0');
     let number = |text: &[char]| {
         let digits = text[at..].iter().take_while(|c| is_digit(**c));
         digits.fold((i64::from(inside_number), 0), |(number, length), c| {
