@@ -1,19 +1,394 @@
 //! "This kind has that at this path": walking to the fields that a [`FieldSpec`] names.
+//!
+//! A path passes through lists unseen: `spec/containers/image` is the image of every container.
+//! Specs are chosen once for each kind ([`Chosen`]), and a path is split when it is first chosen, so
+//! the cost of a table does not grow with the number of objects.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use crate::error::{Error, ErrorKind, Place};
 use crate::kustomization::FieldSpec;
-use crate::value::Value;
+use crate::resource::{Gvk, Resource};
+use crate::value::{Key, Scalar, Style, Tag, Value};
+use crate::yaml::scalar;
 
-/// Whether a walk makes what is missing, and as what.
+/// What stands at the end of a path that is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Create {
-    /// Nothing is made.
-    Never,
-    /// Mappings on the way, and a null at the end, where the spec allows it.
-    AsSpecified,
+pub enum Make {
+    /// Nothing is made, whatever the spec says.
+    Nothing,
+    /// A null, for a setter of scalars.
+    Scalar,
+    /// A mapping.
+    Map,
 }
 
-/// Calls `set` for every field of `object` that `spec.path` leads to; lists on the way are walked
-/// through.
-pub fn walk(object: &mut Value, spec: &FieldSpec, create: Create, set: &mut dyn FnMut(&mut Value)) {
-    let _ = (object, spec, create, set);
+/// Why a field could not be reached or set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem(pub String);
+
+/// The outcome of a walk or of setting one field.
+pub type Outcome = std::result::Result<(), Problem>;
+
+/// A spec's path, split.
+#[derive(Clone, Debug)]
+pub struct Path<'a> {
+    spec: &'a FieldSpec,
+    segments: Vec<Segment<'a>>,
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Segment<'a> {
+    /// The mapping key, without its `[]`.
+    pub name: Cow<'a, str>,
+    /// Whether `[]` asserts a list.
+    pub list: bool,
+}
+
+/// The specs of a list that concern each kind, found once per kind.
+#[derive(Debug)]
+pub struct Chosen<'a> {
+    specs: &'a [FieldSpec],
+    by_gvk: FxHashMap<Gvk, Rc<[Path<'a>]>>,
+}
+
+impl<'a> Chosen<'a> {
+    /// Nothing is chosen yet.
+    #[must_use]
+    pub fn new(specs: &'a [FieldSpec]) -> Self {
+        Self { specs, by_gvk: FxHashMap::default() }
+    }
+
+    /// The paths of the specs that select `gvk`, in the order of the list.
+    pub fn of(&mut self, gvk: Gvk) -> Rc<[Path<'a>]> {
+        let specs = self.specs;
+        let entry = self.by_gvk.entry(gvk).or_insert_with_key(|gvk| {
+            specs.iter().filter(|spec| gvk.is_selected(&spec.gvk)).map(Path::of).collect()
+        });
+        Rc::clone(entry)
+    }
+}
+
+impl<'a> Path<'a> {
+    /// The path of a spec.
+    #[must_use]
+    pub fn of(spec: &'a FieldSpec) -> Self {
+        Self { spec, segments: split(&spec.path) }
+    }
+
+    /// Whether the spec names this path.
+    #[must_use]
+    pub fn is(&self, path: &str) -> bool {
+        self.spec.path == path
+    }
+
+    /// The kind that the spec is limited to, where it is.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        Some(self.spec.gvk.kind.as_str()).filter(|kind| !kind.is_empty())
+    }
+
+    /// Whether the spec concerns objects of `gvk`.
+    #[must_use]
+    pub fn selects(&self, gvk: &Gvk) -> bool {
+        gvk.is_selected(&self.spec.gvk)
+    }
+
+    /// Calls `set` for every field of `object` that the path leads to.
+    ///
+    /// What is missing is made where the spec says so and `make` names an end; lists are never made.
+    /// Values that are not written to are not copied.
+    ///
+    /// Source: kustomize `api/filters/fieldspec/fieldspec.go`.
+    /// # Errors
+    /// Where a scalar stands in the way, or `set` fails.
+    pub fn walk(
+        &self,
+        object: &mut Value,
+        make: Make,
+        set: &mut dyn FnMut(&mut Value) -> Outcome,
+    ) -> Outcome {
+        let make = if self.spec.create { make } else { Make::Nothing };
+        if make == Make::Nothing && !leads_somewhere(object, &self.segments) {
+            return Ok(());
+        }
+        descend(object, &self.segments, make, set)
+            .map_err(|problem| Problem(format!("field \"{}\": {}", self.spec.path, problem.0)))
+    }
+}
+
+/// Splits a path at its slashes; `\/` is a slash within a segment, and a first slash does not count.
+///
+/// Source: kustomize `kyaml/utils/pathsplitter.go`.
+#[must_use]
+pub fn split(path: &str) -> Vec<Segment<'_>> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let mut segments: Vec<Cow<'_, str>> = Vec::with_capacity(8);
+    for part in path.split('/') {
+        match segments.last_mut() {
+            Some(last) if last.ends_with('\\') => {
+                let last = last.to_mut();
+                last.pop();
+                last.push('/');
+                last.push_str(part);
+            }
+            _ => segments.push(Cow::Borrowed(part)),
+        }
+    }
+    segments.into_iter().map(Segment::new).collect()
+}
+
+impl<'a> Segment<'a> {
+    fn new(text: Cow<'a, str>) -> Self {
+        match text.strip_suffix("[]").map(str::len) {
+            Some(length) => Self { name: cut(text, length), list: true },
+            None => Self { name: text, list: false },
+        }
+    }
+
+    /// Refuses the names that kustomize takes for something other than a key of a mapping.
+    ///
+    /// # Errors
+    /// Where the name is empty, a number, `-`, `*` or in brackets.
+    pub fn check(&self) -> Outcome {
+        let name = &*self.name;
+        if name.is_empty() {
+            return Err(Problem("a name between the slashes is empty".into()));
+        }
+        let is_element = matches!(name, "-" | "*")
+            || name.parse::<i64>().is_ok()
+            || name.starts_with('[') && name.ends_with(']');
+        if is_element {
+            return Err(Problem(format!("{name:?} would be an element of a list, found a map")));
+        }
+        Ok(())
+    }
+}
+
+fn cut(text: Cow<'_, str>, length: usize) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
+        Cow::Owned(mut text) => {
+            text.truncate(length);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// Whether a walk that makes nothing would reach a field, change something or fail.
+fn leads_somewhere(value: &Value, segments: &[Segment<'_>]) -> bool {
+    let Some((first, rest)) = segments.split_first() else {
+        return true;
+    };
+    match value {
+        Value::Null => false,
+        Value::List(list) => list.iter().any(|element| leads_somewhere(element, segments)),
+        Value::Map(map) => match map.get(&first.name) {
+            Some(Value::Null) => first.list || rest.is_empty(),
+            Some(value) => leads_somewhere(value, rest),
+            None => first.check().is_err(),
+        },
+        Value::Scalar(_) => !value.is_null(),
+    }
+}
+
+fn descend(
+    value: &mut Value,
+    segments: &[Segment<'_>],
+    make: Make,
+    set: &mut dyn FnMut(&mut Value) -> Outcome,
+) -> Outcome {
+    let Some((first, rest)) = segments.split_first() else {
+        return set(value);
+    };
+    match value {
+        Value::Null => Ok(()),
+        Value::List(list) => list
+            .make_mut()
+            .iter_mut()
+            .try_for_each(|element| descend(element, segments, make, set)),
+        Value::Map(map) => {
+            first.check()?;
+            let makes = make != Make::Nothing && !first.list;
+            if makes && !map.has(&first.name) {
+                map.push(plain_key(&first.name), Value::Null);
+            }
+            let Some(field) = map.get_mut(&first.name) else {
+                return Ok(());
+            };
+            if field.is_null() {
+                settle_null(field, first, makes && (!rest.is_empty() || make == Make::Map));
+            }
+            descend(field, rest, make, set)
+        }
+        Value::Scalar(_) if value.is_null() => Ok(()),
+        Value::Scalar(_) => Err(Problem("expected a map or a list on the way, found a scalar".into())),
+    }
+}
+
+/// What becomes of a null on the way: `[]` makes it an empty list, a spec that creates makes it a map.
+fn settle_null(field: &mut Value, segment: &Segment<'_>, wants_map: bool) {
+    if segment.list {
+        *field = Value::list();
+    } else if wants_map {
+        *field = Value::map();
+    }
+}
+
+/// A key as kustomize makes one: without quotes, so that `1` or `true` is none and is refused when
+/// the object is printed.
+#[must_use]
+pub fn plain_key(text: &str) -> Key {
+    Key { text: text.into(), typed: scalar::resolve(text) != Tag::Str }
+}
+
+/// Replaces the text of a scalar and keeps its quotes; without quotes the text decides on the type.
+///
+/// # Errors
+/// Where the value is a list or a map.
+pub fn set_text(value: &mut Value, text: &str) -> Outcome {
+    put(value, text, Style::Plain)
+}
+
+/// Replaces the text of a scalar and gives it a type; quotes win over the type.
+///
+/// # Errors
+/// Where the value is a list or a map.
+pub fn set_typed(value: &mut Value, text: &str, tag: Tag) -> Outcome {
+    put(value, text, Style::Tagged(tag))
+}
+
+fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
+    let style = match value {
+        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        Value::Scalar(_) | Value::Null => style,
+        Value::List(_) | Value::Map(_) => {
+            return Err(Problem(format!("expected a scalar, found a {}", value.kind_name())));
+        }
+    };
+    *value = Value::Scalar(Scalar { text: text.into(), style });
+    Ok(())
+}
+
+/// Sets a string under `key`, as labels and annotations are set.
+///
+/// # Errors
+/// Where the value is no map, or the key is empty.
+pub fn set_entry(value: &mut Value, key: &str, text: &str) -> Outcome {
+    match value {
+        // Kustomize hangs the entry on the null, which is printed as a null all the same.
+        _ if value.is_null() => Ok(()),
+        Value::Map(_) if key.is_empty() => Err(Problem("an empty key cannot be set".into())),
+        Value::Map(map) => {
+            match map.get_mut(key) {
+                Some(old) => *old = Value::string(text),
+                None => map.push(plain_key(key), Value::string(text)),
+            }
+            Ok(())
+        }
+        _ => {
+            Err(Problem(format!("expected a map, found a {}", value.kind_name())))
+        }
+    }
+}
+
+impl Problem {
+    /// The error about `resource`.
+    #[must_use]
+    pub fn of(&self, resource: &Resource) -> Error {
+        let place = Place::file(resource.origin.file.clone());
+        let message = format!("{} \"{}\": {}", resource.kind(), resource.name(), self.0);
+        Error::new(ErrorKind::Invalid, place, message)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Map;
+
+    pub(crate) fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
+        Value::Map(entries.into_iter().map(|(k, v)| (Key::from(k), v)).collect::<Map>())
+    }
+
+    fn list<const N: usize>(elements: [Value; N]) -> Value {
+        Value::List(elements.into_iter().collect())
+    }
+
+    fn spec(path: &str, create: bool) -> FieldSpec {
+        FieldSpec { path: path.into(), create, ..FieldSpec::default() }
+    }
+
+    fn names(path: &str) -> Vec<String> {
+        split(path).into_iter().map(|s| format!("{}{}", s.name, if s.list { "!" } else { "" })).collect()
+    }
+
+    #[test]
+    fn splits_at_slashes_that_are_not_escaped() {
+        assert_eq!(names("spec/containers[]/image"), ["spec", "containers!", "image"]);
+        assert_eq!(names(r"metadata/annotations/a.io\/b"), ["metadata", "annotations", "a.io/b"]);
+        assert_eq!(names("/a/b"), ["a", "b"]);
+    }
+
+    #[test]
+    fn walks_through_lists() {
+        let mut value = map([(
+            "a",
+            list([map([("b", Value::plain("x"))]), Value::Null, map([]), map([("b", Value::Null)])]),
+        )]);
+        let spec = spec("a/b", false);
+        let mut count = 0;
+        let mut set = |_: &mut Value| {
+            count += 1;
+            Ok(())
+        };
+        Path::of(&spec).walk(&mut value, Make::Map, &mut set).unwrap();
+        assert_eq!(count, 2);
+    }
+
+    #[test]
+    fn makes_what_is_missing_only_where_the_spec_says_so() {
+        let mut value = map([("a", Value::Null)]);
+        let mut set = |value: &mut Value| set_typed(value, "1", Tag::Int);
+        Path::of(&spec("a/b/c", false)).walk(&mut value, Make::Scalar, &mut set).unwrap();
+        assert_eq!(value, map([("a", Value::Null)]));
+        Path::of(&spec("a/b/c", true)).walk(&mut value, Make::Scalar, &mut set).unwrap();
+        assert_eq!(value.text_at(&["a", "b", "c"]), Some("1"));
+        Path::of(&spec("x[]/c", true)).walk(&mut value, Make::Scalar, &mut set).unwrap();
+        assert_eq!(value.get("x"), None);
+    }
+
+    #[test]
+    fn refuses_a_scalar_on_the_way() {
+        let mut value = map([("a", Value::plain("x"))]);
+        let problem = Path::of(&spec("a/b", false)).walk(&mut value, Make::Nothing, &mut |_| Ok(()));
+        assert!(problem.unwrap_err().0.contains("found a scalar"));
+    }
+
+    #[test]
+    fn a_walk_that_finds_nothing_copies_nothing() {
+        let mut value = map([("a", map([("b", Value::plain("x"))]))]);
+        let copy = value.clone();
+        Path::of(&spec("a/c", false)).walk(&mut value, Make::Nothing, &mut |_| Ok(())).unwrap();
+        let (Value::Map(one), Value::Map(two)) = (&value, &copy) else { unreachable!() };
+        assert!(std::ptr::eq(one.get("a").unwrap(), two.get("a").unwrap()));
+    }
+
+    #[test]
+    fn keeps_quotes_over_types() {
+        let mut value = Value::Scalar(Scalar { text: "1".into(), style: Style::Quoted });
+        set_typed(&mut value, "3", Tag::Int).unwrap();
+        assert_eq!(value.as_scalar().unwrap().style, Style::Quoted);
+    }
 }

@@ -197,6 +197,26 @@ impl Resource {
         self.former.first().cloned().unwrap_or_else(|| self.id())
     }
 
+    /// Group, version and kind before any step changed the kind.
+    #[must_use]
+    pub fn original_gvk(&self) -> Gvk {
+        self.former.first().map_or_else(|| self.gvk(), |id| self.former_gvk(id))
+    }
+
+    /// Group, version and kind that go with a former id: kustomize remembers the kind alone.
+    ///
+    /// Source: kustomize `api/internal/utils/makeResIds.go`.
+    #[must_use]
+    pub fn former_gvk(&self, id: &Id) -> Gvk {
+        Gvk { kind: id.gvk.kind.clone(), ..self.gvk() }
+    }
+
+    /// Whether this is or was its name.
+    #[must_use]
+    pub fn has_or_had_name(&self, name: &str) -> bool {
+        self.name() == name || self.former.iter().any(|id| id.name == name)
+    }
+
     /// Every id it had and has, oldest first, as patches and replacements may name it.
     pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
         self.former.iter().cloned().chain(std::iter::once(self.id()))

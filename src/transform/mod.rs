@@ -1,3 +1,10 @@
 //! One file for each field that changes objects.
 
+pub mod annotations;
+pub mod config;
+pub mod labels;
+pub mod namespace;
 pub mod patches;
+pub mod prefix;
+pub mod replicas;
+pub mod sort;

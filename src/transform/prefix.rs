@@ -1,0 +1,132 @@
+//! `namePrefix` and `nameSuffix`.
+
+use ecow::EcoString;
+
+use crate::error::Result;
+use crate::fields::{self, Chosen, Make, Path};
+use crate::kustomization::FieldSpec;
+use crate::resource::{Gvk, Resource};
+use crate::resources::Resources;
+use crate::value::Value;
+
+/// Which end of a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Prefix,
+    Suffix,
+}
+
+/// Puts `prefix` before every name but those of CustomResourceDefinitions, APIServices and Namespaces.
+///
+/// Source: kustomize `api/internal/builtins/PrefixTransformer.go`.
+/// # Errors
+/// Where a field of `specs` is no scalar.
+pub fn prefix(resources: &mut Resources, prefix: &str, specs: &[FieldSpec]) -> Result<()> {
+    affix(resources, End::Prefix, prefix, specs)
+}
+
+/// Puts `suffix` behind every name; see [`prefix`].
+///
+/// # Errors
+/// Where a field of `specs` is no scalar.
+pub fn suffix(resources: &mut Resources, suffix: &str, specs: &[FieldSpec]) -> Result<()> {
+    affix(resources, End::Suffix, suffix, specs)
+}
+
+fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -> Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut chosen = Chosen::new(specs);
+    for resource in resources.iter_mut() {
+        let original = resource.original_gvk();
+        if is_skipped(&original) {
+            continue;
+        }
+        for path in &*chosen.of(original) {
+            apply(resource, end, text, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether names of this kind have a meaning of their own.
+fn is_skipped(gvk: &Gvk) -> bool {
+    match gvk.kind.as_str() {
+        "CustomResourceDefinition" | "Namespace" => true,
+        "APIService" => gvk.group == "apiregistration.k8s.io",
+        _ => false,
+    }
+}
+
+fn apply(resource: &mut Resource, end: End, text: &str, path: &Path<'_>) -> Result<()> {
+    if path.is("metadata/name") {
+        match end {
+            End::Prefix => resource.prefixes.push(text.into()),
+            End::Suffix => resource.suffixes.push(text.into()),
+        }
+        resource.remember_id();
+    }
+    if !path.selects(&resource.gvk()) {
+        return Ok(());
+    }
+    let mut set = |value: &mut Value| fields::set_text(value, &joined(value, end, text));
+    let outcome = path.walk(&mut resource.value, Make::Scalar, &mut set);
+    outcome.map_err(|problem| problem.of(resource))
+}
+
+fn joined(value: &Value, end: End, text: &str) -> EcoString {
+    let old = value.as_text().unwrap_or_default();
+    match end {
+        End::Prefix => ecow::eco_format!("{text}{old}"),
+        End::Suffix => ecow::eco_format!("{old}{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Origin;
+    use crate::transform::config::Config;
+    use crate::value::Style;
+
+    fn resource(api_version: &str, kind: &str, name: &str) -> Resource {
+        let mut value = Value::map();
+        value.set(&["apiVersion"], Value::plain(api_version));
+        value.set(&["kind"], Value::plain(kind));
+        value.set(&["metadata", "name"], Value::plain(name));
+        Resource::new(value, Origin { file: "a.yaml".into(), document: 0 })
+    }
+
+    #[test]
+    fn remembers_the_name_and_the_prefix() {
+        let mut resources = Resources::from(vec![resource("v1", "ConfigMap", "e3")]);
+        prefix(&mut resources, "1", &Config::builtin().name_prefix).unwrap();
+        suffix(&mut resources, "-x", &Config::builtin().name_suffix).unwrap();
+        let one = &resources.as_slice()[0];
+        assert_eq!(one.name(), "1e3-x");
+        let former: Vec<_> = one.former.iter().map(|id| id.name.as_str()).collect();
+        assert_eq!(former, ["e3", "1e3"]);
+        assert_eq!((&*one.prefixes, &*one.suffixes), (&["1".into()][..], &["-x".into()][..]));
+    }
+
+    #[test]
+    fn the_new_name_is_plain_text() {
+        let mut resources = Resources::from(vec![resource("v1", "ConfigMap", "e3")]);
+        prefix(&mut resources, "1", &Config::builtin().name_prefix).unwrap();
+        let name = resources.as_slice()[0].value.at(&["metadata", "name"]).unwrap();
+        assert_eq!(name.as_scalar().unwrap().style, Style::Plain);
+    }
+
+    #[test]
+    fn namespaces_of_any_group_keep_their_names() {
+        let mut resources = Resources::from(vec![
+            resource("x.io/v1", "Namespace", "a"),
+            resource("apiregistration.k8s.io/v1", "APIService", "b"),
+            resource("x.io/v1", "APIService", "c"),
+        ]);
+        prefix(&mut resources, "p-", &Config::builtin().name_prefix).unwrap();
+        let names: Vec<_> = resources.iter().map(Resource::name).collect();
+        assert_eq!(names, ["a", "b", "p-c"]);
+    }
+}
