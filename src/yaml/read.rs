@@ -54,7 +54,8 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
 pub fn read_first(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Value> {
     let text = decode(text, file, limits)?;
     let piece = Piece { text: unmarked(&text), lines_before: 0 };
-    Ok(Reader::new(&piece, file, limits).document()?.unwrap_or_default())
+    let reader = Reader { yaml_1_1: true, ..Reader::new(&piece, file, limits) };
+    Ok(reader.document()?.unwrap_or_default())
 }
 
 /// Line and column, from 1, of the value at the end of `path` in a document (from 0) of `text`;
@@ -161,6 +162,8 @@ struct Reader<'a> {
     anchors: FxHashMap<usize, Node>,
     /// Nodes that aliases have added.
     alias_nodes: usize,
+    /// Whether keys such as `y` and `on` are booleans, as go-yaml v2 has it.
+    yaml_1_1: bool,
 }
 
 /// A value with its size after all aliases are expanded.
@@ -202,6 +205,7 @@ impl<'a> Reader<'a> {
             open: Vec::new(),
             anchors: FxHashMap::default(),
             alias_nodes: 0,
+            yaml_1_1: false,
         }
     }
 
@@ -277,7 +281,7 @@ impl<'a> Reader<'a> {
         let Some(parent) = self.open.last_mut() else { return Ok(Some(node)) };
         parent.nodes = parent.nodes.saturating_add(node.nodes);
         parent.height = parent.height.max(node.height + 1);
-        if let Err(message) = parent.add(node) {
+        if let Err(message) = parent.add(node, self.yaml_1_1) {
             return Err(self.error(at, message));
         }
         Ok(None)
@@ -313,12 +317,12 @@ impl<'a> Reader<'a> {
 }
 
 impl Collection {
-    fn add(&mut self, node: Node) -> std::result::Result<(), &'static str> {
+    fn add(&mut self, node: Node, yaml_1_1: bool) -> std::result::Result<(), &'static str> {
         match &mut self.content {
             Content::List(list) => list.push(node.value),
             Content::Map { key: unset @ None, .. } => {
                 let merge = node.merge;
-                *unset = Some((key(node.value)?, merge));
+                *unset = Some((key(node.value, yaml_1_1)?, merge));
             }
             Content::Map { entries, key, merged } => match key.take() {
                 Some((_, true)) => *merged = sources(node.value)?,
@@ -379,11 +383,15 @@ fn known_tag(tag: &saphyr_parser::Tag) -> Option<Tag> {
     })
 }
 
-fn key(value: Value) -> std::result::Result<Key, &'static str> {
+fn key(value: Value, yaml_1_1: bool) -> std::result::Result<Key, &'static str> {
     match value {
         Value::Null => Ok(Key { text: "null".into(), typed: true }),
         Value::Scalar(scalar) => {
-            Ok(Key { typed: !matches!(scalar.tag(), Tag::Str | Tag::Merge), text: scalar.text })
+            let tag = match scalar.style {
+                Style::Plain if yaml_1_1 => scalar::resolve_v2(&scalar.text),
+                _ => scalar.tag(),
+            };
+            Ok(Key { typed: !matches!(tag, Tag::Str | Tag::Merge), text: scalar.text })
         }
         Value::List(_) | Value::Map(_) => Err("a key has to be a string"),
     }
