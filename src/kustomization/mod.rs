@@ -2,6 +2,9 @@
 //!
 //! Field names, nesting and defaults are those of kustomize 5.8.1, `api/types`.
 
+mod decode;
+pub mod node;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +14,8 @@ use crate::error::Place;
 use crate::resource::{Behavior, Gvk};
 use crate::value::Value;
 use crate::yaml::{self, Step};
+
+pub use decode::{decode, replacements};
 
 /// The text that a configuration was read from, for saying where in it something stands.
 #[derive(Clone, Debug)]
