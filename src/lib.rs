@@ -24,6 +24,7 @@
 //! | one file for each field | [`generate`], [`transform`], and [`references`] for names that follow |
 //! | what is known about kinds | [`schema`], [`fields`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
+//! | which of their values | [`field_path`] |
 //! | artifacts of Flux | [`archive`] |
 //! | what was applied before | [`inventory`] |
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
@@ -60,6 +61,7 @@ pub mod manifest;
 pub mod schema;
 pub mod fields;
 pub mod pattern;
+pub mod field_path;
 pub mod selector;
 pub mod kustomization;
 pub mod layer;

@@ -279,7 +279,8 @@ impl<'a> Rewriter<'a> {
         let mut ahead = self.rest.clone();
         let is_range = ahead.next() == Some('-') && ahead.next().is_some_and(|c| c != ']');
         if !is_range {
-            return Ok(push_code(class, low));
+            push_code(class, low);
+            return Ok(());
         }
         self.rest.next();
         let Item::Char(high) = self.class_char()? else {

@@ -6,5 +6,7 @@ pub mod labels;
 pub mod namespace;
 pub mod patches;
 pub mod prefix;
+pub mod replacements;
 pub mod replicas;
 pub mod sort;
+mod structured;

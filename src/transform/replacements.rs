@@ -1,0 +1,471 @@
+//! `replacements`: a value of one resource, copied into fields of others.
+//!
+//! The replacements of a layer work one after the other, each on what the earlier ones left.
+//!
+//! Source: kustomize `api/filters/replacement/replacement.go`.
+
+use ecow::EcoString;
+
+use super::structured;
+use crate::error::{Error, ErrorKind, Place, Result, Warning};
+use crate::field_path::{self, Found, Make, Outcome};
+use crate::kustomization::{
+    FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector,
+};
+use crate::limits::Limits;
+use crate::resource::{Gvk, Id, Resource};
+use crate::resources::Resources;
+use crate::selector::Matcher;
+use crate::value::{Scalar, Style, Tag, Value};
+use crate::yaml::Step;
+
+/// The field of a source or target that names none.
+const DEFAULT_PATH: &str = "metadata.name";
+
+/// Says where a part of a replacement stands, by the steps that lead to it from the replacement.
+pub type Locate<'a> = &'a dyn Fn(&[Step<'_>]) -> Place;
+
+/// Copies the source's value into all targets; warns of copies that change nothing.
+///
+/// # Errors
+/// Where the source is not exactly one resource with that field, a target has no such field, or a
+/// selector, path or option breaks its rules.
+pub fn apply(
+    resources: &mut Resources,
+    replacement: &Replacement,
+    limits: &Limits,
+    locate: Locate<'_>,
+) -> Result<Vec<Warning>> {
+    let value = value(resources, replacement, limits, locate)?;
+    let mut warnings = Vec::new();
+    for (index, target) in replacement.targets.iter().enumerate() {
+        let at = |steps: &[Step<'_>]| {
+            let mut path = vec![Step::Key("targets"), Step::Index(index)];
+            path.extend_from_slice(steps);
+            locate(&path)
+        };
+        let target = Target::new(target, limits, &at)?;
+        target.apply(resources, &value, &mut warnings)?;
+    }
+    Ok(warnings)
+}
+
+fn refused(place: Place, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, place, message)
+}
+
+/// What is copied.
+fn value(
+    resources: &Resources,
+    replacement: &Replacement,
+    limits: &Limits,
+    locate: Locate<'_>,
+) -> Result<Value> {
+    if replacement.targets.is_empty() {
+        return Err(refused(locate(&[]), "replacement has no targets"));
+    }
+    match (&replacement.source, &replacement.source_value) {
+        (Some(_), Some(_)) => {
+            let place = locate(&[Step::Key("sourceValue")]);
+            Err(refused(place, "replacement has both \"source\" and \"sourceValue\""))
+        }
+        (None, None) => Err(refused(locate(&[]), "replacement has no source")
+            .hint("add \"source\" or \"sourceValue\"")),
+        (None, Some(text)) => Ok(Value::plain(text.clone())),
+        (Some(source), None) => sourced(resources, source, limits, locate),
+    }
+}
+
+fn sourced(
+    resources: &Resources,
+    source: &ReplacementSource,
+    limits: &Limits,
+    locate: Locate<'_>,
+) -> Result<Value> {
+    let resource = source_resource(resources, source).map_err(|(message, hint)| {
+        hinted(refused(locate(&[Step::Key("source")]), message), hint)
+    })?;
+    let place = || locate(&[Step::Key("source"), Step::Key("fieldPath")]);
+    let text = default_path(&source.field_path);
+    let path = split(text, limits).map_err(|why| refused(place(), why))?;
+    let found = field_path::find(&resource.value, &path);
+    let found = found.map_err(|why| refused(place(), format!("field \"{text}\": {why}")))?;
+    match found {
+        Some(value) if !is_empty(value) => refined(value, source.options.as_ref())
+            .map_err(|why| refused(locate(&[Step::Key("source"), Step::Key("options")]), why)),
+        _ => Err(refused(place(), format!("{} has no field \"{text}\"", named(&resource.id())))),
+    }
+}
+
+fn hinted(error: Error, hint: Option<String>) -> Error {
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn default_path(path: &EcoString) -> &str {
+    if path.is_empty() { DEFAULT_PATH } else { path }
+}
+
+/// A path has no more parts than a document has levels.
+fn split(path: &str, limits: &Limits) -> Outcome<Vec<EcoString>> {
+    let parts = field_path::split(path);
+    if parts.len() > limits.depth {
+        return Err(format!("path has more than {} parts", limits.depth));
+    }
+    Ok(parts)
+}
+
+/// Nulls and empty collections are no source.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::List(list) => list.is_empty(),
+        Value::Map(map) => map.is_empty(),
+        value => value.is_null(),
+    }
+}
+
+/// The one resource that has, or had, this id.
+fn source_resource<'r>(
+    resources: &'r Resources,
+    source: &ReplacementSource,
+) -> std::result::Result<&'r Resource, (String, Option<String>)> {
+    let mut found = resources.iter().filter(|one| one.ids().any(|id| is_source(&id, source)));
+    let Some(first) = found.next() else {
+        return Err((
+            format!("source selects nothing: {}", shown(source)),
+            nearest(resources, source),
+        ));
+    };
+    match found.next() {
+        None => Ok(first),
+        Some(second) => Err((
+            format!("source selects more than one resource: {}", shown(source)),
+            Some(format!("{} and {} fit", named(&first.id()), named(&second.id()))),
+        )),
+    }
+}
+
+fn is_source(id: &Id, source: &ReplacementSource) -> bool {
+    id.gvk.is_selected(&source.gvk)
+        && (source.name.is_empty() || source.name == id.name)
+        && (source.namespace.is_empty() || has_namespace(id, source))
+}
+
+/// Compares effective namespaces: what the source's kind makes of its own one counts.
+fn has_namespace(id: &Id, source: &ReplacementSource) -> bool {
+    let asked = Id {
+        gvk: source.gvk.clone(),
+        name: source.name.clone(),
+        namespace: source.namespace.clone(),
+    };
+    asked.effective_namespace() == id.effective_namespace()
+}
+
+/// Says which names there are of the kind, where the source asks for another one.
+fn nearest(resources: &Resources, source: &ReplacementSource) -> Option<String> {
+    if source.gvk.kind.is_empty() {
+        return None;
+    }
+    let same = resources.iter().filter(|one| one.kind() == source.gvk.kind);
+    let mut names: Vec<String> = same.map(|one| format!("\"{}\"", one.name())).collect();
+    names.sort();
+    names.truncate(5);
+    match names.is_empty() {
+        true => Some(format!("there is no {}", source.gvk.kind)),
+        false => Some(format!("{} of this build: {}", source.gvk.kind, names.join(", "))),
+    }
+}
+
+fn shown(source: &ReplacementSource) -> String {
+    let Gvk { group, version, kind } = &source.gvk;
+    let fields = [
+        ("group", group),
+        ("version", version),
+        ("kind", kind),
+        ("name", &source.name),
+        ("namespace", &source.namespace),
+    ];
+    let set = fields.iter().filter(|(_, text)| !text.is_empty());
+    let list: Vec<String> = set.map(|(name, text)| format!("{name} \"{text}\"")).collect();
+    list.join(", ")
+}
+
+fn named(id: &Id) -> String {
+    match id.namespace.is_empty() {
+        true => format!("{} \"{}\"", id.gvk.kind, id.name),
+        false => format!("{} \"{}\" in namespace \"{}\"", id.gvk.kind, id.name, id.namespace),
+    }
+}
+
+/// The part of a source's text that its options ask for.
+fn refined(value: &Value, options: Option<&FieldOptions>) -> Outcome<Value> {
+    let Some(options) = options.filter(|options| !options.delimiter.is_empty()) else {
+        return Ok(value.clone());
+    };
+    let Value::Scalar(scalar) = value else {
+        return Err(format!("delimiter needs a scalar, the source is a {}", value.kind_name()));
+    };
+    let mut parts = scalar.text.split(options.delimiter.as_str());
+    let part = usize::try_from(options.index).ok().and_then(|index| parts.nth(index));
+    let part = part.ok_or_else(|| {
+        format!("index {} is out of bounds of the source's \"{}\"", options.index, scalar.text)
+    })?;
+    Ok(Value::Scalar(with_text(scalar, part.into())))
+}
+
+/// A scalar with another text but the type it had.
+fn with_text(scalar: &Scalar, text: EcoString) -> Scalar {
+    let style = match scalar.style {
+        // Made just now: its text will say.
+        Style::Plain if scalar.text.is_empty() => Style::Plain,
+        Style::Plain => Style::Tagged(scalar.tag()),
+        style => style,
+    };
+    Scalar { text, style }
+}
+
+/// A target with its selectors and paths read.
+struct Target<'a> {
+    target: &'a ReplacementTarget,
+    select: Matcher,
+    reject: Vec<(&'a Selector, Matcher)>,
+    paths: Vec<Path<'a>>,
+}
+
+/// One of the fields of a target.
+struct Path<'a> {
+    text: &'a str,
+    parts: Vec<EcoString>,
+    place: Place,
+}
+
+impl<'a> Target<'a> {
+    fn new(target: &'a ReplacementTarget, limits: &Limits, at: Locate<'_>) -> Result<Self> {
+        let select = target.select.as_ref().ok_or_else(|| {
+            refused(at(&[]), "target selects nothing").hint("add \"select\" with kind and name")
+        })?;
+        let matcher = Matcher::within(select, limits);
+        let matcher = matcher.map_err(|error| error.at(at(&[Step::Key("select")])))?;
+        let reject = target.reject.iter().enumerate().map(|(index, selector)| {
+            let place = || at(&[Step::Key("reject"), Step::Index(index)]);
+            let matcher = Matcher::within(selector, limits).map_err(|error| error.at(place()))?;
+            Ok((selector, matcher))
+        });
+        let reject = reject.collect::<Result<_>>()?;
+        Ok(Self { target, select: matcher, reject, paths: paths(target, limits, at)? })
+    }
+
+    fn apply(
+        &self,
+        resources: &mut Resources,
+        value: &Value,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<()> {
+        for resource in resources.iter_mut().filter(|one| self.selects(one)) {
+            for path in &self.paths {
+                let set = self.set(resource, path, value);
+                let found = set.map_err(|why| self.failed(resource, path, &why))?;
+                if found.lost > 0 {
+                    let place = path.place.clone();
+                    warnings.push(Warning { place, message: lost(resource, path.text) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A rejected label counts alone, even where the same entry names a kind: so it is in kustomize.
+    fn selects(&self, resource: &Resource) -> bool {
+        let rejects = |(selector, matcher): &(&Selector, Matcher)| {
+            has_labels(selector) && matcher.matches_metadata(resource)
+                || has_id(selector) && resource.ids().any(|id| matcher.matches_id(&id))
+        };
+        self.select.matches_metadata(resource)
+            && !self.reject.iter().any(rejects)
+            && resource.ids().any(|id| self.select.matches_id(&id))
+    }
+
+    fn set(&self, resource: &mut Resource, path: &Path<'_>, value: &Value) -> Outcome<Found> {
+        let make = if self.creates() { made_for(value) } else { Make::Nothing };
+        // Texts come first, as they are; options do not count there.
+        if structured::set(&mut resource.value, &path.parts, make, value) {
+            return Ok(Found { values: 1, lost: 0 });
+        }
+        let mut set = |field: &mut Value| put(field, value, self.target.options.as_ref());
+        let found = field_path::visit(&mut resource.value, &path.parts, make, &mut set)?;
+        match found.values {
+            0 => Err("there is no such field".to_owned()),
+            _ => Ok(found),
+        }
+    }
+
+    fn creates(&self) -> bool {
+        self.target.options.as_ref().is_some_and(|options| options.create)
+    }
+
+    fn failed(&self, resource: &Resource, path: &Path<'_>, why: &str) -> Error {
+        let message = format!("field \"{}\" of {}: {why}", path.text, named(&resource.id()));
+        let error = refused(path.place.clone(), message);
+        let from = Place::file(resource.origin.file.clone());
+        match self.creates() {
+            true => error.within(from),
+            false => error.within(from).hint("\"options: {create: true}\" adds missing fields"),
+        }
+    }
+}
+
+fn paths<'a>(
+    target: &'a ReplacementTarget,
+    limits: &Limits,
+    at: Locate<'_>,
+) -> Result<Vec<Path<'a>>> {
+    let texts = target.field_paths.iter().map(EcoString::as_str);
+    let texts: Vec<&str> = if texts.len() == 0 { vec![DEFAULT_PATH] } else { texts.collect() };
+    let paths = texts.into_iter().enumerate().map(|(index, text)| {
+        let place = at(&[Step::Key("fieldPaths"), Step::Index(index)]);
+        let parts = split(text, limits).map_err(|why| refused(place.clone(), why))?;
+        Ok(Path { text, parts, place })
+    });
+    paths.collect()
+}
+
+fn has_labels(selector: &Selector) -> bool {
+    !selector.label_selector.is_empty() || !selector.annotation_selector.is_empty()
+}
+
+fn has_id(selector: &Selector) -> bool {
+    selector.gvk != Gvk::default() || !selector.name.is_empty() || !selector.namespace.is_empty()
+}
+
+fn lost(resource: &Resource, path: &str) -> String {
+    let named = named(&resource.id());
+    format!("replacement changes nothing: field \"{path}\" of {named} stands inside a text")
+}
+
+/// What has to be made for a value to be put there.
+fn made_for(value: &Value) -> Make {
+    match value {
+        Value::List(_) => Make::List,
+        Value::Map(_) => Make::Map,
+        Value::Null | Value::Scalar(_) => Make::Scalar,
+    }
+}
+
+/// Puts the value into a field: a scalar keeps its type and takes the text alone.
+fn put(field: &mut Value, value: &Value, options: Option<&FieldOptions>) -> Outcome<()> {
+    let mut text = value.as_text().unwrap_or_default().into();
+    if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
+        let before = match field {
+            Value::Null => "",
+            Value::Scalar(scalar) => scalar.text.as_str(),
+            field => {
+                return Err(format!("delimiter needs a scalar, found a {}", field.kind_name()));
+            }
+        };
+        text = joined(before, &text, options);
+    }
+    *field = match field {
+        Value::Null => Value::Scalar(Scalar { text, style: Style::Tagged(Tag::Null) }),
+        Value::Scalar(scalar) => Value::Scalar(with_text(scalar, text)),
+        Value::List(_) | Value::Map(_) => value.clone(),
+    };
+    Ok(())
+}
+
+/// The parts of a text with one of them replaced, or another one before or after them.
+fn joined(before: &str, text: &EcoString, options: &FieldOptions) -> EcoString {
+    let mut parts: Vec<&str> = before.split(options.delimiter.as_str()).collect();
+    match usize::try_from(options.index) {
+        Err(_) => parts.insert(0, text),
+        Ok(index) => match parts.get_mut(index) {
+            Some(part) => *part = text,
+            None => parts.push(text),
+        },
+    }
+    parts.join(&options.delimiter).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Origin;
+
+    fn resources(text: &str) -> Resources {
+        let documents = crate::yaml::read(text.as_bytes(), &"a.yaml".into(), &Limits::PERSON);
+        let resource = |value| Resource::new(value, Origin { file: "a.yaml".into(), document: 0 });
+        documents.expect("YAML").into_iter().map(resource).collect::<Vec<_>>().into()
+    }
+
+    fn replacement(text: &str) -> Replacement {
+        let source =
+            crate::kustomization::Source { file: "r.yaml".into(), text: text.to_owned().into() };
+        crate::kustomization::replacements(&source, &Limits::PERSON)
+            .expect("a replacement")
+            .remove(0)
+    }
+
+    fn printed(objects: &str, text: &str) -> std::result::Result<String, String> {
+        let mut resources = resources(objects);
+        let place = |_: &[Step<'_>]| Place::file("r.yaml");
+        let applied = apply(&mut resources, &replacement(text), &Limits::PERSON, &place);
+        applied.map_err(|error| error.message().to_owned())?;
+        let last = resources.iter().next_back().expect("a resource");
+        let mut out = String::new();
+        crate::yaml::write(&last.value, &mut out).map_err(|error| error.message().to_owned())?;
+        Ok(out)
+    }
+
+    const OBJECTS: &str = "{kind: A, metadata: {name: a}, port: 80}\n---\n\
+                           {kind: B, metadata: {name: b}, text: 'x', url: h:1:p, list: [1]}\n";
+
+    fn copied(source: &str, path: &str, options: &str) -> std::result::Result<String, String> {
+        let text = format!(
+            "{{source: {{kind: A, fieldPath: {source}}}, targets: [{{select: {{kind: B}}, \
+             fieldPaths: [{path}], options: {options}}}]}}"
+        );
+        printed(OBJECTS, &text)
+    }
+
+    #[test]
+    fn a_scalar_keeps_its_type() {
+        assert!(copied("port", "text", "{}").expect("copied").contains("text: \"80\"\n"));
+    }
+
+    #[test]
+    fn a_new_field_takes_the_type_of_the_text() {
+        assert!(copied("port", "new", "{create: true}").expect("copied").contains("new: 80\n"));
+    }
+
+    #[test]
+    fn a_part_of_a_text_is_replaced() {
+        let url = |index: i64| {
+            let options = format!("{{delimiter: ':', index: {index}}}");
+            let out = copied("port", "url", &options).expect("copied");
+            out.lines().find(|line| line.starts_with("url")).map(str::to_owned)
+        };
+        assert_eq!(url(1).as_deref(), Some("url: h:80:p"));
+        assert_eq!(url(-1).as_deref(), Some("url: 80:h:1:p"));
+        assert_eq!(url(9).as_deref(), Some("url: h:1:p:80"));
+    }
+
+    #[test]
+    fn missing_fields_are_named() {
+        assert_eq!(
+            copied("port", "none", "{}"),
+            Err("field \"none\" of B \"b\": there is no such field".into())
+        );
+        assert_eq!(copied("none", "text", "{}"), Err("A \"a\" has no field \"none\"".into()));
+        assert!(copied("port", "list", "{delimiter: ':'}").is_err());
+    }
+
+    #[test]
+    fn rejected_labels_count_without_the_kind_beside_them() {
+        let objects = "{kind: A, metadata: {name: a}, v: 1}\n---\n\
+                       {kind: B, metadata: {name: b, labels: {l: x}}, v: 2}\n";
+        let text = "{source: {kind: A, fieldPath: v}, targets: [{select: {kind: B}, \
+                    reject: [{kind: C, labelSelector: l=x}], fieldPaths: [v]}]}";
+        assert!(printed(objects, text).expect("copied").contains("v: 2"));
+    }
+}

@@ -1,0 +1,793 @@
+//! Fields inside texts: JSON or YAML that a field of a resource holds, as ConfigMaps often do.
+//!
+//! Kustomize reads such a text, sets the field and writes the text anew: JSON with sorted keys, YAML
+//! with the quotes, flow collections and comments that it had but indented by two spaces. So the
+//! text is read into a value, which is changed, beside a [`Layout`], which says how it was written.
+//!
+//! Source: kustomize `api/filters/replacement/replacement.go`, `setValueInStructuredData`; go-yaml v3.
+
+use ecow::EcoString;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::field_path::{self, Make};
+use crate::json;
+use crate::limits::Limits;
+use crate::value::{Key, Map, Scalar, Style, Tag, Value};
+use crate::yaml::scalar;
+
+/// Sets the fields at the end of `path` where the way there leads through a text; false, with
+/// nothing changed, where it does not or there is no such field.
+#[must_use]
+pub(super) fn set(object: &mut Value, path: &[EcoString], make: Make, value: &Value) -> bool {
+    let Some(depth) = text_depth(object, path) else { return false };
+    let (outer, inner) = path.split_at(depth);
+    let Ok(Some(Value::Scalar(field))) = field_path::find_mut(object, outer) else { return false };
+    let Some(text) = edited(&field.text, inner, make, value) else { return false };
+    let style = match field.style {
+        Style::Plain => Style::Tagged(field.tag()),
+        style => style,
+    };
+    *field = Scalar { text: text.into(), style };
+    true
+}
+
+/// How many parts of the path lead to a scalar.
+fn text_depth(object: &Value, path: &[EcoString]) -> Option<usize> {
+    (1..path.len()).find(|depth| {
+        matches!(field_path::find(object, &path[..*depth]), Ok(Some(Value::Scalar(_))))
+    })
+}
+
+/// The text with the field set; `None` where it holds no such field or cannot be written again.
+fn edited(text: &str, path: &[EcoString], make: Make, new: &Value) -> Option<String> {
+    let (mut value, layout) = Document::read(text)?;
+    let found = field_path::visit(&mut value, path, make, &mut |field| {
+        put(field, new);
+        Ok(())
+    });
+    if found.ok()?.values == 0 {
+        return None;
+    }
+    match text.trim_start().starts_with(['{', '[']) {
+        true => json_text(&value, text),
+        false => Some(Writer::new(text).document(&value, &layout)),
+    }
+}
+
+/// A scalar keeps its type; options do not count inside texts.
+fn put(field: &mut Value, new: &Value) {
+    *field = match field {
+        Value::Null => Value::Scalar(Scalar { text: bare(new), style: Style::Tagged(Tag::Null) }),
+        // Made just now.
+        Value::Scalar(old) if old.text.is_empty() && old.style == Style::Plain => {
+            Value::plain(bare(new))
+        }
+        Value::Scalar(old) => {
+            let style = match old.style {
+                Style::Plain => Style::Tagged(old.tag()),
+                style => style,
+            };
+            Value::Scalar(Scalar { text: bare(new), style })
+        }
+        Value::List(_) | Value::Map(_) => new.clone(),
+    };
+}
+
+fn bare(value: &Value) -> EcoString {
+    value.as_text().unwrap_or_default().into()
+}
+
+/// JSON over several lines stays so, all other on one line.
+fn json_text(value: &Value, before: &str) -> Option<String> {
+    let mut compact = String::new();
+    json::write(value, &mut compact).ok()?;
+    let is_pretty = before.contains('\n') && before.contains("  ");
+    Some(if is_pretty { indented(&compact) } else { compact })
+}
+
+/// Compact JSON over several lines, two spaces a level.
+fn indented(compact: &str) -> String {
+    let mut out = String::with_capacity(compact.len() * 2);
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    let mut rest = compact.chars().peekable();
+    while let Some(c) = rest.next() {
+        if in_string {
+            out.push(c);
+            in_string = c != '"' || is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            continue;
+        }
+        match c {
+            '{' | '[' if matches!(rest.peek(), Some('}' | ']')) => {
+                out.push(c);
+                out.extend(rest.next());
+            }
+            '{' | '[' => {
+                out.push(c);
+                depth += 1;
+                break_line(&mut out, depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                break_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                break_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c => {
+                in_string = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+fn break_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+/// How a value was written.
+#[derive(Clone, Debug)]
+struct Layout {
+    /// Line and column of its first character, from 1 and 0.
+    line: usize,
+    column: usize,
+    /// Line of its last character.
+    last_line: usize,
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Scalar(ScalarStyle, EcoString),
+    List { flow: bool, items: Vec<Layout> },
+    Map { flow: bool, entries: Vec<(Layout, Layout)> },
+}
+
+/// A document that is being read.
+struct Document<'a> {
+    text: &'a str,
+    open: Vec<Open>,
+}
+
+/// A collection whose end is not reached.
+struct Open {
+    layout: Layout,
+    values: Vec<Value>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads the first document of a text; `None` where it is no YAML, or has anchors, which
+    /// kustomize writes out as they were.
+    fn read(text: &'a str) -> Option<(Value, Layout)> {
+        let mut document = Self { text, open: Vec::new() };
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.ok()?;
+            match event {
+                Event::Scalar(text, style, 0, None) => {
+                    let value = leaf(&text, style);
+                    let layout = layout(span, Form::Scalar(style, text.as_ref().into()));
+                    if let Some(whole) = document.place(value, layout) {
+                        return Some(whole);
+                    }
+                }
+                Event::SequenceStart(0, None) => {
+                    let flow = document.starts_with(span, '[');
+                    document.begin(layout(span, Form::List { flow, items: Vec::new() }))?;
+                }
+                Event::MappingStart(0, None) => {
+                    let flow = document.starts_with(span, '{');
+                    document.begin(layout(span, Form::Map { flow, entries: Vec::new() }))?;
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    let (value, layout) = document.open.pop()?.end(span)?;
+                    if let Some(whole) = document.place(value, layout) {
+                        return Some(whole);
+                    }
+                }
+                Event::Alias(_)
+                | Event::Scalar(..)
+                | Event::SequenceStart(..)
+                | Event::MappingStart(..)
+                | Event::StreamEnd => return None,
+                Event::Nothing
+                | Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd => {}
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, layout: Layout) -> Option<()> {
+        self.open.push(Open { layout, values: Vec::new() });
+        (self.open.len() <= Limits::WEBHOOK.depth).then_some(())
+    }
+
+    /// Gives the document back once it is whole.
+    fn place(&mut self, value: Value, layout: Layout) -> Option<(Value, Layout)> {
+        let Some(parent) = self.open.last_mut() else { return Some((value, layout)) };
+        let is_key = parent.values.len() % 2 == 0;
+        parent.values.push(value);
+        match &mut parent.layout.form {
+            Form::List { items, .. } => items.push(layout),
+            Form::Map { entries, .. } if is_key => entries.push((layout.clone(), layout)),
+            Form::Map { entries, .. } => {
+                if let Some(entry) = entries.last_mut() {
+                    entry.1 = layout;
+                }
+            }
+            Form::Scalar(..) => {}
+        }
+        None
+    }
+
+    fn starts_with(&self, span: Span, c: char) -> bool {
+        let line = self.text.lines().nth(span.start.line().saturating_sub(1));
+        line.and_then(|line| line.chars().nth(span.start.col())) == Some(c)
+    }
+}
+
+impl Open {
+    fn end(self, span: Span) -> Option<(Value, Layout)> {
+        let Self { mut layout, values } = self;
+        layout.last_line = span.end.line();
+        let value = match &layout.form {
+            Form::Map { .. } => Value::Map(mapping(values)?),
+            _ => Value::List(values.into_iter().collect()),
+        };
+        Some((value, layout))
+    }
+}
+
+fn mapping(values: Vec<Value>) -> Option<Map> {
+    let mut map = Map::default();
+    let mut values = values.into_iter();
+    while let (Some(key), Some(value)) = (values.next(), values.next()) {
+        let text: EcoString = key.as_text()?.into();
+        map.push(Key { typed: key.as_str().is_none(), text }, value);
+    }
+    Some(map)
+}
+
+fn layout(span: Span, form: Form) -> Layout {
+    let (line, column) = (span.start.line(), span.start.col());
+    Layout { line, column, last_line: span.end.line(), form }
+}
+
+fn leaf(text: &str, style: ScalarStyle) -> Value {
+    let is_plain = style == ScalarStyle::Plain;
+    if is_plain && scalar::resolve(text) == Tag::Null {
+        return Value::Null;
+    }
+    let style = if is_plain { Style::Plain } else { Style::Quoted };
+    Value::Scalar(Scalar { text: text.into(), style })
+}
+
+/// A comment of the text.
+struct Comment {
+    line: usize,
+    column: usize,
+    text: EcoString,
+    /// Whether nothing else is on its line.
+    is_alone: bool,
+    /// Whether a blank line follows.
+    blank_after: bool,
+}
+
+/// The comments of a text: whatever follows a `#` outside of scalars.
+fn comments(text: &str, inside: &[bool]) -> Vec<Comment> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut comments = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let starts = line.char_indices().enumerate().filter(|(_, (_, c))| *c == '#');
+        let mut starts = starts.filter(|(_, (byte, _))| {
+            line[..*byte].is_empty() || line[..*byte].ends_with([' ', '\t'])
+        });
+        let is_scalar = inside.get(at + 1).copied().unwrap_or_default();
+        let Some((column, (byte, _))) =
+            starts.find(|(_, (byte, _))| !is_scalar && !is_quoted(&line[..*byte]))
+        else {
+            continue;
+        };
+        comments.push(Comment {
+            line: at + 1,
+            column,
+            text: line[byte..].trim_end().into(),
+            is_alone: line[..byte].trim().is_empty(),
+            blank_after: lines.get(at + 1).is_some_and(|next| next.trim().is_empty()),
+        });
+    }
+    comments
+}
+
+/// Whether the beginning of a line ends within quotes.
+fn is_quoted(start: &str) -> bool {
+    let mut quote = None;
+    let mut before = ' ';
+    for c in start.chars() {
+        match quote {
+            Some(open) if open == c && before != '\\' => quote = None,
+            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',' | ':') => {
+                quote = Some(c);
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    quote.is_some()
+}
+
+/// Writes YAML as go-yaml v3 does: two spaces a level, lists not indented, lines not folded.
+struct Writer<'a> {
+    text: &'a str,
+    out: String,
+    comments: Vec<Comment>,
+    /// The next comment that stands alone.
+    next: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, out: String::new(), comments: Vec::new(), next: 0 }
+    }
+
+    fn document(mut self, value: &Value, layout: &Layout) -> String {
+        let mut inside = vec![false; self.text.lines().count() + 2];
+        mark_scalars(layout, &mut inside);
+        self.comments = comments(self.text, &inside);
+        match layout.form {
+            Form::Scalar(..) => self.scalar(value, Some(layout), 0, false),
+            _ => self.block(value, Some(layout), 0, usize::MAX, false),
+        }
+        self.own_comments(usize::MAX, 0, 0);
+        self.out.trim().to_owned()
+    }
+
+    fn start_line(&mut self, indent: usize) {
+        if !self.out.is_empty() {
+            self.out.push('\n');
+        }
+        self.out.extend(std::iter::repeat_n(' ', indent));
+    }
+
+    /// The comments before `line` that stand alone, not left of `column`.
+    fn own_comments(&mut self, line: usize, column: usize, indent: usize) {
+        while let Some(comment) = self.comments.get(self.next) {
+            if comment.is_alone && (comment.line >= line || comment.column < column) {
+                return;
+            }
+            self.next += 1;
+            if !comment.is_alone {
+                continue;
+            }
+            let (text, blank_after) = (comment.text.clone(), comment.blank_after);
+            self.start_line(indent);
+            self.out.push_str(&text);
+            if blank_after {
+                self.out.push('\n');
+            }
+        }
+    }
+
+    /// The comment at the end of a line.
+    fn line_comment(&mut self, line: usize) {
+        let of_line = |comment: &&Comment| comment.line == line && !comment.is_alone;
+        if let Some(comment) = self.comments.iter().find(of_line) {
+            self.out.push(' ');
+            self.out.push_str(&comment.text);
+        }
+    }
+
+    /// A collection over several lines; `is_inline` where it begins behind `- `.
+    fn block(
+        &mut self,
+        value: &Value,
+        layout: Option<&Layout>,
+        indent: usize,
+        next_line: usize,
+        is_inline: bool,
+    ) {
+        match value {
+            Value::Map(map) => self.map(map, layout, indent, next_line, is_inline),
+            Value::List(list) => self.list(list, layout, indent, next_line, is_inline),
+            Value::Null | Value::Scalar(_) => {}
+        }
+        if let Some(layout) = layout {
+            self.own_comments(next_line, layout.column, indent);
+        }
+    }
+
+    fn map(
+        &mut self,
+        map: &Map,
+        layout: Option<&Layout>,
+        indent: usize,
+        next_line: usize,
+        is_inline: bool,
+    ) {
+        let entries = match layout.map(|layout| &layout.form) {
+            Some(Form::Map { entries, .. }) => entries.as_slice(),
+            _ => &[],
+        };
+        for (at, (key, value)) in map.iter().enumerate() {
+            let entry = entries.get(at);
+            let after = entries.get(at + 1).map_or(next_line, |(key, _)| key.line);
+            if let Some((key, _)) = entry.filter(|_| !(is_inline && at == 0)) {
+                self.own_comments(key.line, 0, indent);
+            }
+            if !(is_inline && at == 0) {
+                self.start_line(indent);
+            }
+            self.key(key, entry.map(|(key, _)| key));
+            self.out.push(':');
+            self.value(value, entry, indent, after);
+        }
+    }
+
+    fn key(&mut self, key: &Key, layout: Option<&Layout>) {
+        let style = if key.typed { Style::Plain } else { Style::Tagged(Tag::Str) };
+        let scalar = Value::Scalar(Scalar { text: key.text.clone(), style });
+        self.scalar(&scalar, layout, 0, false);
+    }
+
+    /// What follows the colon of an entry.
+    fn value(
+        &mut self,
+        value: &Value,
+        entry: Option<&(Layout, Layout)>,
+        indent: usize,
+        next_line: usize,
+    ) {
+        let layout = entry.map(|(_, value)| value);
+        if is_block(value, layout) {
+            if let Some((key, _)) = entry {
+                self.line_comment(key.last_line);
+            }
+            let inner = if matches!(value, Value::List(_)) { indent } else { indent + 2 };
+            self.block(value, layout, inner, next_line, false);
+            return;
+        }
+        let before = self.out.len();
+        self.out.push(' ');
+        self.scalar(value, layout, indent + 2, false);
+        if self.out.len() == before + 1 {
+            self.out.pop();
+        }
+        if let Some(layout) = layout {
+            self.line_comment(layout.last_line);
+        }
+    }
+
+    fn list(
+        &mut self,
+        list: &[Value],
+        layout: Option<&Layout>,
+        indent: usize,
+        next_line: usize,
+        is_inline: bool,
+    ) {
+        let items = match layout.map(|layout| &layout.form) {
+            Some(Form::List { items, .. }) => items.as_slice(),
+            _ => &[],
+        };
+        for (at, value) in list.iter().enumerate() {
+            let item = items.get(at);
+            let after = items.get(at + 1).map_or(next_line, |item| item.line);
+            if !(is_inline && at == 0) {
+                if let Some(item) = item {
+                    self.own_comments(item.line, 0, indent);
+                }
+                self.start_line(indent);
+            }
+            self.out.push_str("- ");
+            if is_block(value, item) {
+                self.block(value, item, indent + 2, after, true);
+                continue;
+            }
+            self.scalar(value, item, indent + 2, false);
+            if let Some(item) = item {
+                self.line_comment(item.last_line);
+            }
+        }
+    }
+
+    /// A scalar, or a collection on one line.
+    fn scalar(&mut self, value: &Value, layout: Option<&Layout>, indent: usize, in_flow: bool) {
+        let form = layout.map(|layout| &layout.form);
+        match value {
+            Value::Null => match form {
+                Some(Form::Scalar(_, text)) => self.out.push_str(text),
+                _ => self.out.push_str("null"),
+            },
+            Value::Scalar(scalar) => {
+                let style = match form {
+                    Some(Form::Scalar(style, _)) => *style,
+                    _ if scalar.style == Style::Quoted => ScalarStyle::DoubleQuoted,
+                    _ => ScalarStyle::Plain,
+                };
+                self.text(scalar, style, indent, in_flow);
+            }
+            Value::List(list) => self.flow_list(list, form),
+            Value::Map(map) => self.flow_map(map, form),
+        }
+    }
+
+    fn flow_list(&mut self, list: &[Value], form: Option<&Form>) {
+        let items = match form {
+            Some(Form::List { items, .. }) => items.as_slice(),
+            _ => &[],
+        };
+        self.out.push('[');
+        for (at, value) in list.iter().enumerate() {
+            if at > 0 {
+                self.out.push_str(", ");
+            }
+            self.scalar(value, items.get(at), 0, true);
+        }
+        self.out.push(']');
+    }
+
+    fn flow_map(&mut self, map: &Map, form: Option<&Form>) {
+        let entries = match form {
+            Some(Form::Map { entries, .. }) => entries.as_slice(),
+            _ => &[],
+        };
+        self.out.push('{');
+        for (at, (key, value)) in map.iter().enumerate() {
+            if at > 0 {
+                self.out.push_str(", ");
+            }
+            let entry = entries.get(at);
+            self.key(key, entry.map(|(key, _)| key));
+            self.out.push_str(": ");
+            self.scalar(value, entry.map(|(_, value)| value), 0, true);
+        }
+        self.out.push('}');
+    }
+
+    fn text(&mut self, scalar: &Scalar, style: ScalarStyle, indent: usize, in_flow: bool) {
+        let text = scalar.text.as_str();
+        let tag = match scalar.style {
+            Style::Tagged(tag) => tag,
+            Style::Plain | Style::Quoted => scalar.tag(),
+        };
+        let is_mistaken = tag == Tag::Str && scalar::resolve(text) != Tag::Str;
+        match style {
+            ScalarStyle::DoubleQuoted => self.double_quoted(text),
+            ScalarStyle::SingleQuoted if !has_special(text) => self.single_quoted(text),
+            ScalarStyle::Literal if !in_flow && is_literal(text) => self.literal(text, indent),
+            ScalarStyle::Folded if !in_flow && is_literal(text) => self.folded(text, indent),
+            ScalarStyle::Plain if text.contains('\n') && !in_flow && is_literal(text) => {
+                self.literal(text, indent);
+            }
+            ScalarStyle::Plain if is_mistaken => self.double_quoted(text),
+            ScalarStyle::Plain if is_plain(text, in_flow) => {
+                if tag != Tag::Str && scalar::resolve(text) != tag {
+                    self.out.push_str(tag_name(tag));
+                }
+                self.out.push_str(text);
+            }
+            ScalarStyle::Plain if !has_special(text) => self.single_quoted(text),
+            _ => self.double_quoted(text),
+        }
+    }
+
+    fn single_quoted(&mut self, text: &str) {
+        self.out.push('\'');
+        self.out.push_str(&text.replace('\'', "''"));
+        self.out.push('\'');
+    }
+
+    fn double_quoted(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                '\n' => self.out.push_str("\\n"),
+                '\t' => self.out.push_str("\\t"),
+                '\r' => self.out.push_str("\\r"),
+                c if c.is_control() || c == '\u{feff}' => {
+                    self.out.push_str(&format!("\\x{:02X}", u32::from(c)));
+                }
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn header(&mut self, c: char, text: &str) {
+        self.out.push(c);
+        if text.starts_with([' ', '\n']) {
+            self.out.push('2');
+        }
+        if !text.ends_with('\n') {
+            self.out.push('-');
+        } else if text.ends_with("\n\n") || text == "\n" {
+            self.out.push('+');
+        }
+    }
+
+    fn literal(&mut self, text: &str, indent: usize) {
+        self.header('|', text);
+        for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+            self.start_line(if line.is_empty() { 0 } else { indent });
+            self.out.push_str(line);
+        }
+    }
+
+    /// Lines are not folded again, so each break of the text is written twice.
+    fn folded(&mut self, text: &str, indent: usize) {
+        self.header('>', text);
+        let body = text.trim_end_matches('\n');
+        let mut before: Option<&str> = None;
+        for line in body.split('\n') {
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with([' ', '\t']);
+            if before.is_some_and(is_text) && is_text(line) {
+                self.out.push('\n');
+            }
+            if before == Some("") && is_text(line) {
+                self.out.push('\n');
+            }
+            self.start_line(if line.is_empty() { 0 } else { indent });
+            self.out.push_str(line);
+            before = Some(line);
+        }
+        self.out.extend(std::iter::repeat_n('\n', (text.len() - body.len()).saturating_sub(1)));
+    }
+}
+
+/// Marks the lines where a `#` may be text: all of a block scalar but its header, and the further
+/// lines of a quoted one.
+fn mark_scalars(layout: &Layout, inside: &mut [bool]) {
+    match &layout.form {
+        Form::Scalar(style, _) => {
+            let last = match style {
+                ScalarStyle::Literal | ScalarStyle::Folded => layout.last_line.saturating_sub(1),
+                _ => layout.last_line,
+            };
+            for line in layout.line + 1..=last {
+                if let Some(mark) = inside.get_mut(line) {
+                    *mark = true;
+                }
+            }
+        }
+        Form::List { items, .. } => items.iter().for_each(|item| mark_scalars(item, inside)),
+        Form::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
+            mark_scalars(key, inside);
+            mark_scalars(value, inside);
+        }),
+    }
+}
+
+/// Whether a collection is written over several lines.
+fn is_block(value: &Value, layout: Option<&Layout>) -> bool {
+    let flow = match layout.map(|layout| &layout.form) {
+        Some(Form::List { flow, .. } | Form::Map { flow, .. }) => *flow,
+        _ => false,
+    };
+    match value {
+        Value::Map(map) => !flow && !map.is_empty(),
+        Value::List(list) => !flow && !list.is_empty(),
+        Value::Null | Value::Scalar(_) => false,
+    }
+}
+
+fn has_special(text: &str) -> bool {
+    text.chars().any(|c| c.is_control() || c == '\u{feff}')
+}
+
+/// Whether a text may be a block: no special characters, no blank at the end of a line.
+fn is_literal(text: &str) -> bool {
+    !text.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{feff}'))
+        && !text.contains(" \n")
+        && !text.ends_with(' ')
+}
+
+/// Whether a text needs no quotes.
+///
+/// Source: go-yaml `emitterc.go`, `yaml_emitter_analyze_scalar`.
+fn is_plain(text: &str, in_flow: bool) -> bool {
+    let mut chars = text.chars();
+    let (Some(first), second) = (chars.next(), chars.next()) else { return false };
+    let is_blank = |c: Option<char>| c.is_none_or(|c| c == ' ' || c == '\t');
+    let is_indicator = match first {
+        '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
+        | '@' | '`' => true,
+        '?' | ':' => in_flow || is_blank(second),
+        '-' => is_blank(second),
+        _ => false,
+    };
+    let in_flow_only = |c: char| matches!(c, ',' | '?' | '[' | ']' | '{' | '}' | ':');
+    !is_indicator
+        && !has_special(text)
+        && !text.starts_with(' ')
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text.starts_with("---")
+        && !text.starts_with("...")
+        && !(in_flow && text.contains(in_flow_only))
+}
+
+fn tag_name(tag: Tag) -> &'static str {
+    match tag {
+        Tag::Null => "!!null ",
+        Tag::Bool => "!!bool ",
+        Tag::Int => "!!int ",
+        Tag::Float => "!!float ",
+        Tag::Timestamp => "!!timestamp ",
+        Tag::Binary => "!!binary ",
+        Tag::Merge => "!!merge ",
+        Tag::Str => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set_in(text: &str, path: &str, new: &str) -> Option<String> {
+        edited(text, &field_path::split(path), Make::Nothing, &Value::plain(new))
+    }
+
+    #[test]
+    fn json_keeps_its_lines_and_sorts_its_keys() {
+        assert_eq!(
+            set_in(r#"{"b": {"p": 1}, "a": "<x>"}"#, "b.p", "2").as_deref(),
+            Some(r#"{"a":"\u003cx\u003e","b":{"p":2}}"#)
+        );
+        assert_eq!(
+            set_in("{\n  \"b\": [1, {}],\n  \"a\": \"q:\\\"\"\n}", "b.0", "2").as_deref(),
+            Some("{\n  \"a\": \"q:\\\"\",\n  \"b\": [\n    2,\n    {}\n  ]\n}")
+        );
+    }
+
+    #[test]
+    fn json_refuses_a_text_for_a_number() {
+        assert_eq!(set_in(r#"{"a": 1}"#, "a", "x"), None);
+    }
+
+    #[test]
+    fn yaml_keeps_quotes_flow_and_comments() {
+        let text = "# top\n\nx:   # of x\n    y: old # of y\n    z: 'a'  \n    # end of x\n\n\
+                    # list\nl:\n  - \"q\"\n  # second\n  -   - {a:  1}\ne:\nn: ~\n# last\n";
+        assert_eq!(
+            set_in(text, "x.y", "new").as_deref(),
+            Some(
+                "# top\n\nx: # of x\n  y: new # of y\n  z: 'a'\n  # end of x\n\n\
+             # list\nl:\n- \"q\"\n# second\n- - {a: 1}\ne:\nn: ~\n# last"
+            )
+        );
+    }
+
+    #[test]
+    fn yaml_keeps_blocks() {
+        let text = "a: |\n  x # no comment\n\n   y\nb: >-\n  one\n  two\n\n  three\nc: 1\n";
+        assert_eq!(
+            set_in(text, "c", "2").as_deref(),
+            Some("a: |\n  x # no comment\n\n   y\nb: >-\n  one two\n\n  three\nc: 2")
+        );
+    }
+
+    #[test]
+    fn yaml_scalars_keep_their_type() {
+        assert_eq!(set_in("a: x\nb: 1", "a", "5").as_deref(), Some("a: \"5\"\nb: 1"));
+        assert_eq!(set_in("a: x\nb: 1", "b", "y").as_deref(), Some("a: x\nb: !!int y"));
+        assert_eq!(set_in("a: x", "a", "git:").as_deref(), Some("a: 'git:'"));
+    }
+
+    #[test]
+    fn a_text_without_the_field_is_left_alone() {
+        assert_eq!(set_in("a: 1", "b", "x"), None);
+        assert_eq!(set_in("just text", "b", "x"), None);
+        assert_eq!(set_in("a: [", "a", "x"), None);
+    }
+}
