@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
+use ecow::EcoVec;
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind, Place};
@@ -29,7 +30,12 @@ pub enum Make {
 
 /// Why a field could not be reached or set.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Problem(pub String);
+pub struct Problem {
+    /// The field's path, as far as it is known.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
 
 /// The outcome of a walk or of setting one field.
 pub type Outcome = std::result::Result<(), Problem>;
@@ -117,8 +123,8 @@ impl<'a> Path<'a> {
         if make == Make::Nothing && !leads_somewhere(object, &self.segments) {
             return Ok(());
         }
-        descend(object, &self.segments, make, set)
-            .map_err(|problem| Problem(format!("field \"{}\": {}", self.spec.path, problem.0)))
+        let outcome = descend(object, &self.segments, make, set);
+        outcome.map_err(|problem| Problem { path: self.spec.path.to_string(), ..problem })
     }
 }
 
@@ -158,13 +164,13 @@ impl<'a> Segment<'a> {
     pub fn check(&self) -> Outcome {
         let name = &*self.name;
         if name.is_empty() {
-            return Err(Problem("a name between the slashes is empty".into()));
+            return Err(Problem::new("a name between the slashes is empty"));
         }
         let is_element = matches!(name, "-" | "*")
             || name.parse::<i64>().is_ok()
             || name.starts_with('[') && name.ends_with(']');
         if is_element {
-            return Err(Problem(format!("{name:?} would be an element of a list, found a map")));
+            return Err(Problem::new(format!("{name:?} would be an element of a list, found a map")));
         }
         Ok(())
     }
@@ -227,7 +233,7 @@ fn descend(
             descend(field, rest, make, set)
         }
         Value::Scalar(_) if value.is_null() => Ok(()),
-        Value::Scalar(_) => Err(Problem("expected a map or a list on the way, found a scalar".into())),
+        Value::Scalar(_) => Err(Problem::new("expected a map or a list on the way, found a scalar")),
     }
 }
 
@@ -268,7 +274,7 @@ fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
         Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
         Value::Scalar(_) | Value::Null => style,
         Value::List(_) | Value::Map(_) => {
-            return Err(Problem(format!("expected a scalar, found a {}", value.kind_name())));
+            return Err(Problem::new(format!("expected a scalar, found a {}", value.kind_name())));
         }
     };
     *value = Value::Scalar(Scalar { text: text.into(), style });
@@ -283,7 +289,7 @@ pub fn set_entry(value: &mut Value, key: &str, text: &str) -> Outcome {
     match value {
         // Kustomize hangs the entry on the null, which is printed as a null all the same.
         _ if value.is_null() => Ok(()),
-        Value::Map(_) if key.is_empty() => Err(Problem("an empty key cannot be set".into())),
+        Value::Map(_) if key.is_empty() => Err(Problem::new("an empty key cannot be set")),
         Value::Map(map) => {
             match map.get_mut(key) {
                 Some(old) => *old = Value::string(text),
@@ -291,26 +297,170 @@ pub fn set_entry(value: &mut Value, key: &str, text: &str) -> Outcome {
             }
             Ok(())
         }
-        _ => {
-            Err(Problem(format!("expected a map, found a {}", value.kind_name())))
-        }
+        _ => Err(Problem::new(format!("expected a map, found a {}", value.kind_name()))),
     }
 }
 
 impl Problem {
+    /// A problem with the field itself.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { path: String::new(), message: message.into() }
+    }
+
+    /// The problem as seen from the map that has the field under `key`.
+    #[must_use]
+    pub fn under(mut self, key: &str) -> Self {
+        let tail = std::mem::take(&mut self.path);
+        self.path = if tail.is_empty() { key.to_owned() } else { format!("{key}/{tail}") };
+        self
+    }
+
     /// The error about `resource`.
     #[must_use]
     pub fn of(&self, resource: &Resource) -> Error {
         let place = Place::file(resource.origin.file.clone());
-        let message = format!("{} \"{}\": {}", resource.kind(), resource.name(), self.0);
+        let message = format!("{} \"{}\": {self}", resource.kind(), resource.name());
         Error::new(ErrorKind::Invalid, place, message)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if !self.path.is_empty() {
+            write!(f, "field \"{}\": ", self.path)?;
+        }
+        f.write_str(&self.message)
     }
+}
+
+/// Many paths as one tree, so that an object is walked once for all of them.
+///
+/// Nothing is ever made on the way, and what does not change is not copied.
+#[derive(Clone, Debug)]
+pub struct Tree<'a, T> {
+    ends: Vec<T>,
+    branches: Vec<(Segment<'a>, Tree<'a, T>)>,
+}
+
+/// The new value where there is one.
+pub type Change = std::result::Result<Option<Value>, Problem>;
+
+impl<T> Default for Tree<'_, T> {
+    fn default() -> Self {
+        Self { ends: Vec::new(), branches: Vec::new() }
+    }
+}
+
+impl<'a, T> Tree<'a, T> {
+    /// Adds a path; what ends at the same field is kept in the order in which it was added.
+    pub fn insert(&mut self, path: &'a str, end: T) {
+        let mut tree = self;
+        for segment in split(path) {
+            let at = tree.branches.iter().position(|(other, _)| *other == segment);
+            let at = at.unwrap_or_else(|| {
+                tree.branches.push((segment, Self::default()));
+                tree.branches.len() - 1
+            });
+            tree = &mut tree.branches[at].1;
+        }
+        tree.ends.push(end);
+    }
+
+    /// Whether there is no path.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.branches.is_empty()
+    }
+
+    /// What ends here.
+    #[must_use]
+    pub fn ends(&self) -> &[T] {
+        &self.ends
+    }
+
+    /// The trees below `key`, of paths with and without `[]`.
+    pub fn below(&self, key: &str) -> impl Iterator<Item = &Self> {
+        self.branches.iter().filter(move |(segment, _)| segment.name == key).map(|(_, tree)| tree)
+    }
+
+    /// Calls `change` for every field that a path leads to, with what ends there, and gives the
+    /// object with the changes, if there are any.
+    ///
+    /// # Errors
+    /// Where a scalar stands in the way, or `change` fails.
+    pub fn rewrite(&self, value: &Value, change: &mut dyn FnMut(&Value, &[T]) -> Change) -> Change {
+        let changed = if self.ends.is_empty() { None } else { change(value, &self.ends)? };
+        if self.branches.is_empty() {
+            return Ok(changed);
+        }
+        let below = self.rewrite_below(changed.as_ref().unwrap_or(value), change)?;
+        Ok(below.or(changed))
+    }
+
+    fn rewrite_below(
+        &self,
+        value: &Value,
+        change: &mut dyn FnMut(&Value, &[T]) -> Change,
+    ) -> Change {
+        match value {
+            Value::Null => Ok(None),
+            Value::List(list) => {
+                rewrite_elements(list, &mut |element| self.rewrite_below(element, change))
+            }
+            Value::Map(_) => {
+                let mut new = None;
+                for (segment, tree) in &self.branches {
+                    let map = new.as_ref().unwrap_or(value);
+                    if let Some(field) = tree.rewrite_field(segment, map, change)? {
+                        put_field(new.get_or_insert_with(|| value.clone()), &segment.name, field);
+                    }
+                }
+                Ok(new)
+            }
+            Value::Scalar(_) if value.is_null() => Ok(None),
+            Value::Scalar(_) => {
+                Err(Problem::new("expected a map or a list on the way, found a scalar"))
+            }
+        }
+    }
+
+    fn rewrite_field(
+        &self,
+        segment: &Segment<'_>,
+        map: &Value,
+        change: &mut dyn FnMut(&Value, &[T]) -> Change,
+    ) -> Change {
+        let Some(field) = map.get(&segment.name) else {
+            segment.check()?;
+            return Ok(None);
+        };
+        // An asserted list that is null becomes an empty one, even if nothing is done to it.
+        let listed = (segment.list && field.is_null()).then(Value::list);
+        let changed = self.rewrite(listed.as_ref().unwrap_or(field), change);
+        let changed = changed.map_err(|problem| problem.under(&segment.name))?;
+        Ok(changed.or(listed))
+    }
+}
+
+fn put_field(map: &mut Value, key: &str, field: Value) {
+    if let Some(old) = map.get_mut(key) {
+        *old = field;
+    }
+}
+
+/// The list with those elements changed for which `change` gives a new value.
+///
+/// # Errors
+/// Where `change` fails.
+pub fn rewrite_elements(list: &EcoVec<Value>, change: &mut dyn FnMut(&Value) -> Change) -> Change {
+    let mut new: Option<EcoVec<Value>> = None;
+    for (at, element) in list.iter().enumerate() {
+        if let Some(changed) = change(element)? {
+            new.get_or_insert_with(|| list.clone()).make_mut()[at] = changed;
+        }
+    }
+    Ok(new.map(Value::List))
 }
 
 #[cfg(test)]
@@ -373,7 +523,11 @@ mod tests {
     fn refuses_a_scalar_on_the_way() {
         let mut value = map([("a", Value::plain("x"))]);
         let problem = Path::of(&spec("a/b", false)).walk(&mut value, Make::Nothing, &mut |_| Ok(()));
-        assert!(problem.unwrap_err().0.contains("found a scalar"));
+        let problem = problem.unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            "field \"a/b\": expected a map or a list on the way, found a scalar"
+        );
     }
 
     #[test]
@@ -390,5 +544,45 @@ mod tests {
         let mut value = Value::Scalar(Scalar { text: "1".into(), style: Style::Quoted });
         set_typed(&mut value, "3", Tag::Int).unwrap();
         assert_eq!(value.as_scalar().unwrap().style, Style::Quoted);
+    }
+
+    #[test]
+    fn a_tree_walks_once_and_copies_only_what_changes() {
+        let mut tree = Tree::default();
+        tree.insert("a/b", 1);
+        tree.insert("a/c/d", 2);
+        tree.insert("a/b", 3);
+        let value = map([
+            ("a", list([map([("b", Value::plain("x"))]), map([("c", map([("e", Value::Null)]))])])),
+            ("z", map([])),
+        ]);
+        let mut seen = Vec::new();
+        let mut change = |value: &Value, ends: &[i32]| {
+            seen.push((value.clone(), ends.to_vec()));
+            Ok(Some(Value::plain("y")))
+        };
+        let new = tree.rewrite(&value, &mut change).unwrap().unwrap();
+        assert_eq!(seen, [(Value::plain("x"), vec![1, 3])]);
+        let elements = new.get("a").and_then(Value::as_list).unwrap();
+        assert_eq!(elements[0].text_at(&["b"]), Some("y"));
+        assert!(tree.rewrite(&new, &mut |_, _| Ok(None)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_tree_names_the_path_of_a_problem() {
+        let mut tree = Tree::default();
+        tree.insert("a/b/c", ());
+        let value = map([("a", map([("b", Value::plain("x"))]))]);
+        let problem = tree.rewrite(&value, &mut |_, _| Ok(None)).unwrap_err();
+        assert_eq!(problem.path, "a/b");
+    }
+
+    #[test]
+    fn an_asserted_list_that_is_null_becomes_an_empty_one() {
+        let mut tree = Tree::default();
+        tree.insert("a[]/b", ());
+        let value = map([("a", Value::Null)]);
+        let new = tree.rewrite(&value, &mut |_, _| Ok(None)).unwrap().unwrap();
+        assert_eq!(new, map([("a", Value::list())]));
     }
 }

@@ -76,8 +76,6 @@ pub struct Resource {
     pub may_change_kind: bool,
     /// Whether a Helm chart made it (its namespace is left alone).
     pub from_helm: bool,
-    /// Ids of the resources that refer to it by name.
-    pub referred_by: EcoVec<Id>,
     /// What `buildMetadata: [originAnnotations]` prints, where it was asked for.
     pub origin_annotation: Option<EcoString>,
     /// One entry for each transformer that changed it, where `transformerAnnotations` asked for them.
@@ -149,7 +147,6 @@ impl Resource {
             may_change_name: false,
             may_change_kind: false,
             from_helm: false,
-            referred_by: EcoVec::new(),
             origin_annotation: None,
             transformations: EcoVec::new(),
         }

@@ -135,7 +135,8 @@ fn has(subject: &Value, key: &str, text: &str) -> std::result::Result<bool, Prob
 }
 
 fn unexpected(path: &str, wanted: &str, found: &Value) -> Problem {
-    Problem(format!("field \"{path}\": expected a {wanted}, found a {}", found.kind_name()))
+    let message = format!("expected a {wanted}, found a {}", found.kind_name());
+    Problem { path: path.to_owned(), message }
 }
 
 /// Looks for two objects of one id.
