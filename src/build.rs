@@ -1,22 +1,39 @@
-//! A build: kustomize's order of steps.
+//! A build: kustomize's order of steps, one line a step.
+//!
+//! [`Build::layer`] is one kustomization; the recursion goes through [`Build::base`] and
+//! [`Build::component`]; [`Build::finish`] is what happens once, at the top.
+//!
+//! Source: kustomize `api/internal/target/kusttarget.go`, `api/krusty/kustomizer.go`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::error::{Result, Warned};
-use crate::files::Files;
+use bytes::Bytes;
+use ecow::EcoString;
+
+use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
+use crate::files::{FileKind, Files, clean};
+use crate::generate::{self, Inputs, hash};
+use crate::kustomization::{self, ConfigMapArgs, GeneratorOptions, Kustomization, Source};
+use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
+use crate::manifest;
+use crate::resource::Resource;
 use crate::resources::Resources;
+use crate::schema::Schema;
 use crate::store::Store;
+use crate::transform::config::Config;
+use crate::transform::namespace::{Namespace, Subjects};
+use crate::transform::{annotations, labels, namespace, prefix, replicas, sort};
+use crate::yaml::{self, Step};
 
-/// In which order objects are returned.
+/// In which order objects are returned where the top kustomization has no `sortOptions`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Order {
-    /// As `sortOptions` of the top kustomization says, the legacy order without them.
+    /// By kind, what others refer to first.
     #[default]
-    AsSpecified,
-    /// By kind, always.
     Legacy,
-    /// As they were accumulated, always; this is what Flux applies.
+    /// As they were accumulated; this is what Flux applies.
     None,
 }
 
@@ -43,8 +60,33 @@ pub fn build(
     options: &Options,
     root: &Path,
 ) -> Warned<Result<Resources>> {
-    let _ = (files, store, options, root);
-    Warned { output: Ok(Resources::default()), warnings: Vec::new() }
+    let mut build = Build::new(files, store, options);
+    let output = build.run(root, None);
+    Warned { output, warnings: build.warnings }
+}
+
+/// Renders `kustomization` as if it stood in the directory `root`.
+///
+/// This is how Flux's spec takes part: it is merged in memory, the tree is never written.
+pub fn build_edited(
+    files: &dyn Files,
+    store: &Store,
+    options: &Options,
+    root: &Path,
+    edited: Edited,
+) -> Warned<Result<Resources>> {
+    let mut build = Build::new(files, store, options);
+    let output = build.run(root, Some(edited));
+    Warned { output, warnings: build.warnings }
+}
+
+/// A kustomization that is not what its file says.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// What is built.
+    pub kustomization: Kustomization,
+    /// Where errors point to.
+    pub source: Source,
 }
 
 /// The documents of a build as kustomize prints them, separated by `---`.
@@ -52,13 +94,367 @@ pub fn build(
 /// # Errors
 /// Where an object cannot be printed, or all together exceed the limit.
 pub fn print(resources: &Resources, limits: &Limits) -> Result<String> {
-    let _ = limits;
     let mut out = String::new();
     for (index, resource) in resources.iter().enumerate() {
         if index > 0 {
             out.push_str("---\n");
         }
-        crate::yaml::write(&resource.value, &mut out)?;
+        let place = || Place::file(resource.origin.file.clone());
+        yaml::write(&resource.value, &mut out).map_err(|error| error.at(place()))?;
+        if out.len() > limits.output_bytes {
+            let message = format!("output is larger than {} bytes", limits.output_bytes);
+            return Err(Error::new(ErrorKind::Limit, place(), message));
+        }
     }
     Ok(out)
+}
+
+/// A build that is under way.
+struct Build<'a> {
+    reader: Reader<'a>,
+    store: &'a Store,
+    order: Order,
+    /// The built-in schema, or the custom one that came first.
+    schema: Schema,
+    has_custom_schema: bool,
+    warnings: Vec<Warning>,
+    /// What the top asks for; its bases follow it, whatever they say themselves.
+    build_metadata: Vec<EcoString>,
+}
+
+/// What a layer has gathered so far.
+#[derive(Default)]
+struct Gathered {
+    resources: Resources,
+    config: Arc<Config>,
+}
+
+/// A kustomization where it stands.
+struct Site<'l> {
+    layer: Layer<'l>,
+    kustomization: Kustomization,
+    source: Source,
+    file_name: &'static str,
+}
+
+impl Site<'_> {
+    /// Where an entry of a list field stands.
+    fn entry(&self, field: &str, index: usize) -> Place {
+        self.source.place(&[Step::Key(field), Step::Index(index)])
+    }
+
+    fn field(&self, field: &str) -> Place {
+        self.source.place(&[Step::Key(field)])
+    }
+}
+
+impl<'a> Build<'a> {
+    fn new(files: &'a dyn Files, store: &'a Store, options: &Options) -> Self {
+        Self {
+            reader: Reader::new(files, options.limits, options.unrestricted),
+            store,
+            order: options.order,
+            schema: Schema::builtin(),
+            has_custom_schema: false,
+            warnings: Vec::new(),
+            build_metadata: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, root: &Path, edited: Option<Edited>) -> Result<Resources> {
+        let layer = self.reader.top(root)?;
+        let site = match edited {
+            None => self.site(layer)?,
+            Some(Edited { kustomization, source }) => {
+                Site { layer, kustomization, source, file_name: "kustomization.yaml" }
+            }
+        };
+        self.build_metadata = site.kustomization.build_metadata.clone();
+        self.choose_schema(&site)?;
+        let gathered = self.layer(&site, Gathered::default())?;
+        self.finish(&site, gathered)
+    }
+
+    fn site<'l>(&mut self, layer: Layer<'l>) -> Result<Site<'l>> {
+        let (source, file_name) = self.reader.kustomization(&layer)?;
+        let kustomization = kustomization::decode(&source, &self.reader.limits)?;
+        for message in &kustomization.deprecated {
+            self.warn(Place::file(source.file.clone()), *message);
+        }
+        Ok(Site { layer, kustomization, source, file_name })
+    }
+
+    fn warn(&mut self, place: Place, message: impl Into<String>) {
+        self.warnings.push(Warning { place, message: message.into() });
+    }
+
+    /// One kustomization, in kustomize's order of steps.
+    fn layer(&mut self, site: &Site<'_>, mut gathered: Gathered) -> Result<Gathered> {
+        self.resources(site, &mut gathered)?;
+        self.configure(site, &mut gathered)?;
+        self.generate(site, &mut gathered)?;
+        let mut gathered = self.components(site, gathered)?;
+        self.transform(site, &mut gathered)?;
+        Ok(gathered)
+    }
+
+    /// What happens once, to the result of all layers.
+    fn finish(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Resources> {
+        let Gathered { mut resources, config } = gathered;
+        let _ = config;
+        hash::append(&mut resources)?;
+        drop_local(&mut resources);
+        self.sort(site, &mut resources)?;
+        for resource in resources.iter_mut() {
+            resource.settle_annotations(&[]);
+        }
+        Ok(resources)
+    }
+
+    /// The entries of `resources`: files, directories, URLs.
+    fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        for (index, entry) in site.kustomization.resources.iter().enumerate() {
+            let place = || site.entry("resources", index);
+            self.resource(site, entry, gathered).map_err(|error| error.within(place()))?;
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
+        let path = clean(&site.layer.directory.join(entry));
+        if self.reader.files.kind(&path) == FileKind::Directory {
+            return self.base(site, entry, gathered);
+        }
+        let resources = self.manifest(site, entry)?;
+        append(&mut gathered.resources, resources)
+    }
+
+    /// The objects of a file.
+    fn manifest(&mut self, site: &Site<'_>, entry: &str) -> Result<Vec<Resource>> {
+        let (text, file) = self.reader.file(&site.layer, entry)?;
+        let documents = self.store.documents(&text, &file, &self.reader.limits)?;
+        let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
+        manifest::resources(&documents, &file, &place)
+    }
+
+    /// A directory with a kustomization of its own.
+    fn base(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
+        let layer = self.reader.descend(&site.layer, entry)?;
+        let base = self.site(layer)?;
+        if base.kustomization.is_component {
+            let error =
+                Error::new(ErrorKind::Invalid, base.field("kind"), "a component is not a base");
+            return Err(error.hint("list it under \"components\""));
+        }
+        self.choose_schema(&base)?;
+        let Gathered { resources, config } = self.layer(&base, Gathered::default())?;
+        append(&mut gathered.resources, resources)?;
+        gathered.config = gathered.config.merged(&config, &base.field("configurations"))?;
+        Ok(())
+    }
+
+    /// Components work on what their parent has gathered.
+    fn components(&mut self, site: &Site<'_>, mut gathered: Gathered) -> Result<Gathered> {
+        for (index, entry) in site.kustomization.components.iter().enumerate() {
+            let place = || site.entry("components", index);
+            gathered =
+                self.component(site, entry, gathered).map_err(|error| error.within(place()))?;
+        }
+        Ok(gathered)
+    }
+
+    fn component(&mut self, site: &Site<'_>, entry: &str, gathered: Gathered) -> Result<Gathered> {
+        let layer = self.reader.descend(&site.layer, entry)?;
+        let component = self.site(layer)?;
+        if !component.kustomization.is_component {
+            let place = component.field("kind");
+            let error = Error::new(ErrorKind::Invalid, place, "a kustomization is not a component");
+            return Err(
+                error.hint("list it under \"resources\", or write \"kind: Component\" there")
+            );
+        }
+        self.choose_schema(&component)?;
+        self.layer(&component, gathered)
+    }
+
+    /// The first custom schema on the way counts, the top's before its bases'.
+    fn choose_schema(&mut self, site: &Site<'_>) -> Result<()> {
+        let Some(entry) = &site.kustomization.openapi_path else { return Ok(()) };
+        let referred = |error: Error| error.within(site.field("openapi"));
+        let (text, file) = self.reader.file(&site.layer, entry).map_err(referred)?;
+        if !self.has_custom_schema {
+            let value = yaml::read_first(&text, &file, &self.reader.limits).map_err(referred)?;
+            self.schema = Schema::from_openapi(&value);
+            self.has_custom_schema = true;
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        let place = site.field("configurations");
+        gathered.config = gathered.config.merged(&Config::builtin(), &place)?;
+        Ok(())
+    }
+
+    /// A file that an entry of a list field names.
+    fn load(
+        &self,
+        site: &Site<'_>,
+        field: &str,
+        index: usize,
+        entry: &str,
+    ) -> Result<(Bytes, Arc<str>)> {
+        self.reader.file(&site.layer, entry).map_err(|error| error.within(site.entry(field, index)))
+    }
+
+    fn sort(&self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {
+        let options = site.kustomization.sort_options.as_ref();
+        if options.is_none() && self.order == Order::None {
+            return Ok(());
+        }
+        sort::apply(resources, options, &site.field("sortOptions"))
+    }
+
+    fn takes_notes(&self) -> bool {
+        !self.build_metadata.is_empty()
+    }
+
+    /// `configMapGenerator`, `secretGenerator`, `helmCharts`, then `generators`.
+    fn generate(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        let kustomization = &site.kustomization;
+        let maps = kustomization.config_map_generator.iter().enumerate();
+        for (index, args) in maps {
+            self.generated(
+                site,
+                gathered,
+                "configMapGenerator",
+                index,
+                args,
+                generate::config_map,
+            )?;
+        }
+        for (index, args) in kustomization.secret_generator.iter().enumerate() {
+            self.generated(site, gathered, "secretGenerator", index, args, generate::secret)?;
+        }
+        Ok(())
+    }
+
+    fn generated(
+        &self,
+        site: &Site<'_>,
+        gathered: &mut Gathered,
+        field: &'static str,
+        index: usize,
+        args: &ConfigMapArgs,
+        generator: Generator,
+    ) -> Result<()> {
+        let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
+        let entry = [Step::Key(field), Step::Index(index)];
+        let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
+        let inputs = Inputs { read: &read, place: &place };
+        let defaults = site.kustomization.generator_options.as_ref();
+        let resource = generator(args, defaults, &inputs)?;
+        let kind =
+            if field == "configMapGenerator" { "ConfigMapGenerator" } else { "SecretGenerator" };
+        let _ = kind;
+        generate::absorb(&mut gathered.resources, resource, &place(&[]))
+    }
+
+    /// The fields that change objects, in kustomize's order; it is not the order of the file.
+    fn transform(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        let Gathered { resources, config } = gathered;
+        let kustomization = &site.kustomization;
+        if !kustomization.namespace.is_empty() {
+            namespace::apply(
+                resources,
+                &Namespace {
+                    name: &kustomization.namespace,
+                    specs: &config.namespace,
+                    unset_only: false,
+                    subjects: Subjects::default(),
+                },
+            )
+            .map_err(|error| error.within(site.field("namespace")))?;
+            self.note(site, resources, "NamespaceTransformer");
+        }
+        if !kustomization.name_prefix.is_empty() {
+            prefix::prefix(resources, &kustomization.name_prefix, &config.name_prefix)?;
+            self.note(site, resources, "PrefixTransformer");
+        }
+        if !kustomization.name_suffix.is_empty() {
+            prefix::suffix(resources, &kustomization.name_suffix, &config.name_suffix)?;
+            self.note(site, resources, "SuffixTransformer");
+        }
+        self.labels(site, resources, config)?;
+        if !kustomization.common_annotations.is_empty() {
+            annotations::apply(
+                resources,
+                &kustomization.common_annotations,
+                &config.common_annotations,
+            )?;
+            self.note(site, resources, "AnnotationsTransformer");
+        }
+        for (index, replicas) in kustomization.replicas.iter().enumerate() {
+            replicas::apply(resources, replicas, &config.replicas, &site.entry("replicas", index))?;
+            self.note(site, resources, "ReplicaCountTransformer");
+        }
+        Ok(())
+    }
+
+    /// Each entry of `labels`, then `commonLabels`, which is a step even where it is empty.
+    fn labels(&self, site: &Site<'_>, resources: &mut Resources, config: &Config) -> Result<()> {
+        let Kustomization { labels, common_labels, .. } = &site.kustomization;
+        if labels.is_empty() && common_labels.is_empty() {
+            return Ok(());
+        }
+        for (index, entry) in labels.iter().enumerate() {
+            labels::apply(resources, entry, config, &site.entry("labels", index))?;
+            self.note(site, resources, "LabelTransformer");
+        }
+        labels::common(resources, common_labels, config)?;
+        self.note(site, resources, "LabelTransformer");
+        Ok(())
+    }
+
+    /// Notes in every object that a transformer went over it, where the top asks for such notes.
+    fn note(&self, site: &Site<'_>, resources: &mut Resources, transformer: &str) {
+        resources.as_mut_vec().retain(|one| !one.is_blank());
+        let _ = (site, transformer);
+    }
+}
+
+type Generator = fn(&ConfigMapArgs, Option<&GeneratorOptions>, &Inputs<'_>) -> Result<Resource>;
+
+/// What the annotation that keeps an object out of the output says where it does not.
+const LOCAL: &str = "config.kubernetes.io/local-config";
+
+/// Drops the objects that are configuration for tools: annotated so, with anything but `false`.
+fn drop_local(resources: &mut Resources) {
+    let is_local = |resource: &Resource| {
+        let value = resource.annotations().and_then(|annotations| annotations.get(LOCAL));
+        value.is_some_and(|value| value.as_text() != Some("false"))
+    };
+    if resources.iter().any(is_local) {
+        resources.as_mut_vec().retain(|resource| !is_local(resource));
+    }
+}
+
+fn append(into: &mut Resources, resources: impl IntoIterator<Item = Resource>) -> Result<()> {
+    for resource in resources {
+        into.append(resource).map_err(|(refused, at)| duplicate(&refused, &into.as_slice()[at]))?;
+    }
+    Ok(())
+}
+
+fn duplicate(refused: &Resource, first: &Resource) -> Error {
+    let id = refused.id();
+    let place = Place::file(refused.origin.file.clone());
+    let namespace = if id.namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" in namespace \"{}\"", id.namespace)
+    };
+    let message = format!("{} \"{}\"{namespace} is there already", id.gvk.kind, id.name);
+    Error::new(ErrorKind::Invalid, place, message)
+        .hint(format!("the other one is in {}", first.origin.file))
 }

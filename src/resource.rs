@@ -152,6 +152,12 @@ impl Resource {
         }
     }
 
+    /// Whether nothing is left of the object.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.value.is_null() || self.value.as_map().is_some_and(Map::is_empty)
+    }
+
     /// `apiVersion` as written, empty where it is missing.
     #[must_use]
     pub fn api_version(&self) -> &str {

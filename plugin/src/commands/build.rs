@@ -53,16 +53,15 @@ pub fn options(render: &Render) -> Options {
     Options {
         limits: Limits::default(),
         unrestricted: render.load_restrictor == LoadRestrictor::None,
-        order: Order::AsSpecified,
+        order: Order::Legacy,
         remote: true,
     }
 }
 
 fn order(reorder: Option<Reorder>) -> Order {
     match reorder {
-        None => Order::AsSpecified,
         Some(Reorder::None) => Order::None,
-        Some(Reorder::Legacy) => Order::Legacy,
+        Some(Reorder::Legacy) | None => Order::Legacy,
     }
 }
 
