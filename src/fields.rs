@@ -170,7 +170,9 @@ impl<'a> Segment<'a> {
             || name.parse::<i64>().is_ok()
             || name.starts_with('[') && name.ends_with(']');
         if is_element {
-            return Err(Problem::new(format!("{name:?} would be an element of a list, found a map")));
+            return Err(Problem::new(format!(
+                "{name:?} would be an element of a list, found a map"
+            )));
         }
         Ok(())
     }
@@ -214,10 +216,9 @@ fn descend(
     };
     match value {
         Value::Null => Ok(()),
-        Value::List(list) => list
-            .make_mut()
-            .iter_mut()
-            .try_for_each(|element| descend(element, segments, make, set)),
+        Value::List(list) => {
+            list.make_mut().iter_mut().try_for_each(|element| descend(element, segments, make, set))
+        }
         Value::Map(map) => {
             first.check()?;
             let makes = make != Make::Nothing && !first.list;
@@ -233,7 +234,9 @@ fn descend(
             descend(field, rest, make, set)
         }
         Value::Scalar(_) if value.is_null() => Ok(()),
-        Value::Scalar(_) => Err(Problem::new("expected a map or a list on the way, found a scalar")),
+        Value::Scalar(_) => {
+            Err(Problem::new("expected a map or a list on the way, found a scalar"))
+        }
     }
 }
 
@@ -384,6 +387,12 @@ impl<'a, T> Tree<'a, T> {
         self.branches.iter().filter(move |(segment, _)| segment.name == key).map(|(_, tree)| tree)
     }
 
+    /// Whether a path has `[]` behind `key`.
+    #[must_use]
+    pub fn asserts_list(&self, key: &str) -> bool {
+        self.branches.iter().any(|(segment, _)| segment.list && segment.name == key)
+    }
+
     /// Calls `change` for every field that a path leads to, with what ends there, and gives the
     /// object with the changes, if there are any.
     ///
@@ -481,7 +490,10 @@ mod tests {
     }
 
     fn names(path: &str) -> Vec<String> {
-        split(path).into_iter().map(|s| format!("{}{}", s.name, if s.list { "!" } else { "" })).collect()
+        split(path)
+            .into_iter()
+            .map(|s| format!("{}{}", s.name, if s.list { "!" } else { "" }))
+            .collect()
     }
 
     #[test]
@@ -495,7 +507,12 @@ mod tests {
     fn walks_through_lists() {
         let mut value = map([(
             "a",
-            list([map([("b", Value::plain("x"))]), Value::Null, map([]), map([("b", Value::Null)])]),
+            list([
+                map([("b", Value::plain("x"))]),
+                Value::Null,
+                map([]),
+                map([("b", Value::Null)]),
+            ]),
         )]);
         let spec = spec("a/b", false);
         let mut count = 0;
@@ -522,7 +539,8 @@ mod tests {
     #[test]
     fn refuses_a_scalar_on_the_way() {
         let mut value = map([("a", Value::plain("x"))]);
-        let problem = Path::of(&spec("a/b", false)).walk(&mut value, Make::Nothing, &mut |_| Ok(()));
+        let problem =
+            Path::of(&spec("a/b", false)).walk(&mut value, Make::Nothing, &mut |_| Ok(()));
         let problem = problem.unwrap_err();
         assert_eq!(
             problem.to_string(),

@@ -34,7 +34,8 @@ pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
             .entry(object.resource.original_gvk())
             .or_insert_with_key(|gvk| Rc::new(tree(config, gvk)));
         if !tree.is_empty() {
-            let value = index.rewrite(object, tree).map_err(|problem| problem.of(object.resource))?;
+            let value =
+                index.rewrite(object, tree).map_err(|problem| problem.of(object.resource))?;
             changed.extend(value.map(|value| (object.position, value)));
         }
     }
@@ -448,7 +449,8 @@ spec:
     - valueFrom: {secretKeyRef: {name: a}}
 ";
         let resources = followed(prefixed(text));
-        let container = &value(&resources, 1).at(&["spec", "containers"]).unwrap().as_list().unwrap()[0];
+        let container =
+            &value(&resources, 1).at(&["spec", "containers"]).unwrap().as_list().unwrap()[0];
         let env = container.get("env").unwrap().as_list().unwrap();
         assert_eq!(env[0].text_at(&["valueFrom", "configMapKeyRef", "name"]), Some("p-a"));
         assert_eq!(env[1].text_at(&["valueFrom", "secretKeyRef", "name"]), Some("a"));

@@ -125,7 +125,8 @@ impl Conflict {
     /// The error at the place that brought in the second spec.
     #[must_use]
     pub fn at(&self, place: Place) -> Error {
-        let message = format!("conflicting field specs: two disagree on `create` of \"{}\"", self.path);
+        let message =
+            format!("conflicting field specs: two disagree on `create` of \"{}\"", self.path);
         Error::new(ErrorKind::Invalid, place, message)
     }
 }
@@ -201,7 +202,10 @@ mod tables {
         (&[("apps", "", "StatefulSet")], &["+spec/volumeClaimTemplates[]/metadata/labels"]),
         (
             &[("batch", "", "CronJob")],
-            &["+spec/jobTemplate/metadata/labels", "+spec/jobTemplate/spec/template/metadata/labels"],
+            &[
+                "+spec/jobTemplate/metadata/labels",
+                "+spec/jobTemplate/spec/template/metadata/labels",
+            ],
         ),
     ];
 
@@ -221,7 +225,10 @@ mod tables {
                 "spec/template/spec/topologySpreadConstraints/labelSelector/matchLabels",
             ],
         ),
-        (&[("batch", "", "Job"), ("policy", "", "PodDisruptionBudget")], &["spec/selector/matchLabels"]),
+        (
+            &[("batch", "", "Job"), ("policy", "", "PodDisruptionBudget")],
+            &["spec/selector/matchLabels"],
+        ),
         (&[("batch", "", "CronJob")], &["spec/jobTemplate/spec/selector/matchLabels"]),
         (
             &[("networking.k8s.io", "", "NetworkPolicy")],
@@ -331,7 +338,9 @@ mod tables {
                 (&[any("Role"), any("ClusterRole")], &["rules/resourceNames"]),
                 (
                     &[INGRESS],
-                    &[r"metadata/annotations/nginx.ingress.kubernetes.io\/fastcgi-params-configmap"],
+                    &[
+                        r"metadata/annotations/nginx.ingress.kubernetes.io\/fastcgi-params-configmap",
+                    ],
                 ),
             ],
         },
@@ -419,7 +428,10 @@ mod tables {
             target: ("", "v1", "ServiceAccount"),
             pods: RUN_PODS,
             in_pods: &["serviceAccountName"],
-            others: &[(&[(RBAC, "", "RoleBinding"), (RBAC, "", "ClusterRoleBinding")], &["subjects"])],
+            others: &[(
+                &[(RBAC, "", "RoleBinding"), (RBAC, "", "ClusterRoleBinding")],
+                &["subjects"],
+            )],
         },
         Referrers {
             target: ("", "v1", "PersistentVolumeClaim"),
@@ -441,7 +453,10 @@ mod tables {
             pods: &[],
             in_pods: &[],
             others: &[
-                (&[any("PersistentVolume"), any("PersistentVolumeClaim")], &["spec/storageClassName"]),
+                (
+                    &[any("PersistentVolume"), any("PersistentVolumeClaim")],
+                    &["spec/storageClassName"],
+                ),
                 (&[STATEFUL_SET], &["spec/volumeClaimTemplates/spec/storageClassName"]),
             ],
         },
@@ -462,7 +477,10 @@ mod tables {
             target: (ADMISSION, "", "ValidatingAdmissionPolicy"),
             pods: &[],
             in_pods: &[],
-            others: &[(&[(ADMISSION, "", "ValidatingAdmissionPolicyBinding")], &["spec/policyName"])],
+            others: &[(
+                &[(ADMISSION, "", "ValidatingAdmissionPolicyBinding")],
+                &["spec/policyName"],
+            )],
         },
     ];
 

@@ -41,9 +41,8 @@ pub fn common(
 /// Source: kustomize `api/internal/target/kusttarget_configplugin.go`, LabelTransformer.
 fn specs(labels: &Labels, config: &Config, place: &Place) -> Result<Vec<FieldSpec>> {
     let mut specs = labels.fields.clone();
-    let mut add = |more: &[FieldSpec]| {
-        merge(&mut specs, more).map_err(|conflict| conflict.at(place.clone()))
-    };
+    let mut add =
+        |more: &[FieldSpec]| merge(&mut specs, more).map_err(|conflict| conflict.at(place.clone()));
     add(&config.labels)?;
     if labels.include_selectors {
         add(&config.common_labels)?;
@@ -51,7 +50,8 @@ fn specs(labels: &Labels, config: &Config, place: &Place) -> Result<Vec<FieldSpe
         if labels.include_templates {
             add(&config.template_labels)?;
         }
-        let own = FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() };
+        let own =
+            FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() };
         add(&[own])?;
     }
     Ok(specs)

@@ -2,6 +2,7 @@
 
 pub mod annotations;
 pub mod config;
+pub mod images;
 pub mod labels;
 pub mod namespace;
 pub mod patches;

@@ -42,7 +42,11 @@ const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfi
 ///
 /// # Errors
 /// Where the options contradict each other, or name an order that does not exist.
-pub fn apply(resources: &mut Resources, options: Option<&SortOptions>, place: &Place) -> Result<()> {
+pub fn apply(
+    resources: &mut Resources,
+    options: Option<&SortOptions>,
+    place: &Place,
+) -> Result<()> {
     let Some(options) = options else {
         legacy(resources);
         return Ok(());
@@ -56,7 +60,8 @@ pub fn apply(resources: &mut Resources, options: Option<&SortOptions>, place: &P
             return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
         }
         (order, _) => {
-            let message = format!("sortOptions.order must be \"fifo\" or \"legacy\", not \"{order}\"");
+            let message =
+                format!("sortOptions.order must be \"fifo\" or \"legacy\", not \"{order}\"");
             return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
         }
     }
@@ -78,7 +83,8 @@ pub fn gvk_key(gvk: &Gvk) -> (i64, String) {
 
 /// Kinds to ranks: negative ones first, positive ones last, zero for all others.
 fn ranks<'a>(first: &'a [impl AsRef<str>], last: &'a [impl AsRef<str>]) -> FxHashMap<&'a str, i64> {
-    let before = first.iter().zip(-(first.len() as i64)..).map(|(kind, rank)| (kind.as_ref(), rank));
+    let before =
+        first.iter().zip(-(first.len() as i64)..).map(|(kind, rank)| (kind.as_ref(), rank));
     let after = last.iter().zip(1..).map(|(kind, rank)| (kind.as_ref(), rank));
     before.chain(after).collect()
 }
@@ -144,7 +150,12 @@ mod tests {
 
     fn sample() -> Resources {
         Resources::from(vec![
-            resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "", "last"),
+            resource(
+                "admissionregistration.k8s.io/v1",
+                "ValidatingWebhookConfiguration",
+                "",
+                "last",
+            ),
             resource("v1", "ConfigMap", "", "blank"),
             resource("v1", "ConfigMap", "b", "a9"),
             resource("v1", "ConfigMap", "b", "a10"),
