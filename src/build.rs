@@ -14,18 +14,20 @@ use ecow::EcoString;
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::generate::{self, Inputs, hash};
-use crate::kustomization::{self, ConfigMapArgs, GeneratorOptions, Kustomization, Source};
+use crate::kustomization::{
+    self, ConfigMapArgs, GeneratorOptions, Kustomization, Replacement, ReplacementEntry, Source,
+};
 use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
-use crate::manifest;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::transform::config::Config;
 use crate::transform::namespace::{Namespace, Subjects};
-use crate::transform::{annotations, labels, namespace, prefix, replicas, sort};
+use crate::transform::{annotations, labels, namespace, prefix, replacements, replicas, sort};
 use crate::yaml::{self, Step};
+use crate::{manifest, references};
 
 /// In which order objects are returned where the top kustomization has no `sortOptions`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -201,8 +203,8 @@ impl<'a> Build<'a> {
     /// What happens once, to the result of all layers.
     fn finish(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Resources> {
         let Gathered { mut resources, config } = gathered;
-        let _ = config;
         hash::append(&mut resources)?;
+        references::follow(&mut resources, &config)?;
         drop_local(&mut resources);
         self.sort(site, &mut resources)?;
         for resource in resources.iter_mut() {
@@ -398,7 +400,7 @@ impl<'a> Build<'a> {
             replicas::apply(resources, replicas, &config.replicas, &site.entry("replicas", index))?;
             self.note(site, resources, "ReplicaCountTransformer");
         }
-        Ok(())
+        self.replacements(site, resources)
     }
 
     /// Each entry of `labels`, then `commonLabels`, which is a step even where it is empty.
@@ -413,6 +415,48 @@ impl<'a> Build<'a> {
         }
         labels::common(resources, common_labels, config)?;
         self.note(site, resources, "LabelTransformer");
+        Ok(())
+    }
+
+    fn replacements(&mut self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {
+        let entries = &site.kustomization.replacements;
+        for (index, entry) in entries.iter().enumerate() {
+            match entry {
+                ReplacementEntry::Inline(replacement) => {
+                    let steps = [Step::Key("replacements"), Step::Index(index)];
+                    let locate = |path: &[Step<'_>]| site.source.place(&[&steps, path].concat());
+                    self.replace(resources, replacement, &locate)?;
+                }
+                ReplacementEntry::Path(path) => {
+                    let (text, file) = self.load(site, "replacements", index, path)?;
+                    let source = Source { file, text };
+                    self.replacements_file(&source, resources)
+                        .map_err(|error| error.within(site.entry("replacements", index)))?;
+                }
+            }
+        }
+        if !entries.is_empty() {
+            self.note(site, resources, "ReplacementTransformer");
+        }
+        Ok(())
+    }
+
+    fn replacements_file(&mut self, source: &Source, resources: &mut Resources) -> Result<()> {
+        let locate = |path: &[Step<'_>]| source.place(path);
+        for replacement in kustomization::replacements(source, &self.reader.limits)? {
+            self.replace(resources, &replacement, &locate)?;
+        }
+        Ok(())
+    }
+
+    fn replace(
+        &mut self,
+        resources: &mut Resources,
+        replacement: &Replacement,
+        locate: &dyn Fn(&[Step<'_>]) -> Place,
+    ) -> Result<()> {
+        let limits = self.reader.limits;
+        self.warnings.extend(replacements::apply(resources, replacement, &limits, locate)?);
         Ok(())
     }
 
