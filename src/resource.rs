@@ -76,6 +76,8 @@ pub struct Resource {
     pub may_change_kind: bool,
     /// Whether a Helm chart made it (its namespace is left alone).
     pub from_helm: bool,
+    /// Names of the vars that take their value from it.
+    pub named_by: EcoVec<EcoString>,
     /// What `buildMetadata: [originAnnotations]` prints, where it was asked for.
     pub origin_annotation: Option<EcoString>,
     /// One entry for each transformer that changed it, where `transformerAnnotations` asked for them.
@@ -147,6 +149,7 @@ impl Resource {
             may_change_name: false,
             may_change_kind: false,
             from_helm: false,
+            named_by: EcoVec::new(),
             origin_annotation: None,
             transformations: EcoVec::new(),
         }

@@ -11,3 +11,4 @@ pub mod replacements;
 pub mod replicas;
 pub mod sort;
 mod structured;
+pub mod vars;
