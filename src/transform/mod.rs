@@ -4,6 +4,7 @@ pub mod annotations;
 pub mod config;
 pub mod images;
 pub mod labels;
+pub mod metadata;
 pub mod namespace;
 pub mod patches;
 pub mod prefix;

@@ -667,6 +667,16 @@ fn mark_scalars(layout: &Layout, inside: &mut [bool]) {
     }
 }
 
+/// A string as go-yaml v3 writes it on one line: quoted where it would be read as something else.
+pub(super) fn plain_or_quoted(text: &str) -> String {
+    let mut writer = Writer::new("");
+    let style = Style::Tagged(Tag::Str);
+    let is_mistaken = scalar::bool_v2(text).is_some();
+    let form = if is_mistaken { ScalarStyle::DoubleQuoted } else { ScalarStyle::Plain };
+    writer.text(&Scalar { text: text.into(), style }, form, 0, false);
+    writer.out
+}
+
 /// Whether a collection is written over several lines.
 fn is_block(value: &Value, layout: Option<&Layout>) -> bool {
     let flow = match layout.map(|layout| &layout.form) {
