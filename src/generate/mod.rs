@@ -8,11 +8,13 @@ use crate::yaml::Step;
 mod absorb;
 mod config_map;
 pub mod hash;
+mod iam_policy;
 mod pairs;
 mod secret;
 
 pub use absorb::absorb;
 pub use config_map::config_map;
+pub use iam_policy::iam_policy;
 pub use secret::secret;
 
 /// What a generator sees besides its own entry.

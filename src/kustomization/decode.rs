@@ -40,8 +40,8 @@ pub fn replacements(source: &Source, limits: &Limits) -> Result<Vec<Replacement>
     let value = yaml::read_first(&source.text, &source.file, limits)?;
     let place = |path: &[Step<'_>]| source.place(path);
     match value {
-        Value::List(_) => decode_as(&value, Rules::REPLACEMENTS, &place),
-        Value::Map(_) => Ok(vec![decode_as(&value, Rules::REPLACEMENTS, &place)?]),
+        Value::List(_) => decode_as(&value, Rules::FILE, &place),
+        Value::Map(_) => Ok(vec![decode_as(&value, Rules::FILE, &place)?]),
         Value::Null | Value::Scalar(_) => {
             let message = "neither a replacement nor a list of them";
             Err(Error::new(ErrorKind::Invalid, place(&[]), message))
@@ -277,9 +277,9 @@ fn decode_openapi(fields: &mut Kustomization, node: &Node<'_>) {
 
 /// `metadata` is checked and has no effect.
 #[derive(Default)]
-struct Metadata {
-    name: EcoString,
-    namespace: EcoString,
+pub(super) struct Metadata {
+    pub(super) name: EcoString,
+    pub(super) namespace: EcoString,
     labels: Vec<(EcoString, EcoString)>,
     annotations: Vec<(EcoString, EcoString)>,
 }
@@ -495,7 +495,7 @@ fn decode_secrets(list: &mut Vec<ConfigMapArgs>, node: &Node<'_>) {
 }
 
 /// The arguments of one generator, of which `names` are known.
-pub(super) fn config_map_args(names: &'static [&'static str], node: &Node<'_>) -> ConfigMapArgs {
+pub(super) fn config_map_args(names: &[&'static str], node: &Node<'_>) -> ConfigMapArgs {
     let mut args = ConfigMapArgs::default();
     let mut env = EcoString::new();
     node.record(names, |name, node| match name {

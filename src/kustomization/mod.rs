@@ -4,6 +4,7 @@
 
 mod decode;
 pub mod node;
+pub mod plugin;
 
 use std::sync::Arc;
 

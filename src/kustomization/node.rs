@@ -59,8 +59,8 @@ impl Rules {
     /// Files of `configurations`.
     pub const CONFIGURATION: Self =
         Self { refuses_unknown: true, takes_numbers_as_text: true, yaml_1_1: true };
-    /// Files of `replacements`.
-    pub const REPLACEMENTS: Self =
+    /// Files that an entry of `replacements` or a plugin names.
+    pub const FILE: Self =
         Self { refuses_unknown: false, takes_numbers_as_text: true, yaml_1_1: true };
     /// Configurations of plugins, which kustomize reads as resources first.
     pub const PLUGIN: Self =
@@ -149,11 +149,7 @@ impl<'a> Node<'a> {
     ///
     /// Entries come in the byte order of their keys, as kustomize has them after its detour through
     /// JSON: of `NAMEPREFIX` and `namePrefix` the second wins.
-    pub fn record(
-        &self,
-        names: &'static [&'static str],
-        mut field: impl FnMut(&'static str, &Node<'_>),
-    ) {
+    pub fn record(&self, names: &[&'static str], mut field: impl FnMut(&'static str, &Node<'_>)) {
         for (key, text, value) in self.entries(|| "a mapping".into()) {
             let node = self.child(Step::Key(&key.text), value);
             match names.iter().find(|name| is_same_name(name, &text)) {

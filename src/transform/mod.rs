@@ -12,4 +12,5 @@ pub mod replacements;
 pub mod replicas;
 pub mod sort;
 mod structured;
+pub mod value_add;
 pub mod vars;

@@ -58,7 +58,8 @@ pub fn apply(resources: &mut Resources, namespace: &Namespace<'_>) -> Result<()>
 }
 
 impl Namespace<'_> {
-    fn apply(&self, object: &mut Value, gvk: &Gvk, paths: &[Path<'_>]) -> Outcome {
+    /// Moves one object; `paths` are those of the specs that concern its kind.
+    pub(super) fn apply(&self, object: &mut Value, gvk: &Gvk, paths: &[Path<'_>]) -> Outcome {
         if !schema::is_cluster_scoped(gvk) {
             let own = FieldSpec { path: OWN.into(), create: true, ..FieldSpec::default() };
             self.walk(object, &Path::of(&own))?;
