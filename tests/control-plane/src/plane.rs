@@ -1,0 +1,335 @@
+//! etcd and kube-apiserver, the servers that everything else talks to.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::{Doing, Error, Result};
+use crate::group::Group;
+use crate::identity::{ADMIN, GUEST, Identity};
+use crate::programs::{self, Programs};
+use crate::request::{Requests, wait};
+use crate::{flux, kubeconfig, nodes};
+
+/// Longest wait for a server to become ready; it takes 2 to 5 seconds on an idle machine.
+pub(crate) const READY: Duration = Duration::from_secs(120);
+
+/// How often a start is tried again because somebody took the port between its choice and its use.
+const ATTEMPTS: usize = 3;
+
+/// A running Kubernetes API server with its database; dropping it ends everything and removes its files.
+pub struct ControlPlane {
+    pub(crate) group: Group,
+    pub(crate) programs: Programs,
+    pub(crate) identity: Identity,
+    pub(crate) requests: Requests,
+    server_url: String,
+    kubeconfig: PathBuf,
+    guest_kubeconfig: PathBuf,
+    /// What was started besides, so that asking twice starts it once.
+    started: Mutex<Vec<&'static str>>,
+    namespaces: AtomicU32,
+}
+
+/// The control plane of this test binary, started by the first test that asks.
+///
+/// Where the programs cannot be had, says so on standard error and returns nothing, so that a test can be left out.
+///
+/// # Panics
+/// Where the programs are there but do not start, and with `CI=true` also where they are not there.
+pub fn shared() -> Option<&'static ControlPlane> {
+    static SHARED: OnceLock<Result<Option<ControlPlane>>> = OnceLock::new();
+    let start = || match Programs::build(programs::SERVER) {
+        Ok(programs) => ControlPlane::start_with(&programs).map(Some),
+        Err(error) => skip(error),
+    };
+    SHARED.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}")).as_ref()
+}
+
+fn skip(error: Error) -> Result<Option<ControlPlane>> {
+    use std::io::Write as _;
+    if std::env::var("CI").as_deref() == Ok("true") {
+        return Err(error);
+    }
+    // Not by a macro, whose output a passing test would swallow.
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, there is no control plane: {error}\n");
+    Ok(None)
+}
+
+impl ControlPlane {
+    /// Builds the programs if need be, and starts a control plane.
+    ///
+    /// # Errors
+    /// Where the programs cannot be built, or a server ends or does not become ready.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&Programs::build(programs::SERVER)?)
+    }
+
+    /// Starts a control plane from programs that are there.
+    ///
+    /// # Errors
+    /// Where a server ends or does not become ready.
+    pub fn start_with(programs: &Programs) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::try_start(programs) {
+                Err(error)
+                    if attempt < ATTEMPTS
+                        && error.to_string().contains("address already in use") =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_start(programs: &Programs) -> Result<Self> {
+        let group = Group::new()?;
+        let identity = Identity::write(&group.subfolder("identity")?)?;
+        let [client, peer, secure] = free_ports()?;
+        let server_url = format!("https://127.0.0.1:{secure}");
+        let [kubeconfig, guest_kubeconfig] = write_kubeconfigs(&group, &identity, &server_url)?;
+        let requests = Requests::new(&kubeconfig)?;
+        start_etcd(&group, programs, client, peer)?;
+        start_apiserver(&group, programs, &identity, client, secure)?;
+        wait("a ready kube-apiserver", READY, || {
+            group.check("etcd")?;
+            group.check("kube-apiserver")?;
+            // Until it listens, and then until it is ready, the request fails.
+            Ok(requests.get("/readyz").ok())
+        })
+        .map_err(|error| Error::new(format!("{error}\n{}", group.log_tail("kube-apiserver"))))?;
+        Ok(Self {
+            group,
+            programs: programs.clone(),
+            identity,
+            requests,
+            server_url,
+            kubeconfig,
+            guest_kubeconfig,
+            started: Mutex::default(),
+            namespaces: AtomicU32::default(),
+        })
+    }
+
+    /// Starts kube-controller-manager: Deployments get Pods, deleted owners take along what they own, and deleted
+    /// namespaces vanish. Without nodes the Pods stay pending.
+    ///
+    /// # Errors
+    /// Where it ends or does not begin to work.
+    pub fn start_controllers(&self) -> Result<()> {
+        self.once("controllers", || nodes::start_controllers(self))
+    }
+
+    /// Starts the controllers, a scheduler and pretended nodes: Deployments become ready by themselves.
+    ///
+    /// # Errors
+    /// Where kwok cannot be built, or a server ends or does not begin to work.
+    pub fn start_nodes(&self) -> Result<()> {
+        self.start_controllers()?;
+        self.once("nodes", || nodes::start_nodes(self))
+    }
+
+    /// Installs Flux's definitions and starts its source-controller and kustomize-controller, whose artifacts have
+    /// URLs on loopback.
+    ///
+    /// # Errors
+    /// Where the controllers cannot be built, end, or do not become ready.
+    pub fn start_flux(&self) -> Result<()> {
+        self.install_flux_definitions()?;
+        self.once("flux", || flux::start(self))
+    }
+
+    /// Installs Flux's definitions and its namespace only.
+    ///
+    /// # Errors
+    /// Where the modules that hold them cannot be built, or the server refuses them.
+    pub fn install_flux_definitions(&self) -> Result<()> {
+        self.once("flux definitions", || flux::install(self))
+    }
+
+    /// Creates a namespace whose name begins so and that no other test has.
+    ///
+    /// # Errors
+    /// Where the server refuses it.
+    pub fn namespace(&self, prefix: &str) -> Result<String> {
+        let name = format!("{prefix}-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        self.create_namespace(&name)?;
+        Ok(name)
+    }
+
+    /// Reads an object or a list, e.g. `/api/v1/namespaces/default/pods`.
+    ///
+    /// # Errors
+    /// With what the server says, also where there is no such object.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        self.requests.get(path)
+    }
+
+    /// Reads as the user `guest`.
+    ///
+    /// # Errors
+    /// With what the server says, also where guest may not.
+    pub fn get_as_guest(&self, path: &str) -> Result<Value> {
+        Requests::new(&self.guest_kubeconfig)?.get(path)
+    }
+
+    /// Creates or completes an object given as YAML or JSON, by server-side apply as the manager `control-plane`.
+    ///
+    /// # Errors
+    /// With what the server says.
+    pub fn apply(&self, path: &str, object: impl Into<Vec<u8>>) -> Result<Value> {
+        self.requests.apply(path, object)
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// With what the server says, also where there is no such object.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        self.requests.send("DELETE", path, "application/json", Vec::new())
+    }
+
+    pub(crate) fn create_namespace(&self, name: &str) -> Result<()> {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.requests.apply(&format!("/api/v1/namespaces/{name}"), object.to_string())?;
+        Ok(())
+    }
+
+    /// Kills one server, e.g. `kube-apiserver`, as a crash would.
+    pub fn kill(&self, server: &str) {
+        self.group.kill(server);
+    }
+
+    /// The end of what a server has printed, for messages.
+    pub fn log(&self, server: &str) -> String {
+        self.group.log_tail(server)
+    }
+
+    /// A kubeconfig with the contexts `admin`, which is current, and `guest`.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A kubeconfig whose current context is that of `guest`.
+    ///
+    /// Nothing is allowed to guest but to discover the API, until a test binds a role to the user `guest`.
+    pub fn guest_kubeconfig(&self) -> &Path {
+        &self.guest_kubeconfig
+    }
+
+    /// The server's address, e.g. `https://127.0.0.1:41231`.
+    pub fn server_url(&self) -> &str {
+        &self.server_url
+    }
+
+    /// The certificate that the server's own is checked with.
+    pub fn ca_file(&self) -> &Path {
+        &self.identity.ca_file
+    }
+
+    /// The bearer token of the user `admin`, who may do everything.
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN.token
+    }
+
+    /// The bearer token of the user `guest`.
+    pub fn guest_token(&self) -> &'static str {
+        GUEST.token
+    }
+
+    /// A folder that goes with the control plane, for files of tests.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        self.group.subfolder(&format!("scratch/{name}"))
+    }
+
+    fn once(&self, name: &'static str, start: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut started = self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !started.contains(&name) {
+            start()?;
+            started.push(name);
+        }
+        Ok(())
+    }
+}
+
+fn write_kubeconfigs(group: &Group, identity: &Identity, server_url: &str) -> Result<[PathBuf; 2]> {
+    let write = |name: &str, users: &[_]| {
+        let path = group.folder().join(name);
+        std::fs::write(&path, kubeconfig::write(server_url, &identity.ca, users))
+            .doing("write a kubeconfig")?;
+        Ok::<_, Error>(path)
+    };
+    Ok([write("kubeconfig", &[&ADMIN, &GUEST])?, write("guest.kubeconfig", &[&GUEST, &ADMIN])?])
+}
+
+/// Nothing that it stores need survive a crash, so it is not made to reach the disk.
+fn start_etcd(group: &Group, programs: &Programs, client: u16, peer: u16) -> Result<()> {
+    let client = format!("http://127.0.0.1:{client}");
+    let peer = format!("http://127.0.0.1:{peer}");
+    group.start(
+        "etcd",
+        Command::new(programs.program("etcd"))
+            .arg("--data-dir=etcd-data")
+            .arg("--unsafe-no-fsync")
+            .arg("--log-level=warn")
+            .arg(format!("--listen-client-urls={client}"))
+            .arg(format!("--advertise-client-urls={client}"))
+            .arg(format!("--listen-peer-urls={peer}"))
+            .arg(format!("--initial-advertise-peer-urls={peer}"))
+            .arg(format!("--initial-cluster=default={peer}")),
+    )
+}
+
+/// The ServiceAccount admission is off, as it would refuse Pods where no controller makes service accounts.
+fn start_apiserver(
+    group: &Group,
+    programs: &Programs,
+    identity: &Identity,
+    etcd: u16,
+    secure: u16,
+) -> Result<()> {
+    group.start(
+        "kube-apiserver",
+        Command::new(programs.program("kube-apiserver"))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            .arg(format!("--secure-port={secure}"))
+            .arg(flag("--tls-cert-file", &identity.certificate))
+            .arg(flag("--tls-private-key-file", &identity.key))
+            .arg(flag("--token-auth-file", &identity.tokens))
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(flag("--service-account-signing-key-file", &identity.service_account_key))
+            .arg(flag("--service-account-key-file", &identity.service_account_public_key))
+            .arg("--service-cluster-ip-range=10.0.0.0/24")
+            .arg("--authorization-mode=RBAC")
+            .arg("--disable-admission-plugins=ServiceAccount")
+            .arg("--endpoint-reconciler-type=none"),
+    )
+}
+
+/// `NAME=PATH`.
+pub(crate) fn flag(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
+/// Ports of 127.0.0.1 that nobody listened on a moment ago, all different.
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).doing("find a free port")?;
+        *port = listener.local_addr().doing("find a free port")?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}

@@ -1,0 +1,78 @@
+//! The servers' programs, which `build.sh` builds from Go modules and keeps outside the checkout.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use crate::error::{Doing, Error, Result};
+
+/// The modules that a control plane cannot be without.
+pub const SERVER: &[&str] = &["etcd", "kubernetes"];
+/// The module of the pretended nodes.
+pub const NODES: &[&str] = &["kwok"];
+/// The modules of Flux's controllers.
+pub const FLUX: &[&str] = &["kustomize-controller", "source-controller"];
+
+/// Keeps two tests of one binary from starting the script at the same time; it locks against other processes itself.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// Where the programs of some modules are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Builds the modules unless that has been done before, which takes minutes, and returns their folder.
+    ///
+    /// # Errors
+    /// Without Go, or where the module proxy cannot be reached.
+    pub fn build(modules: &[&str]) -> Result<Self> {
+        let _guard = BUILDING.lock();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.sh");
+        let output = Command::new(&script)
+            .args(modules)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .doing(format_args!("run \"{}\"", script.display()))?;
+        if !output.status.success() {
+            return Err(Error::new(format!("\"{}\": {}", script.display(), output.status)));
+        }
+        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        Ok(Self { folder })
+    }
+
+    /// The path of a program, e.g. `kube-apiserver`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("bin").join(name)
+    }
+
+    /// The CustomResourceDefinitions of Flux, a file each.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn definitions(&self) -> Result<Vec<PathBuf>> {
+        self.files("crds")
+    }
+
+    /// What kwok lets happen to nodes and Pods, a file for each change of state.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn stages(&self) -> Result<Vec<PathBuf>> {
+        self.files("stages")
+    }
+
+    fn files(&self, folder: &str) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join(folder);
+        let entries =
+            std::fs::read_dir(&folder).doing(format_args!("read \"{}\"", folder.display()))?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+}
