@@ -251,7 +251,7 @@ impl<'a> Build<'a> {
         self.choose_schema(&base)?;
         let Gathered { resources, config } = self.layer(&base, Gathered::default())?;
         append(&mut gathered.resources, resources)?;
-        gathered.config = gathered.config.merged(&config, &base.field("configurations"))?;
+        gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
         Ok(())
     }
 
@@ -293,9 +293,33 @@ impl<'a> Build<'a> {
     }
 
     fn configure(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
-        let place = site.field("configurations");
-        gathered.config = gathered.config.merged(&Config::builtin(), &place)?;
+        let mut own = Arc::new(Config::default());
+        for (index, entry) in site.kustomization.configurations.iter().enumerate() {
+            let more = self.configuration(site, "configurations", index, entry, Config::read)?;
+            own = own.merged(&more, || site.entry("configurations", index))?;
+        }
+        let own = Config::builtin().merged(&own, || site.field("configurations"))?;
+        gathered.config = gathered.config.merged(&own, || site.field("configurations"))?;
+        let mut derived = Arc::new(Config::default());
+        for (index, entry) in site.kustomization.crds.iter().enumerate() {
+            let more = self.configuration(site, "crds", index, entry, Config::read_crds)?;
+            derived = derived.merged(&more, || site.entry("crds", index))?;
+        }
+        gathered.config = gathered.config.merged(&derived, || site.field("crds"))?;
         Ok(())
+    }
+
+    fn configuration(
+        &self,
+        site: &Site<'_>,
+        field: &str,
+        index: usize,
+        entry: &str,
+        read: fn(&Source, &Limits) -> Result<Arc<Config>>,
+    ) -> Result<Arc<Config>> {
+        let (text, file) = self.load(site, field, index, entry)?;
+        let config = read(&Source { file, text }, &self.reader.limits);
+        config.map_err(|error| error.within(site.entry(field, index)))
     }
 
     /// A file that an entry of a list field names.
@@ -314,7 +338,7 @@ impl<'a> Build<'a> {
         if options.is_none() && self.order == Order::None {
             return Ok(());
         }
-        sort::apply(resources, options, &site.field("sortOptions"))
+        sort::apply(resources, options, || site.field("sortOptions"))
     }
 
     fn takes_notes(&self) -> bool {
@@ -397,7 +421,9 @@ impl<'a> Build<'a> {
             self.note(site, resources, "AnnotationsTransformer");
         }
         for (index, replicas) in kustomization.replicas.iter().enumerate() {
-            replicas::apply(resources, replicas, &config.replicas, &site.entry("replicas", index))?;
+            replicas::apply(resources, replicas, &config.replicas, || {
+                site.entry("replicas", index)
+            })?;
             self.note(site, resources, "ReplicaCountTransformer");
         }
         self.replacements(site, resources)
@@ -410,7 +436,7 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         for (index, entry) in labels.iter().enumerate() {
-            labels::apply(resources, entry, config, &site.entry("labels", index))?;
+            labels::apply(resources, entry, config, || site.entry("labels", index))?;
             self.note(site, resources, "LabelTransformer");
         }
         labels::common(resources, common_labels, config)?;
