@@ -25,7 +25,9 @@ use crate::schema::Schema;
 use crate::store::Store;
 use crate::transform::config::Config;
 use crate::transform::namespace::{Namespace, Subjects};
-use crate::transform::{annotations, labels, namespace, prefix, replacements, replicas, sort};
+use crate::transform::{
+    annotations, images, labels, namespace, prefix, replacements, replicas, sort,
+};
 use crate::yaml::{self, Step};
 use crate::{manifest, references};
 
@@ -425,6 +427,12 @@ impl<'a> Build<'a> {
                 site.entry("replicas", index)
             })?;
             self.note(site, resources, "ReplicaCountTransformer");
+        }
+        let limits = &self.reader.limits;
+        let place = || site.field("images");
+        images::apply(resources, &kustomization.images, &config.images, limits, place)?;
+        for _ in &kustomization.images {
+            self.note(site, resources, "ImageTagTransformer");
         }
         self.replacements(site, resources)
     }
