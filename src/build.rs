@@ -24,7 +24,9 @@ use crate::resources::Resources;
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::transform::config::Config;
+use crate::transform::metadata::{self, Notes};
 use crate::transform::namespace::{Namespace, Subjects};
+use crate::transform::vars::Vars;
 use crate::transform::{
     annotations, images, labels, namespace, prefix, replacements, replicas, sort,
 };
@@ -131,6 +133,7 @@ struct Build<'a> {
 struct Gathered {
     resources: Resources,
     config: Arc<Config>,
+    vars: Vars,
 }
 
 /// A kustomization where it stands.
@@ -149,6 +152,11 @@ impl Site<'_> {
 
     fn field(&self, field: &str) -> Place {
         self.source.place(&[Step::Key(field)])
+    }
+
+    fn notes(&self) -> Notes {
+        let directory = self.layer.origin.clone();
+        Notes { directory, file_name: self.file_name, repository: None }
     }
 }
 
@@ -199,19 +207,20 @@ impl<'a> Build<'a> {
         self.generate(site, &mut gathered)?;
         let mut gathered = self.components(site, gathered)?;
         self.transform(site, &mut gathered)?;
+        let place = |index| site.entry("vars", index);
+        gathered.vars.merge(&site.kustomization.vars, &mut gathered.resources, &place)?;
         Ok(gathered)
     }
 
     /// What happens once, to the result of all layers.
     fn finish(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Resources> {
-        let Gathered { mut resources, config } = gathered;
+        let Gathered { mut resources, config, vars } = gathered;
         hash::append(&mut resources)?;
         references::follow(&mut resources, &config)?;
+        self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
         drop_local(&mut resources);
         self.sort(site, &mut resources)?;
-        for resource in resources.iter_mut() {
-            resource.settle_annotations(&[]);
-        }
+        metadata::finish(&mut resources, &self.build_metadata);
         Ok(resources)
     }
 
@@ -238,7 +247,11 @@ impl<'a> Build<'a> {
         let (text, file) = self.reader.file(&site.layer, entry)?;
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
-        manifest::resources(&documents, &file, &place)
+        let mut resources = manifest::resources(&documents, &file, &place)?;
+        if self.takes_notes() {
+            metadata::note_generator(&mut resources, &site.notes().file(entry));
+        }
+        Ok(resources)
     }
 
     /// A directory with a kustomization of its own.
@@ -251,10 +264,10 @@ impl<'a> Build<'a> {
             return Err(error.hint("list it under \"components\""));
         }
         self.choose_schema(&base)?;
-        let Gathered { resources, config } = self.layer(&base, Gathered::default())?;
+        let Gathered { resources, config, vars } = self.layer(&base, Gathered::default())?;
         append(&mut gathered.resources, resources)?;
         gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
-        Ok(())
+        gathered.vars.append(vars)
     }
 
     /// Components work on what their parent has gathered.
@@ -381,16 +394,18 @@ impl<'a> Build<'a> {
         let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
         let inputs = Inputs { read: &read, place: &place };
         let defaults = site.kustomization.generator_options.as_ref();
-        let resource = generator(args, defaults, &inputs)?;
+        let mut resource = generator(args, defaults, &inputs)?;
         let kind =
             if field == "configMapGenerator" { "ConfigMapGenerator" } else { "SecretGenerator" };
-        let _ = kind;
+        if self.takes_notes() {
+            metadata::note_generator([&mut resource], &site.notes().field(kind));
+        }
         generate::absorb(&mut gathered.resources, resource, &place(&[]))
     }
 
     /// The fields that change objects, in kustomize's order; it is not the order of the file.
     fn transform(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
-        let Gathered { resources, config } = gathered;
+        let Gathered { resources, config, vars: _ } = gathered;
         let kustomization = &site.kustomization;
         if !kustomization.namespace.is_empty() {
             namespace::apply(
@@ -497,7 +512,9 @@ impl<'a> Build<'a> {
     /// Notes in every object that a transformer went over it, where the top asks for such notes.
     fn note(&self, site: &Site<'_>, resources: &mut Resources, transformer: &str) {
         resources.as_mut_vec().retain(|one| !one.is_blank());
-        let _ = (site, transformer);
+        if self.takes_notes() {
+            metadata::note_transformer(resources.iter_mut(), &site.notes().field(transformer));
+        }
     }
 }
 
