@@ -180,6 +180,12 @@ impl Files for Disk {
 }
 
 impl Memory {
+    /// The bytes of all files together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.files.values().map(Bytes::len).sum()
+    }
+
     /// Adds a file; its path is taken from the root of the tree, and its directories come with it.
     pub fn insert(&mut self, path: impl AsRef<Path>, content: impl Into<Bytes>) {
         let path = clean(&Path::new("/").join(path));

@@ -25,11 +25,10 @@
 //! | what is known about kinds | [`schema`], [`fields`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
 //! | which of their values | [`field_path`] |
-//! | artifacts of Flux | [`archive`] |
+//! | artifacts of Flux, and what its objects add to a build | [`archive`], [`flux`] |
 //! | what was applied before | [`inventory`] |
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
 //! | whether an object is as it should be | [`health`] |
-//! | how the plan meets the server | `cluster` |
 //! | when something fails | [`error`], with the help of [`nearest`] |
 //!
 //! # Invariants
@@ -70,12 +69,11 @@ pub mod generate;
 pub mod transform;
 pub mod references;
 pub mod build;
+pub mod flux;
 pub mod inventory;
 pub mod health;
 pub mod plan;
 pub mod review;
-#[cfg(feature = "cluster")]
-pub mod cluster;
 pub mod nearest;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};
