@@ -53,6 +53,15 @@ plan() {
     esac
 }
 
+# Shortens the thousands of lines in which Go says what it downloads and compiles; what is left are errors.
+progress() {
+    awk -v name="$1" '
+        function say() { printf "control-plane: %s: %d modules downloaded, %d packages compiled\n", name, modules, packages; fflush() }
+        /^go: downloading / { if (++modules % 50 == 0) say(); next }
+        /^[^ :]+$/ { if (++packages % 200 == 0) say(); next }
+        { print; fflush() }' >&2
+}
+
 # A program appears under its name only when it is complete.
 build() {
     local module=$1 flags="-s -w" packages pair name began
@@ -62,7 +71,7 @@ build() {
         [ -x "$out/bin/$name" ] && continue
         began=$SECONDS
         note "building $name (some minutes the first time)"
-        (cd "$here/modules/$module" && go build -trimpath -ldflags "$flags" -o "$out/bin/.$name.new" "${pair#*=}") >&2
+        (cd "$here/modules/$module" && go build -v -trimpath -ldflags "$flags" -o "$out/bin/.$name.new" "${pair#*=}" 2>&1) | progress "$name"
         mv "$out/bin/.$name.new" "$out/bin/$name"
         note "built $name in $((SECONDS - began)) s, $(du -m "$out/bin/$name" | cut -f1) MB"
     done

@@ -5,10 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::error::{Doing, Error, Result};
-use crate::plane::{ControlPlane, READY, flag, free_ports};
+use crate::plane::{ControlPlane, READY, condition, flag, free_ports};
 use crate::programs::{self, Programs};
 use crate::request::wait;
 
@@ -24,7 +22,7 @@ pub(crate) fn install(plane: &ControlPlane) -> Result<()> {
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
         plane.requests.apply(&path, text)?;
         wait(&format!("the API of {name}"), READY, || {
-            Ok(established(&plane.requests.get(&path)?).then_some(()))
+            Ok(condition(&plane.get(&path)?, "Established").then_some(()))
         })?;
     }
     plane.create_namespace(NAMESPACE)
@@ -37,13 +35,6 @@ fn definition_name(file: &std::path::Path) -> Result<String> {
         Error::new(format!("\"{}\" is not named like a definition", file.display()))
     })?;
     Ok(format!("{plural}.{group}"))
-}
-
-fn established(definition: &Value) -> bool {
-    let conditions = definition["status"]["conditions"].as_array();
-    conditions.is_some_and(|list| {
-        list.iter().any(|c| c["type"] == "Established" && c["status"] == "True")
-    })
 }
 
 /// Starts both controllers and waits until they are ready.

@@ -8,17 +8,18 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use crate::error::{Doing, Result};
 
 /// Somebody with a token.
-pub(crate) struct User {
-    pub(crate) name: &'static str,
-    groups: &'static [&'static str],
-    pub(crate) token: &'static str,
+pub(crate) struct User<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) groups: &'a [&'a str],
+    pub(crate) token: &'a str,
 }
 
 /// The one who may do everything.
-pub(crate) const ADMIN: User =
+pub(crate) const ADMIN: User<'static> =
     User { name: "admin", groups: &["system:masters"], token: "token-of-admin" };
 /// The one who may do what a test lets them do, which at first is to look what API there is.
-pub(crate) const GUEST: User = User { name: "guest", groups: &["guests"], token: "token-of-guest" };
+pub(crate) const GUEST: User<'static> =
+    User { name: "guest", groups: &["guests"], token: "token-of-guest" };
 
 /// The files that the servers are given.
 pub(crate) struct Identity {
@@ -85,7 +86,7 @@ fn leaf(authority: &Authority) -> Result<(String, String), rcgen::Error> {
 }
 
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file>.
-fn tokens(users: &[User]) -> String {
+fn tokens(users: &[User<'_>]) -> String {
     let mut text = String::new();
     for user in users {
         let _ = writeln!(

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::identity::User;
 
 /// Writes a kubeconfig with a context for each user, named like the user; the first one is current.
-pub(crate) fn write(server_url: &str, ca: &str, users: &[&User]) -> String {
+pub(crate) fn write(server_url: &str, ca: &str, users: &[&User<'_>]) -> String {
     let ca = BASE64_STANDARD.encode(ca);
     let mut text = format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: control-plane\n  cluster:\n    server: {server_url}\n    \

@@ -30,4 +30,4 @@ mod request;
 
 pub use error::{Error, Result};
 pub use git::GitServer;
-pub use plane::{ControlPlane, shared};
+pub use plane::{ControlPlane, LONGEST, condition, shared};

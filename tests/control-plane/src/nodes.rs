@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::error::Result;
-use crate::plane::{ControlPlane, READY, flag, free_ports};
+use crate::plane::{ControlPlane, READY, condition, flag, free_ports};
 use crate::programs::{self, Programs};
 use crate::request::wait;
 
@@ -47,11 +47,8 @@ pub(crate) fn start_nodes(plane: &ControlPlane) -> Result<()> {
         plane.group.check("kwok")?;
         plane.group.check("kube-scheduler")?;
         let node = plane.requests.get(&path)?;
-        let conditions = node["status"]["conditions"].as_array();
-        let ready = conditions
-            .is_some_and(|list| list.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
         // The taint of a new node goes a moment after it became ready.
-        Ok((ready && node["spec"]["taints"].is_null()).then_some(()))
+        Ok((condition(&node, "Ready") && node["spec"]["taints"].is_null()).then_some(()))
     })
 }
 

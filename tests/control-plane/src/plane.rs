@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 use crate::error::{Doing, Error, Result};
 use crate::group::Group;
-use crate::identity::{ADMIN, GUEST, Identity};
+use crate::identity::{ADMIN, GUEST, Identity, User};
 use crate::programs::{self, Programs};
 use crate::request::{Requests, wait};
 use crate::{flux, kubeconfig, nodes};
 
 /// Longest wait for a server to become ready; it takes 2 to 5 seconds on an idle machine.
 pub(crate) const READY: Duration = Duration::from_secs(120);
+
+/// Longest wait of [`ControlPlane::wait_for`], for something that takes seconds on an idle machine.
+pub const LONGEST: Duration = Duration::from_secs(180);
 
 /// How often a start is tried again because somebody took the port between its choice and its use.
 const ATTEMPTS: usize = 3;
@@ -28,12 +31,21 @@ pub struct ControlPlane {
     pub(crate) programs: Programs,
     pub(crate) identity: Identity,
     pub(crate) requests: Requests,
+    ports: Ports,
     server_url: String,
     kubeconfig: PathBuf,
     guest_kubeconfig: PathBuf,
     /// What was started besides, so that asking twice starts it once.
     started: Mutex<Vec<&'static str>>,
     namespaces: AtomicU32,
+    files: AtomicU32,
+}
+
+/// Where the servers listen.
+struct Ports {
+    client: u16,
+    peer: u16,
+    secure: u16,
 }
 
 /// The control plane of this test binary, started by the first test that asks.
@@ -93,28 +105,28 @@ impl ControlPlane {
         let group = Group::new()?;
         let identity = Identity::write(&group.subfolder("identity")?)?;
         let [client, peer, secure] = free_ports()?;
+        let ports = Ports { client, peer, secure };
         let server_url = format!("https://127.0.0.1:{secure}");
-        let [kubeconfig, guest_kubeconfig] = write_kubeconfigs(&group, &identity, &server_url)?;
+        let write =
+            |name, users: &[_]| write_kubeconfig(&group, &identity, &server_url, name, users);
+        let kubeconfig = write("kubeconfig", &[&ADMIN, &GUEST])?;
+        let guest_kubeconfig = write("guest.kubeconfig", &[&GUEST, &ADMIN])?;
         let requests = Requests::new(&kubeconfig)?;
-        start_etcd(&group, programs, client, peer)?;
-        start_apiserver(&group, programs, &identity, client, secure)?;
-        wait("a ready kube-apiserver", READY, || {
-            group.check("etcd")?;
-            group.check("kube-apiserver")?;
-            // Until it listens, and then until it is ready, the request fails.
-            Ok(requests.get("/readyz").ok())
-        })
-        .map_err(|error| Error::new(format!("{error}\n{}", group.log_tail("kube-apiserver"))))?;
+        start_etcd(&group, programs, &ports)?;
+        start_apiserver(&group, programs, &identity, &ports)?;
+        wait_until_ready(&group, &requests)?;
         Ok(Self {
             group,
             programs: programs.clone(),
             identity,
             requests,
+            ports,
             server_url,
             kubeconfig,
             guest_kubeconfig,
             started: Mutex::default(),
             namespaces: AtomicU32::default(),
+            files: AtomicU32::default(),
         })
     }
 
@@ -172,12 +184,26 @@ impl ControlPlane {
         self.requests.get(path)
     }
 
-    /// Reads as the user `guest`.
+    /// Reads an object until it is as wanted, and returns it.
     ///
     /// # Errors
-    /// With what the server says, also where guest may not.
-    pub fn get_as_guest(&self, path: &str) -> Result<Value> {
-        Requests::new(&self.guest_kubeconfig)?.get(path)
+    /// After [`LONGEST`], with the object or the refusal that was seen last.
+    pub fn wait_for(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut last = String::new();
+        wait(&format!("what is awaited of {path}"), LONGEST, || {
+            let seen = self.get(path);
+            last = seen.as_ref().map_or_else(ToString::to_string, |object| format!("{object:#}"));
+            Ok(seen.ok().filter(&wanted))
+        })
+        .map_err(|error| Error::new(format!("{error}; the last of it:\n{last}")))
+    }
+
+    /// Reads as the one with that token.
+    ///
+    /// # Errors
+    /// With what the server says, also where it does not know them or they may not.
+    pub fn get_with_token(&self, token: &str, path: &str) -> Result<Value> {
+        Requests::new(&self.kubeconfig_with_token(token)?)?.get(path)
     }
 
     /// Creates or completes an object given as YAML or JSON, by server-side apply as the manager `control-plane`.
@@ -202,6 +228,16 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Starts kube-apiserver again after [`Self::kill`], at the same address and with what it had stored.
+    ///
+    /// # Errors
+    /// Where it ends or does not become ready.
+    pub fn restart_server(&self) -> Result<()> {
+        self.kill("kube-apiserver");
+        start_apiserver(&self.group, &self.programs, &self.identity, &self.ports)?;
+        wait_until_ready(&self.group, &self.requests)
+    }
+
     /// Kills one server, e.g. `kube-apiserver`, as a crash would.
     pub fn kill(&self, server: &str) {
         self.group.kill(server);
@@ -210,6 +246,11 @@ impl ControlPlane {
     /// The end of what a server has printed, for messages.
     pub fn log(&self, server: &str) -> String {
         self.group.log_tail(server)
+    }
+
+    /// The programs it was started from.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// A kubeconfig with the contexts `admin`, which is current, and `guest`.
@@ -244,6 +285,22 @@ impl ControlPlane {
         GUEST.token
     }
 
+    /// Writes a kubeconfig with another token, e.g. one that the server does not know.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn kubeconfig_with_token(&self, token: &str) -> Result<PathBuf> {
+        let user = User { name: "stranger", groups: &[], token };
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        write_kubeconfig(
+            &self.group,
+            &self.identity,
+            &self.server_url,
+            &format!("{number}.kubeconfig"),
+            &[&user],
+        )
+    }
+
     /// A folder that goes with the control plane, for files of tests.
     ///
     /// # Errors
@@ -262,20 +319,36 @@ impl ControlPlane {
     }
 }
 
-fn write_kubeconfigs(group: &Group, identity: &Identity, server_url: &str) -> Result<[PathBuf; 2]> {
-    let write = |name: &str, users: &[_]| {
-        let path = group.folder().join(name);
-        std::fs::write(&path, kubeconfig::write(server_url, &identity.ca, users))
-            .doing("write a kubeconfig")?;
-        Ok::<_, Error>(path)
-    };
-    Ok([write("kubeconfig", &[&ADMIN, &GUEST])?, write("guest.kubeconfig", &[&GUEST, &ADMIN])?])
+fn write_kubeconfig(
+    group: &Group,
+    identity: &Identity,
+    server_url: &str,
+    name: &str,
+    users: &[&User<'_>],
+) -> Result<PathBuf> {
+    let path = group.folder().join(name);
+    std::fs::write(&path, kubeconfig::write(server_url, &identity.ca, users))
+        .doing("write a kubeconfig")?;
+    Ok(path)
+}
+
+fn wait_until_ready(group: &Group, requests: &Requests) -> Result<()> {
+    let ready = wait("a ready kube-apiserver", READY, || {
+        group.check("etcd")?;
+        group.check("kube-apiserver")?;
+        // Until it listens, and then until it is ready, the request fails.
+        Ok(requests.get("/readyz").ok())
+    });
+    match ready {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new(format!("{error}\n{}", group.log_tail("kube-apiserver")))),
+    }
 }
 
 /// Nothing that it stores need survive a crash, so it is not made to reach the disk.
-fn start_etcd(group: &Group, programs: &Programs, client: u16, peer: u16) -> Result<()> {
-    let client = format!("http://127.0.0.1:{client}");
-    let peer = format!("http://127.0.0.1:{peer}");
+fn start_etcd(group: &Group, programs: &Programs, ports: &Ports) -> Result<()> {
+    let client = format!("http://127.0.0.1:{}", ports.client);
+    let peer = format!("http://127.0.0.1:{}", ports.peer);
     group.start(
         "etcd",
         Command::new(programs.program("etcd"))
@@ -295,15 +368,14 @@ fn start_apiserver(
     group: &Group,
     programs: &Programs,
     identity: &Identity,
-    etcd: u16,
-    secure: u16,
+    ports: &Ports,
 ) -> Result<()> {
     group.start(
         "kube-apiserver",
         Command::new(programs.program("kube-apiserver"))
-            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.client))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            .arg(format!("--secure-port={secure}"))
+            .arg(format!("--secure-port={}", ports.secure))
             .arg(flag("--tls-cert-file", &identity.certificate))
             .arg(flag("--tls-private-key-file", &identity.key))
             .arg(flag("--token-auth-file", &identity.tokens))
@@ -315,6 +387,12 @@ fn start_apiserver(
             .arg("--disable-admission-plugins=ServiceAccount")
             .arg("--endpoint-reconciler-type=none"),
     )
+}
+
+/// Whether an object's status has the condition of that type with the value `True`.
+pub fn condition(object: &Value, name: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.is_some_and(|list| list.iter().any(|c| c["type"] == name && c["status"] == "True"))
 }
 
 /// `NAME=PATH`.

@@ -1,12 +1,9 @@
 //! The servers work together: what later tests build on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use control_plane::{ControlPlane, GitServer, Result, shared};
+use control_plane::{ControlPlane, GitServer, LONGEST, Result, condition, shared};
 use serde_json::{Value, json};
-
-/// Longest wait for something that takes seconds on an idle machine.
-const LIMIT: Duration = Duration::from_secs(180);
 
 const NGINX: &str = "\
 apiVersion: apps/v1
@@ -28,22 +25,6 @@ spec:
         image: nginx
 ";
 
-/// Looks until the condition of that type is `True`, and panics with the object as it was last.
-fn becomes(plane: &ControlPlane, path: &str, condition: &str) -> Value {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let seen = plane.get(path);
-        if let Ok(object) = &seen
-            && let Some(conditions) = object["status"]["conditions"].as_array()
-            && conditions.iter().any(|c| c["type"] == condition && c["status"] == "True")
-        {
-            return object.clone();
-        }
-        assert!(Instant::now() < deadline, "{path} did not become {condition}: {seen:#?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn a_deployment_becomes_available_by_itself() -> Result<()> {
     let Some(plane) = shared() else { return Ok(()) };
@@ -51,7 +32,7 @@ fn a_deployment_becomes_available_by_itself() -> Result<()> {
     let namespace = plane.namespace("deployment")?;
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/nginx");
     plane.apply(&path, NGINX)?;
-    let deployment = becomes(plane, &path, "Available");
+    let deployment = plane.wait_for(&path, |object| condition(object, "Available"))?;
     assert_eq!(deployment["status"]["readyReplicas"], 2);
     Ok(())
 }
@@ -61,7 +42,7 @@ fn guest_may_do_nothing_until_bound_to_a_role() -> Result<()> {
     let Some(plane) = shared() else { return Ok(()) };
     let namespace = plane.namespace("guest")?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-    let refusal = plane.get_as_guest(&path).unwrap_err().to_string();
+    let refusal = plane.get_with_token(plane.guest_token(), &path).unwrap_err().to_string();
     assert!(
         refusal.contains("configmaps is forbidden: User \"guest\" cannot list resource"),
         "{refusal}"
@@ -77,10 +58,31 @@ fn guest_may_do_nothing_until_bound_to_a_role() -> Result<()> {
         })
         .to_string(),
     )?;
-    let deadline = Instant::now() + LIMIT;
-    while let Err(error) = plane.get_as_guest(&path) {
+    let deadline = Instant::now() + LONGEST;
+    while let Err(error) = plane.get_with_token(plane.guest_token(), &path) {
         assert!(Instant::now() < deadline, "{error}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_token_that_the_server_does_not_know_is_refused() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let error = plane.get_with_token("expired", "/api/v1/namespaces").unwrap_err().to_string();
+    assert!(error.contains("Unauthorized"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_killed_server_comes_back_with_what_it_had() -> Result<()> {
+    let Some(shared) = shared() else { return Ok(()) };
+    // One of its own, as others would notice.
+    let plane = ControlPlane::start_with(shared.programs())?;
+    let namespace = plane.namespace("kept")?;
+    plane.kill("kube-apiserver");
+    assert!(plane.get("/readyz").is_err());
+    plane.restart_server()?;
+    plane.get(&format!("/api/v1/namespaces/{namespace}"))?;
     Ok(())
 }
 
@@ -103,23 +105,22 @@ fn flux_applies_a_commit_and_the_next_one() -> Result<()> {
     let source =
         format!("/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/gitrepositories/shop");
     plane.apply(&source, git_repository(&git.url("shop")).to_string())?;
-    let artifact = &becomes(plane, &source, "Ready")["status"]["artifact"];
+    // Its conditions are written a moment before its artifact.
+    let repository = plane
+        .wait_for(&source, |o| condition(o, "Ready") && o["status"]["artifact"].is_object())?;
+    let artifact = &repository["status"]["artifact"];
     assert!(artifact["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{artifact}");
     assert_eq!(artifact["revision"], format!("main@sha1:{first}"));
 
     let kustomization =
         format!("/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/shop");
     plane.apply(&kustomization, flux_kustomization(&namespace).to_string())?;
-    becomes(plane, &kustomization, "Ready");
+    plane.wait_for(&kustomization, |object| condition(object, "Ready"))?;
     let map = format!("/api/v1/namespaces/{namespace}/configmaps/greeting");
     assert_eq!(plane.get(&map)?["data"]["word"], "hello");
 
     commit("goodbye")?;
-    let deadline = Instant::now() + LIMIT;
-    while plane.get(&map)?["data"]["word"] != "goodbye" {
-        assert!(Instant::now() < deadline, "{}", plane.log("source-controller"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    plane.wait_for(&map, |object| object["data"]["word"] == "goodbye")?;
     Ok(())
 }
 
