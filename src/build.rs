@@ -24,8 +24,12 @@ use crate::resources::Resources;
 use crate::schema::Schema;
 use crate::store::Store;
 use crate::transform::config::Config;
+use crate::transform::metadata::{self, Notes};
 use crate::transform::namespace::{Namespace, Subjects};
-use crate::transform::{annotations, labels, namespace, prefix, replacements, replicas, sort};
+use crate::transform::vars::Vars;
+use crate::transform::{
+    annotations, images, labels, namespace, prefix, replacements, replicas, sort,
+};
 use crate::yaml::{self, Step};
 use crate::{manifest, references};
 
@@ -129,6 +133,7 @@ struct Build<'a> {
 struct Gathered {
     resources: Resources,
     config: Arc<Config>,
+    vars: Vars,
 }
 
 /// A kustomization where it stands.
@@ -147,6 +152,11 @@ impl Site<'_> {
 
     fn field(&self, field: &str) -> Place {
         self.source.place(&[Step::Key(field)])
+    }
+
+    fn notes(&self) -> Notes {
+        let directory = self.layer.origin.clone();
+        Notes { directory, file_name: self.file_name, repository: None }
     }
 }
 
@@ -197,19 +207,20 @@ impl<'a> Build<'a> {
         self.generate(site, &mut gathered)?;
         let mut gathered = self.components(site, gathered)?;
         self.transform(site, &mut gathered)?;
+        let place = |index| site.entry("vars", index);
+        gathered.vars.merge(&site.kustomization.vars, &mut gathered.resources, &place)?;
         Ok(gathered)
     }
 
     /// What happens once, to the result of all layers.
     fn finish(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Resources> {
-        let Gathered { mut resources, config } = gathered;
+        let Gathered { mut resources, config, vars } = gathered;
         hash::append(&mut resources)?;
         references::follow(&mut resources, &config)?;
+        self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
         drop_local(&mut resources);
         self.sort(site, &mut resources)?;
-        for resource in resources.iter_mut() {
-            resource.settle_annotations(&[]);
-        }
+        metadata::finish(&mut resources, &self.build_metadata);
         Ok(resources)
     }
 
@@ -236,7 +247,11 @@ impl<'a> Build<'a> {
         let (text, file) = self.reader.file(&site.layer, entry)?;
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
-        manifest::resources(&documents, &file, &place)
+        let mut resources = manifest::resources(&documents, &file, &place)?;
+        if self.takes_notes() {
+            metadata::note_generator(&mut resources, &site.notes().file(entry));
+        }
+        Ok(resources)
     }
 
     /// A directory with a kustomization of its own.
@@ -249,10 +264,10 @@ impl<'a> Build<'a> {
             return Err(error.hint("list it under \"components\""));
         }
         self.choose_schema(&base)?;
-        let Gathered { resources, config } = self.layer(&base, Gathered::default())?;
+        let Gathered { resources, config, vars } = self.layer(&base, Gathered::default())?;
         append(&mut gathered.resources, resources)?;
-        gathered.config = gathered.config.merged(&config, &base.field("configurations"))?;
-        Ok(())
+        gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
+        gathered.vars.append(vars)
     }
 
     /// Components work on what their parent has gathered.
@@ -293,9 +308,33 @@ impl<'a> Build<'a> {
     }
 
     fn configure(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
-        let place = site.field("configurations");
-        gathered.config = gathered.config.merged(&Config::builtin(), &place)?;
+        let mut own = Arc::new(Config::default());
+        for (index, entry) in site.kustomization.configurations.iter().enumerate() {
+            let more = self.configuration(site, "configurations", index, entry, Config::read)?;
+            own = own.merged(&more, || site.entry("configurations", index))?;
+        }
+        let own = Config::builtin().merged(&own, || site.field("configurations"))?;
+        gathered.config = gathered.config.merged(&own, || site.field("configurations"))?;
+        let mut derived = Arc::new(Config::default());
+        for (index, entry) in site.kustomization.crds.iter().enumerate() {
+            let more = self.configuration(site, "crds", index, entry, Config::read_crds)?;
+            derived = derived.merged(&more, || site.entry("crds", index))?;
+        }
+        gathered.config = gathered.config.merged(&derived, || site.field("crds"))?;
         Ok(())
+    }
+
+    fn configuration(
+        &self,
+        site: &Site<'_>,
+        field: &str,
+        index: usize,
+        entry: &str,
+        read: fn(&Source, &Limits) -> Result<Arc<Config>>,
+    ) -> Result<Arc<Config>> {
+        let (text, file) = self.load(site, field, index, entry)?;
+        let config = read(&Source { file, text }, &self.reader.limits);
+        config.map_err(|error| error.within(site.entry(field, index)))
     }
 
     /// A file that an entry of a list field names.
@@ -314,7 +353,7 @@ impl<'a> Build<'a> {
         if options.is_none() && self.order == Order::None {
             return Ok(());
         }
-        sort::apply(resources, options, &site.field("sortOptions"))
+        sort::apply(resources, options, || site.field("sortOptions"))
     }
 
     fn takes_notes(&self) -> bool {
@@ -355,16 +394,18 @@ impl<'a> Build<'a> {
         let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
         let inputs = Inputs { read: &read, place: &place };
         let defaults = site.kustomization.generator_options.as_ref();
-        let resource = generator(args, defaults, &inputs)?;
+        let mut resource = generator(args, defaults, &inputs)?;
         let kind =
             if field == "configMapGenerator" { "ConfigMapGenerator" } else { "SecretGenerator" };
-        let _ = kind;
+        if self.takes_notes() {
+            metadata::note_generator([&mut resource], &site.notes().field(kind));
+        }
         generate::absorb(&mut gathered.resources, resource, &place(&[]))
     }
 
     /// The fields that change objects, in kustomize's order; it is not the order of the file.
     fn transform(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
-        let Gathered { resources, config } = gathered;
+        let Gathered { resources, config, vars: _ } = gathered;
         let kustomization = &site.kustomization;
         if !kustomization.namespace.is_empty() {
             namespace::apply(
@@ -397,8 +438,16 @@ impl<'a> Build<'a> {
             self.note(site, resources, "AnnotationsTransformer");
         }
         for (index, replicas) in kustomization.replicas.iter().enumerate() {
-            replicas::apply(resources, replicas, &config.replicas, &site.entry("replicas", index))?;
+            replicas::apply(resources, replicas, &config.replicas, || {
+                site.entry("replicas", index)
+            })?;
             self.note(site, resources, "ReplicaCountTransformer");
+        }
+        let limits = &self.reader.limits;
+        let place = || site.field("images");
+        images::apply(resources, &kustomization.images, &config.images, limits, place)?;
+        for _ in &kustomization.images {
+            self.note(site, resources, "ImageTagTransformer");
         }
         self.replacements(site, resources)
     }
@@ -410,7 +459,7 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         for (index, entry) in labels.iter().enumerate() {
-            labels::apply(resources, entry, config, &site.entry("labels", index))?;
+            labels::apply(resources, entry, config, || site.entry("labels", index))?;
             self.note(site, resources, "LabelTransformer");
         }
         labels::common(resources, common_labels, config)?;
@@ -463,7 +512,9 @@ impl<'a> Build<'a> {
     /// Notes in every object that a transformer went over it, where the top asks for such notes.
     fn note(&self, site: &Site<'_>, resources: &mut Resources, transformer: &str) {
         resources.as_mut_vec().retain(|one| !one.is_blank());
-        let _ = (site, transformer);
+        if self.takes_notes() {
+            metadata::note_transformer(resources.iter_mut(), &site.notes().field(transformer));
+        }
     }
 }
 

@@ -181,8 +181,15 @@ pub fn rank(group: &str, kind: &str) -> (usize, usize) {
             .map(|rank| (1, rank))
             .or_else(|| at(EARLY).map(|rank| (2, rank)))
             .or_else(|| at(GUARDS).map(|rank| (3, rank)))
-            .unwrap_or((2, EARLY.len())),
+            .unwrap_or((2, EARLY.len() + usize::from(is_custom(group)))),
     }
+}
+
+/// Whether the kinds of a group come with a controller that the overlay may hold as well: they are
+/// made after it, and deleted before it, so that it can clean up behind them.
+#[must_use]
+pub fn is_custom(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// Makes the plan. `answers` belong to `objects` one by one, and `remains` are the members of the
@@ -427,7 +434,7 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            [vec!["things.example.org", "n"], vec!["c"], vec!["s", "t", "d"], vec!["w"]]
+            [vec!["things.example.org", "n"], vec!["c"], vec!["s", "d", "t"], vec!["w"]]
         );
     }
 

@@ -7,9 +7,13 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::kustomization::FieldSpec;
+use crate::kustomization::node::{Decode, Node, Rules, decode_as};
+use crate::kustomization::{FieldSpec, Source};
+use crate::limits::Limits;
 use crate::resource::Gvk;
 use crate::transform::sort;
+use crate::value::{Map, Value};
+use crate::yaml::{self, Step};
 
 /// The fields of each transformer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,7 +68,11 @@ impl Config {
     /// Source: kustomize `api/types/fieldspec.go`, `api/internal/plugins/builtinconfig`.
     /// # Errors
     /// Where two specs of a field disagree on `create`.
-    pub fn merged(self: &Arc<Self>, incoming: &Arc<Self>, place: &Place) -> Result<Arc<Self>> {
+    pub fn merged(
+        self: &Arc<Self>,
+        incoming: &Arc<Self>,
+        place: impl FnOnce() -> Place,
+    ) -> Result<Arc<Self>> {
         let nothing_new = Arc::ptr_eq(self, incoming) || **incoming == Self::default();
         if nothing_new {
             return Ok(Arc::clone(self));
@@ -73,8 +81,57 @@ impl Config {
             return Ok(Arc::clone(incoming));
         }
         let mut config = Self::clone(self);
-        config.add(incoming).map_err(|conflict| conflict.at(place.clone()))?;
+        config.add(incoming).map_err(|conflict| conflict.at(place()))?;
         Ok(Arc::new(config.sorted()))
+    }
+
+    /// What a file of `configurations` says.
+    ///
+    /// # Errors
+    /// Where it is no YAML, or has a field that does not exist or of the wrong type.
+    pub fn read(source: &Source, limits: &Limits) -> Result<Arc<Self>> {
+        let value = yaml::read_first(&source.text, &source.file, limits)?;
+        let place = |path: &[Step<'_>]| source.place(path);
+        let config: Self = decode_as(&value, Rules::CONFIGURATION, &place)?;
+        Ok(Arc::new(config.sorted()))
+    }
+
+    /// What a file of `crds` says: OpenAPI definitions by name, whose properties say with extensions
+    /// which of them hold names, labels and annotations.
+    ///
+    /// Source: kustomize `api/internal/accumulator/loadconfigfromcrds.go`.
+    /// # Errors
+    /// Where it is no YAML, or a definition leads back to itself.
+    pub fn read_crds(source: &Source, limits: &Limits) -> Result<Arc<Self>> {
+        let place = || Place::file(source.file.clone());
+        let value = yaml::read_first(&source.text, &source.file, limits)?;
+        let definitions = match &value {
+            Value::Map(definitions) => definitions,
+            _ if value.is_null() && !source.text.is_empty() => return Ok(Arc::default()),
+            _ => {
+                let message = "expected a mapping from names to OpenAPI definitions";
+                return Err(Error::new(ErrorKind::Invalid, place(), message));
+            }
+        };
+        let mut config = Arc::new(Self::default());
+        for (name, _) in definitions.iter() {
+            let Some(properties) = properties(definitions, &name.text) else { continue };
+            if !["kind", "apiVersion", "metadata"].iter().all(|key| properties.has(key)) {
+                continue;
+            }
+            let kind = name.text.rsplit('.').next().unwrap_or_default().into();
+            let mut found = Definitions {
+                definitions,
+                kind: Gvk { kind, ..Gvk::default() },
+                config: Self::default(),
+                depth: limits.depth,
+            };
+            found
+                .visit(&name.text, &mut Vec::new())
+                .map_err(|message| Error::new(ErrorKind::Limit, place(), message))?;
+            config = config.merged(&Arc::new(found.config), place)?;
+        }
+        Ok(config)
     }
 
     fn add(&mut self, incoming: &Self) -> std::result::Result<(), Conflict> {
@@ -112,6 +169,109 @@ impl Config {
         }
         self.name_references.sort_by_cached_key(|group| sort::gvk_key(&group.target));
         self
+    }
+}
+
+impl Decode for Config {
+    fn decode(&mut self, node: &Node<'_>) {
+        let names = &[
+            "namePrefix",
+            "nameSuffix",
+            "namespace",
+            "commonLabels",
+            "labels",
+            "templateLabels",
+            "commonAnnotations",
+            "nameReference",
+            "varReference",
+            "images",
+            "replicas",
+        ];
+        node.record(names, |name, node| match name {
+            "namePrefix" => self.name_prefix.decode(node),
+            "nameSuffix" => self.name_suffix.decode(node),
+            "namespace" => self.namespace.decode(node),
+            "commonLabels" => self.common_labels.decode(node),
+            "labels" => self.labels.decode(node),
+            "templateLabels" => self.template_labels.decode(node),
+            "commonAnnotations" => self.common_annotations.decode(node),
+            "nameReference" => self.name_references.decode(node),
+            "varReference" => self.var_references.decode(node),
+            "images" => self.images.decode(node),
+            _ => self.replicas.decode(node),
+        });
+    }
+}
+
+impl Decode for References {
+    fn decode(&mut self, node: &Node<'_>) {
+        node.record(&["group", "version", "kind", "fieldSpecs"], |name, node| match name {
+            "group" => self.target.group.decode(node),
+            "version" => self.target.version.decode(node),
+            "kind" => self.target.kind.decode(node),
+            _ => self.fields.decode(node),
+        });
+    }
+}
+
+/// One definition of a file of `crds`, and what its properties amount to.
+struct Definitions<'a> {
+    definitions: &'a Map,
+    kind: Gvk,
+    config: Config,
+    depth: usize,
+}
+
+/// The properties of a definition.
+fn properties<'a>(definitions: &'a Map, name: &str) -> Option<&'a Map> {
+    let definition = definitions.get(name)?;
+    let schema = definition.get("Schema").or_else(|| definition.get("schema"))?;
+    schema.get("properties")?.as_map()
+}
+
+/// The text of an extension, whose name may be written in any case.
+fn extension<'a>(property: &'a Value, name: &str) -> Option<&'a str> {
+    let mut entries = property.as_map()?.iter();
+    entries.find(|(key, _)| key.text.eq_ignore_ascii_case(name))?.1.as_str()
+}
+
+impl<'a> Definitions<'a> {
+    fn visit(&mut self, name: &str, path: &mut Vec<&'a str>) -> std::result::Result<(), String> {
+        if path.len() > self.depth {
+            return Err(format!("definition \"{name}\" is nested too deeply"));
+        }
+        for (key, property) in properties(self.definitions, name).into_iter().flat_map(Map::iter) {
+            path.push(&key.text);
+            self.note(property, path);
+            if let Some(reference) = property.text_at(&["$ref"]) {
+                self.visit(reference, path)?;
+            }
+            path.pop();
+        }
+        Ok(())
+    }
+
+    /// Adds what the extensions of one property say.
+    fn note(&mut self, property: &Value, path: &[&str]) {
+        let spec = FieldSpec { gvk: self.kind.clone(), path: path.join("/").into(), create: false };
+        let lists = [
+            ("x-kubernetes-annotation", &mut self.config.common_annotations),
+            ("x-kubernetes-label-selector", &mut self.config.common_labels),
+            ("x-kubernetes-identity", &mut self.config.name_prefix),
+        ];
+        for (name, list) in lists {
+            if extension(property, name).is_some() {
+                list.push(spec.clone());
+            }
+        }
+        let version = extension(property, "x-kubernetes-object-ref-api-version");
+        let kind = extension(property, "x-kubernetes-object-ref-kind");
+        let (Some(version), Some(kind)) = (version, kind) else { return };
+        let name = extension(property, "x-kubernetes-object-ref-name-key").unwrap_or("name");
+        let target = Gvk { version: version.into(), kind: kind.into(), ..Gvk::default() };
+        let path = ecow::eco_format!("{}/{name}", spec.path);
+        let fields = vec![FieldSpec { path, ..spec }];
+        self.config.name_references.push(References { target, fields });
     }
 }
 
@@ -609,26 +769,68 @@ mod tests {
     #[test]
     fn a_spec_that_selects_one_that_is_there_is_left_out() {
         let have = labels(&[spec("Foo", "a/b", true)]);
-        let place = Place::file("kustomization.yaml");
-        let merged = have.merged(&labels(&[spec("", "a/b", true)]), &place).unwrap();
+        let place = || Place::file("kustomization.yaml");
+        let merged = have.merged(&labels(&[spec("", "a/b", true)]), place).unwrap();
         assert_eq!(merged.common_labels, [spec("Foo", "a/b", true)]);
-        let merged = labels(&[spec("", "a/b", true)]).merged(&have, &place).unwrap();
+        let merged = labels(&[spec("", "a/b", true)]).merged(&have, place).unwrap();
         assert_eq!(merged.common_labels.len(), 2);
     }
 
     #[test]
     fn specs_that_disagree_on_create_conflict() {
-        let place = Place::file("kustomization.yaml");
+        let place = || Place::file("kustomization.yaml");
         let have = labels(&[spec("Foo", "a/b", true)]);
-        assert!(have.merged(&labels(&[spec("Foo", "a/b", false)]), &place).is_err());
+        assert!(have.merged(&labels(&[spec("Foo", "a/b", false)]), place).is_err());
     }
 
     #[test]
     fn the_defaults_alone_are_shared() {
-        let place = Place::file("kustomization.yaml");
+        let place = || Place::file("kustomization.yaml");
         let empty = Arc::new(Config::default());
-        let one = empty.merged(&Config::builtin(), &place).unwrap();
+        let one = empty.merged(&Config::builtin(), place).unwrap();
         assert!(Arc::ptr_eq(&one, &Config::builtin()));
-        assert!(Arc::ptr_eq(&one.merged(&Config::builtin(), &place).unwrap(), &one));
+        assert!(Arc::ptr_eq(&one.merged(&Config::builtin(), place).unwrap(), &one));
+    }
+
+    fn source(text: &str) -> Source {
+        Source { file: "config.yaml".into(), text: bytes::Bytes::from(text.to_owned()) }
+    }
+
+    #[test]
+    fn reads_configurations() {
+        let text = "
+varReference:
+- kind: Foo
+  path: spec/x
+nameReference:
+- kind: ConfigMap
+  version: v1
+  fieldSpecs:
+  - {kind: Foo, path: spec/name}
+";
+        let config = Config::read(&source(text), &Limits::PERSON).unwrap();
+        assert_eq!(config.var_references, [spec("Foo", "spec/x", false)]);
+        assert_eq!(config.name_references[0].target.kind, "ConfigMap");
+        assert_eq!(config.name_references[0].fields, [spec("Foo", "spec/name", false)]);
+        assert!(Config::read(&source("nameReferences: []"), &Limits::PERSON).is_err());
+    }
+
+    #[test]
+    fn reads_crds() {
+        let text = r#"{"x.io/v1.Foo": {"Schema": {"properties": {
+            "kind": {}, "apiVersion": {}, "metadata": {}, "spec": {"$ref": "x.io/v1.Spec"}}}},
+            "x.io/v1.Spec": {"Schema": {"properties": {"secretRef": {
+            "x-kubernetes-object-ref-api-version": "v1", "x-kubernetes-object-ref-kind": "Secret"},
+            "selector": {"x-kubernetes-label-selector": ""}}}}}"#;
+        let config = Config::read_crds(&source(text), &Limits::PERSON).unwrap();
+        assert_eq!(config.common_labels, [spec("Foo", "spec/selector", false)]);
+        assert_eq!(config.name_references[0].fields, [spec("Foo", "spec/secretRef/name", false)]);
+    }
+
+    #[test]
+    fn a_definition_of_itself_ends() {
+        let text = r#"{"Foo": {"Schema": {"properties": {"kind": {}, "apiVersion": {},
+            "metadata": {}, "spec": {"$ref": "Foo"}}}}}"#;
+        assert!(Config::read_crds(&source(text), &Limits::WEBHOOK).is_err());
     }
 }

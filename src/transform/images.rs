@@ -33,7 +33,7 @@ pub fn apply(
     images: &[Image],
     specs: &[FieldSpec],
     limits: &Limits,
-    place: &Place,
+    place: impl Fn() -> Place,
 ) -> Result<()> {
     if images.is_empty() {
         return Ok(());
@@ -48,7 +48,7 @@ pub fn apply(
         }
         let tree = trees.entry(gvk).or_insert_with_key(|gvk| Rc::new(tree(specs, gvk)));
         let new = rewrite(&resource.value, &[&**tree], Within::Anything, &edits);
-        let new = new.map_err(|problem| problem.of(resource).within(place.clone()))?;
+        let new = new.map_err(|problem| problem.of(resource).within(place()))?;
         changed.extend(new.map(|value| (position, value)));
     }
     if !changed.is_empty() {
@@ -288,9 +288,9 @@ mod tests {
             yaml::read(text.as_bytes(), &Arc::from("a.yaml"), &Limits::PERSON).unwrap();
         let origin = Origin { file: "a.yaml".into(), document: 0 };
         let mut resources = Resources::from(vec![Resource::new(values.remove(0), origin)]);
-        let place = Place::file("kustomization.yaml");
+        let place = || Place::file("kustomization.yaml");
         let specs = &Config::builtin().images;
-        apply(&mut resources, entries, specs, &Limits::PERSON, &place)?;
+        apply(&mut resources, entries, specs, &Limits::PERSON, place)?;
         Ok(resources.as_slice()[0].value.clone())
     }
 

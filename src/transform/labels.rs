@@ -18,9 +18,9 @@ pub fn apply(
     resources: &mut Resources,
     labels: &Labels,
     config: &Config,
-    place: &Place,
+    place: impl Fn() -> Place,
 ) -> Result<()> {
-    let specs = specs(labels, config, place)?;
+    let specs = specs(labels, config, &place)?;
     set(resources, &labels.pairs, &specs)
 }
 
@@ -39,10 +39,10 @@ pub fn common(
 /// The fields that an entry sets.
 ///
 /// Source: kustomize `api/internal/target/kusttarget_configplugin.go`, LabelTransformer.
-fn specs(labels: &Labels, config: &Config, place: &Place) -> Result<Vec<FieldSpec>> {
+fn specs(labels: &Labels, config: &Config, place: &dyn Fn() -> Place) -> Result<Vec<FieldSpec>> {
     let mut specs = labels.fields.clone();
     let mut add =
-        |more: &[FieldSpec]| merge(&mut specs, more).map_err(|conflict| conflict.at(place.clone()));
+        |more: &[FieldSpec]| merge(&mut specs, more).map_err(|conflict| conflict.at(place()));
     add(&config.labels)?;
     if labels.include_selectors {
         add(&config.common_labels)?;
@@ -98,7 +98,7 @@ mod tests {
 
     fn apply_to(resource: Resource, labels: &Labels) -> Result<Value> {
         let mut resources = Resources::from(vec![resource]);
-        apply(&mut resources, labels, &Config::builtin(), &Place::file("kustomization.yaml"))?;
+        apply(&mut resources, labels, &Config::builtin(), || Place::file("kustomization.yaml"))?;
         Ok(resources.as_slice()[0].value.clone())
     }
 

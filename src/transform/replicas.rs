@@ -18,7 +18,7 @@ pub fn apply(
     resources: &mut Resources,
     replicas: &Replicas,
     specs: &[FieldSpec],
-    place: &Place,
+    place: impl FnOnce() -> Place,
 ) -> Result<()> {
     let count = ecow::eco_format!("{}", replicas.count);
     let mut set = |value: &mut Value| fields::set_typed(value, &count, Tag::Int);
@@ -36,7 +36,7 @@ pub fn apply(
             outcome.map_err(|problem| problem.of(resource))?;
         }
     }
-    if found { Ok(()) } else { Err(missing(replicas, specs, place)) }
+    if found { Ok(()) } else { Err(missing(replicas, specs, place())) }
 }
 
 fn is_meant(resource: &Resource, name: &str, pattern: &Gvk) -> bool {
@@ -46,12 +46,12 @@ fn is_meant(resource: &Resource, name: &str, pattern: &Gvk) -> bool {
         || former.map(|id| resource.former_gvk(id)).any(|gvk| gvk.is_selected(pattern))
 }
 
-fn missing(replicas: &Replicas, specs: &[FieldSpec], place: &Place) -> Error {
+fn missing(replicas: &Replicas, specs: &[FieldSpec], place: Place) -> Error {
     let mut kinds: Vec<&str> = specs.iter().map(|spec| spec.gvk.kind.as_str()).collect();
     kinds.dedup();
     let message =
         format!("replicas: no resource is named \"{}\" ({})", replicas.name, kinds.join(", "));
-    Error::new(ErrorKind::Missing, place.clone(), message)
+    Error::new(ErrorKind::Missing, place, message)
 }
 
 #[cfg(test)]
@@ -75,8 +75,8 @@ mod tests {
 
     fn scaled(mut resources: Resources, name: &str) -> Result<Value> {
         let replicas = Replicas { name: name.into(), count: 3 };
-        let place = Place::file("kustomization.yaml");
-        apply(&mut resources, &replicas, &Config::builtin().replicas, &place)?;
+        let place = || Place::file("kustomization.yaml");
+        apply(&mut resources, &replicas, &Config::builtin().replicas, place)?;
         Ok(resources.as_slice()[0].value.at(&["spec", "replicas"]).unwrap().clone())
     }
 

@@ -45,7 +45,7 @@ const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfi
 pub fn apply(
     resources: &mut Resources,
     options: Option<&SortOptions>,
-    place: &Place,
+    place: impl FnOnce() -> Place,
 ) -> Result<()> {
     let Some(options) = options else {
         legacy(resources);
@@ -57,12 +57,12 @@ pub fn apply(
         ("fifo", None) => {}
         ("fifo", Some(_)) => {
             let message = "sortOptions.legacySortOptions is set, but sortOptions.order is \"fifo\"";
-            return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+            return Err(Error::new(ErrorKind::Invalid, place(), message));
         }
         (order, _) => {
             let message =
                 format!("sortOptions.order must be \"fifo\" or \"legacy\", not \"{order}\"");
-            return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+            return Err(Error::new(ErrorKind::Invalid, place(), message));
         }
     }
     Ok(())
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn the_legacy_order_is_by_rank_then_bytes() {
         let mut resources = sample();
-        apply(&mut resources, None, &Place::file("k")).unwrap();
+        apply(&mut resources, None, || Place::file("k")).unwrap();
         assert_eq!(names(&resources), ["core", "other", "a10", "a9", "blank", "foo", "last"]);
     }
 
@@ -177,7 +177,7 @@ mod tests {
         let mut resources = sample();
         let options =
             SortOptions { order: "legacy".into(), legacy: Some((vec!["Foo".into()], Vec::new())) };
-        apply(&mut resources, Some(&options), &Place::file("k")).unwrap();
+        apply(&mut resources, Some(&options), || Place::file("k")).unwrap();
         assert_eq!(names(&resources)[0], "foo");
         assert_eq!(names(&resources)[1], "last");
     }
@@ -185,6 +185,6 @@ mod tests {
     #[test]
     fn refuses_unknown_orders() {
         let options = SortOptions { order: "up".into(), legacy: None };
-        assert!(apply(&mut sample(), Some(&options), &Place::file("k")).is_err());
+        assert!(apply(&mut sample(), Some(&options), || Place::file("k")).is_err());
     }
 }

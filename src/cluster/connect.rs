@@ -1,0 +1,311 @@
+//! Finds the server and the user, as kubectl does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use serde_json::json;
+
+use super::request::Server;
+use crate::error::{Error, ErrorKind, Place, Result};
+
+/// What the user says about the connection; the flags of kubectl.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// The kubeconfig files, which are merged: the first that says something counts.
+    pub files: Vec<PathBuf>,
+    /// Whether the file was named on the command line, and so has to be there.
+    pub is_named: bool,
+    /// `--context`
+    pub context: Option<String>,
+    /// `--cluster`
+    pub cluster: Option<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--namespace`
+    pub namespace: Option<String>,
+    /// `--as`
+    pub impersonate: Option<String>,
+    /// `--as-group`
+    pub impersonate_groups: Vec<String>,
+    /// `--as-uid`
+    pub impersonate_uid: Option<String>,
+    /// `--server`
+    pub server: Option<String>,
+    /// `--token`
+    pub token: Option<String>,
+    /// `--certificate-authority`
+    pub certificate_authority: Option<PathBuf>,
+    /// `--client-certificate`
+    pub client_certificate: Option<PathBuf>,
+    /// `--client-key`
+    pub client_key: Option<PathBuf>,
+    /// `--insecure-skip-tls-verify`
+    pub insecure: Option<bool>,
+    /// `--tls-server-name`
+    pub tls_server_name: Option<String>,
+    /// `--request-timeout`; `None` for no limit.
+    pub timeout: Option<Duration>,
+}
+
+/// The longest time in which a connection has to come about.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The server that `connection` means; it is not asked anything yet.
+///
+/// # Errors
+/// Where no kubeconfig is found, it lacks what is asked for, or credentials cannot be had.
+pub async fn connect(connection: &Connection) -> Result<Server> {
+    check_impersonation(connection)?;
+    let merged = read(connection)?;
+    let context = connection
+        .context
+        .clone()
+        .or_else(|| merged.as_ref().and_then(|merged| merged.current_context.clone()));
+    let mut config = match merged {
+        Some(merged) => configure(merged, connection).await?,
+        None => without_files(connection)?,
+    };
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    override_user(&mut config.auth_info, connection);
+    if let Some(name) = &connection.tls_server_name {
+        config.tls_server_name = Some(name.clone());
+    }
+    let namespace = connection.namespace.clone().filter(|name| !name.is_empty());
+    let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let client = kube::Client::try_from(config).map_err(|error| refused(&address, &error))?;
+    let mut server = Server::new(client, address, namespace);
+    server.context = context;
+    server.timeout = connection.timeout;
+    Ok(server)
+}
+
+/// An empty user would be nobody's impersonation: the request would go out as oneself.
+fn check_impersonation(connection: &Connection) -> Result<()> {
+    let flag = |name: &str, message: &str| {
+        Err(Error::new(ErrorKind::Invalid, Place::file(name), message.to_owned()))
+    };
+    let (groups, uid) = (&connection.impersonate_groups, &connection.impersonate_uid);
+    match &connection.impersonate {
+        Some(user) if user.is_empty() => flag("--as", "the user to impersonate has no name"),
+        None if !groups.is_empty() => flag("--as-group", "needs a user to impersonate, by --as"),
+        None if uid.is_some() => flag("--as-uid", "needs a user to impersonate, by --as"),
+        _ if groups.iter().any(String::is_empty) => {
+            flag("--as-group", "the group to impersonate has no name")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The kubeconfig files as one; `None` where there is none.
+fn read(connection: &Connection) -> Result<Option<Kubeconfig>> {
+    let mut merged: Option<Kubeconfig> = None;
+    for file in &connection.files {
+        let next = match Kubeconfig::read_from(file) {
+            Ok(next) => next,
+            // As for kubectl, a file of a list need not be there.
+            Err(KubeconfigError::ReadConfig(error, _))
+                if !connection.is_named && error.kind() == std::io::ErrorKind::NotFound =>
+            {
+                continue;
+            }
+            Err(error) => return Err(in_file(file, &error)),
+        };
+        merged = Some(match merged {
+            None => next,
+            Some(merged) => merged.merge(next).map_err(|error| in_file(file, &error))?,
+        });
+    }
+    Ok(merged)
+}
+
+fn in_file(file: &std::path::Path, error: &KubeconfigError) -> Error {
+    let message = match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        _ => error.to_string(),
+    };
+    Error::new(ErrorKind::Invalid, Place::file(file.to_string_lossy()), message)
+}
+
+async fn configure(mut merged: Kubeconfig, connection: &Connection) -> Result<kube::Config> {
+    let wrong = |error: &KubeconfigError| {
+        let known: Vec<_> = connection.files.iter().map(|file| file.to_string_lossy()).collect();
+        Error::new(ErrorKind::Invalid, Place::file(known.join(":")), error.to_string())
+    };
+    override_cluster(&mut merged, connection);
+    let options = KubeConfigOptions {
+        context: connection.context.clone(),
+        cluster: connection.cluster.clone(),
+        user: connection.user.clone(),
+    };
+    match kube::Config::from_custom_kubeconfig(merged, &options).await {
+        Ok(config) => Ok(config),
+        // `--server` alone is enough, as for kubectl.
+        Err(KubeconfigError::CurrentContextNotSet) => without_files(connection),
+        Err(error) => Err(wrong(&error)),
+    }
+}
+
+/// Puts the flags about the server into every cluster: which one is chosen is decided later.
+fn override_cluster(merged: &mut Kubeconfig, connection: &Connection) {
+    for cluster in merged.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        if let Some(server) = &connection.server {
+            cluster.server = Some(server.clone());
+        }
+        if let Some(file) = &connection.certificate_authority {
+            cluster.certificate_authority = Some(file.to_string_lossy().into_owned());
+            cluster.certificate_authority_data = None;
+        }
+        if let Some(insecure) = connection.insecure {
+            cluster.insecure_skip_tls_verify = Some(insecure);
+            if insecure {
+                cluster.certificate_authority = None;
+                cluster.certificate_authority_data = None;
+            }
+        }
+    }
+}
+
+/// The server of `--server`, or the one whose pod this is.
+fn without_files(connection: &Connection) -> Result<kube::Config> {
+    let nowhere = |message: &str| {
+        Error::new(ErrorKind::Unreachable, Place::file("kubeconfig"), message.to_owned())
+            .hint("name a file with --kubeconfig or KUBECONFIG, or a server with --server")
+    };
+    let Some(server) = &connection.server else {
+        return kube::Config::incluster()
+            .map_err(|_| nowhere("there is none, so no cluster is known"));
+    };
+    let url = server.parse().map_err(|_| {
+        Error::new(ErrorKind::Invalid, Place::file("--server"), format!("\"{server}\" is no URL"))
+    })?;
+    let mut config = kube::Config::new(url);
+    config.accept_invalid_certs = connection.insecure.unwrap_or(false);
+    config.root_cert_file.clone_from(&connection.certificate_authority);
+    Ok(config)
+}
+
+fn override_user(user: &mut AuthInfo, connection: &Connection) {
+    let path = |file: &PathBuf| file.to_string_lossy().into_owned();
+    if let Some(token) = &connection.token {
+        // kube's type for secrets can only be had by reading one.
+        let only: Option<AuthInfo> = serde_json::from_value(json!({ "token": token })).ok();
+        user.token = only.and_then(|only| only.token);
+        user.token_file = None;
+        user.exec = None;
+        user.auth_provider = None;
+    }
+    if let Some(file) = &connection.client_certificate {
+        user.client_certificate = Some(path(file));
+        user.client_certificate_data = None;
+    }
+    if let Some(file) = &connection.client_key {
+        user.client_key = Some(path(file));
+        user.client_key_data = None;
+    }
+    if connection.impersonate.is_some() {
+        user.impersonate.clone_from(&connection.impersonate);
+        user.impersonate_groups = Some(connection.impersonate_groups.clone());
+        user.impersonate_uid.clone_from(&connection.impersonate_uid);
+        user.impersonate_user_extra = None;
+    }
+}
+
+fn refused(address: &str, error: &kube::Error) -> Error {
+    let failure = super::request::Failure::of(error);
+    super::explain::connection(&failure, address, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kubeconfig(server: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+             clusters:\n- {{name: c, cluster: {{server: '{server}'}}}}\n\
+             users:\n- {{name: u, user: {{token: t}}}}\n\
+             contexts:\n- {{name: a, context: {{cluster: c, user: u, namespace: shop}}}}\n"
+        )
+    }
+
+    fn connection(files: &[(&tempfile::TempDir, &str)]) -> Connection {
+        let files = files.iter().map(|(dir, text)| {
+            let file = dir.path().join("config");
+            std::fs::write(&file, text).expect("a new file");
+            file
+        });
+        Connection { files: files.collect(), ..Connection::default() }
+    }
+
+    #[tokio::test]
+    async fn the_first_file_that_says_something_counts() {
+        let (one, two) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+        let (first, second) = (kubeconfig("http://one:1"), kubeconfig("http://two:2"));
+        let connection = connection(&[(&one, &first), (&two, &second)]);
+        let server = connect(&connection).await.expect("a server");
+        assert_eq!((server.address.as_str(), server.namespace.as_str()), ("http://one:1", "shop"));
+        assert_eq!(server.context.as_deref(), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn flags_count_more_than_files() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let connection = Connection {
+            server: Some("http://three:3".into()),
+            namespace: Some("other".into()),
+            ..connection(&[(&dir, &kubeconfig("http://one:1"))])
+        };
+        let server = connect(&connection).await.expect("a server");
+        assert_eq!(
+            (server.address.as_str(), server.namespace.as_str()),
+            ("http://three:3", "other")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_is_enough() {
+        let connection =
+            Connection { server: Some("http://three:3".into()), ..Connection::default() };
+        assert_eq!(connect(&connection).await.expect("a server").address, "http://three:3");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_context_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let connection = Connection {
+            context: Some("nowhere".into()),
+            ..connection(&[(&dir, &kubeconfig("http://one:1"))])
+        };
+        let error = connect(&connection).await.err().expect("no such context");
+        assert!(error.to_string().contains("nowhere"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn empty_impersonation_is_refused() {
+        let server = Some("http://one:1".to_owned());
+        for connection in [
+            Connection { impersonate: Some(String::new()), ..Connection::default() },
+            Connection { impersonate_groups: vec!["g".into()], ..Connection::default() },
+            Connection { impersonate_uid: Some("1".into()), ..Connection::default() },
+            Connection {
+                impersonate: Some("u".into()),
+                impersonate_groups: vec![String::new()],
+                ..Connection::default()
+            },
+        ] {
+            let connection = Connection { server: server.clone(), ..connection };
+            assert!(connect(&connection).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_named_file_has_to_be_there() {
+        let missing = Connection { files: vec!["/nowhere/config".into()], ..Connection::default() };
+        let named = Connection { is_named: true, ..missing };
+        let error = connect(&named).await.err().expect("missing");
+        assert!(error.to_string().starts_with("/nowhere/config: "), "{error}");
+    }
+}
