@@ -5,6 +5,8 @@
 //!
 //! Source: kustomize `api/internal/target/kusttarget.go`, `api/krusty/kustomizer.go`.
 
+mod plugins;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -207,6 +209,8 @@ impl<'a> Build<'a> {
         self.generate(site, &mut gathered)?;
         let mut gathered = self.components(site, gathered)?;
         self.transform(site, &mut gathered)?;
+        self.plugin_transformers(site, &mut gathered)?;
+        self.validate(site, &mut gathered)?;
         let place = |index| site.entry("vars", index);
         gathered.vars.merge(&site.kustomization.vars, &mut gathered.resources, &place)?;
         Ok(gathered)
@@ -377,7 +381,7 @@ impl<'a> Build<'a> {
         for (index, args) in kustomization.secret_generator.iter().enumerate() {
             self.generated(site, gathered, "secretGenerator", index, args, generate::secret)?;
         }
-        Ok(())
+        self.plugin_generators(site, gathered)
     }
 
     fn generated(
@@ -469,23 +473,37 @@ impl<'a> Build<'a> {
 
     fn replacements(&mut self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {
         let entries = &site.kustomization.replacements;
+        let field = [Step::Key("replacements")];
+        let place = |path: &[Step<'_>]| site.source.place(&[&field, path].concat());
+        self.replacement_entries(site, resources, entries, &place)?;
+        if !entries.is_empty() {
+            self.note(site, resources, "ReplacementTransformer");
+        }
+        Ok(())
+    }
+
+    /// `place` tells where something within the list of entries stands.
+    fn replacement_entries(
+        &mut self,
+        site: &Site<'_>,
+        resources: &mut Resources,
+        entries: &[ReplacementEntry],
+        place: &dyn Fn(&[Step<'_>]) -> Place,
+    ) -> Result<()> {
         for (index, entry) in entries.iter().enumerate() {
+            let at = [Step::Index(index)];
             match entry {
                 ReplacementEntry::Inline(replacement) => {
-                    let steps = [Step::Key("replacements"), Step::Index(index)];
-                    let locate = |path: &[Step<'_>]| site.source.place(&[&steps, path].concat());
+                    let locate = |path: &[Step<'_>]| place(&[&at, path].concat());
                     self.replace(resources, replacement, &locate)?;
                 }
                 ReplacementEntry::Path(path) => {
-                    let (text, file) = self.load(site, "replacements", index, path)?;
+                    let referred = |error: Error| error.within(place(&at));
+                    let (text, file) = self.reader.file(&site.layer, path).map_err(referred)?;
                     let source = Source { file, text };
-                    self.replacements_file(&source, resources)
-                        .map_err(|error| error.within(site.entry("replacements", index)))?;
+                    self.replacements_file(&source, resources).map_err(referred)?;
                 }
             }
-        }
-        if !entries.is_empty() {
-            self.note(site, resources, "ReplacementTransformer");
         }
         Ok(())
     }

@@ -54,6 +54,16 @@ impl<'a> By<'a> {
     pub fn field(kind: &'a str) -> Self {
         Self { api_version: "builtin", kind, ..Self::default() }
     }
+
+    fn lines(self, text: &mut String) {
+        text.push_str("configuredBy:\n");
+        let Self { api_version, kind, name, namespace } = self;
+        for (key, value) in
+            [("apiVersion", api_version), ("kind", kind), ("name", name), ("namespace", namespace)]
+        {
+            line(text, &format!("  {key}"), value);
+        }
+    }
 }
 
 impl Notes {
@@ -78,13 +88,7 @@ impl Notes {
         let mut text = String::new();
         self.repository_lines(&mut text);
         line(&mut text, "configuredIn", &joined(&self.directory, entry));
-        text.push_str("configuredBy:\n");
-        let By { api_version, kind, name, namespace } = by;
-        for (key, value) in
-            [("apiVersion", api_version), ("kind", kind), ("name", name), ("namespace", namespace)]
-        {
-            line(&mut text, &format!("  {key}"), value);
-        }
+        by.lines(&mut text);
         text.into()
     }
 
@@ -94,6 +98,19 @@ impl Notes {
             line(text, "ref", reference);
         }
     }
+}
+
+/// The note on what a configuration makes or changes, from the note on where it comes from itself.
+#[must_use]
+pub fn configured_by(origin: &str, by: By<'_>) -> EcoString {
+    let (path, repository): (Vec<&str>, _) =
+        origin.split_inclusive('\n').partition(|line| line.starts_with("path: "));
+    let mut text = repository.concat();
+    for line in path {
+        text.push_str(&line.replacen("path: ", "configuredIn: ", 1));
+    }
+    by.lines(&mut text);
+    text.into()
 }
 
 /// Blank values are left out.
