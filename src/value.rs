@@ -11,7 +11,7 @@ use crate::yaml::scalar;
 /// A YAML or JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
-    /// `null`, `~` or nothing, written plainly.
+    /// Nothing where a value should be; `null` and `~` are scalars, see [`Value::is_null`].
     #[default]
     Null,
     /// Text with the way it was written.

@@ -356,8 +356,11 @@ fn leaf(text: &str, style: ScalarStyle, tag: Option<&saphyr_parser::Tag>) -> Nod
         None => Style::Quoted,
     };
     let merge = style == Style::Tagged(Tag::Merge) || style == Style::Plain && text == "<<";
-    let value = if style == Style::Plain && scalar::resolve(text) == Tag::Null {
+    let value = if style == Style::Plain && text.is_empty() {
         Value::Null
+    } else if style == Style::Plain && scalar::resolve(text) == Tag::Null {
+        // A strategic merge tells a null that is written from one that is not.
+        Value::Scalar(Scalar { text: EcoString::from(text), style: Style::Tagged(Tag::Null) })
     } else {
         Value::Scalar(Scalar { text: EcoString::from(text), style })
     };
