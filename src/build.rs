@@ -17,7 +17,8 @@ use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::generate::{self, Inputs, hash};
 use crate::kustomization::{
-    self, ConfigMapArgs, GeneratorOptions, Kustomization, Replacement, ReplacementEntry, Source,
+    self, ConfigMapArgs, GeneratorOptions, Kustomization, Patch, Replacement, ReplacementEntry,
+    Source,
 };
 use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
@@ -28,6 +29,7 @@ use crate::store::Store;
 use crate::transform::config::Config;
 use crate::transform::metadata::{self, Notes};
 use crate::transform::namespace::{Namespace, Subjects};
+use crate::transform::patches::{self, Context, LoadedPatch, PatchText};
 use crate::transform::vars::Vars;
 use crate::transform::{
     annotations, images, labels, namespace, prefix, replacements, replicas, sort,
@@ -411,6 +413,8 @@ impl<'a> Build<'a> {
     fn transform(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         let Gathered { resources, config, vars: _ } = gathered;
         let kustomization = &site.kustomization;
+        self.patches_strategic_merge(site, resources)?;
+        self.patches(site, resources)?;
         if !kustomization.namespace.is_empty() {
             namespace::apply(
                 resources,
@@ -441,6 +445,7 @@ impl<'a> Build<'a> {
             )?;
             self.note(site, resources, "AnnotationsTransformer");
         }
+        self.patches_json6902(site, resources)?;
         for (index, replicas) in kustomization.replicas.iter().enumerate() {
             replicas::apply(resources, replicas, &config.replicas, || {
                 site.entry("replicas", index)
@@ -454,6 +459,100 @@ impl<'a> Build<'a> {
             self.note(site, resources, "ImageTagTransformer");
         }
         self.replacements(site, resources)
+    }
+
+    fn patches_strategic_merge(
+        &mut self,
+        site: &Site<'_>,
+        resources: &mut Resources,
+    ) -> Result<()> {
+        let entries = site.kustomization.patches_strategic_merge.iter().enumerate();
+        let texts: Vec<_> = entries
+            .map(|(index, entry)| {
+                let (path, inline) = if patches::is_inline(entry) {
+                    ("", entry.as_str())
+                } else {
+                    (entry.as_str(), "")
+                };
+                self.patch_text(site, "patchesStrategicMerge", index, path, inline)
+            })
+            .collect::<Result<_>>()?;
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.patching(|context| patches::apply_strategic(resources, &texts, context))?;
+        self.note(site, resources, "PatchStrategicMergeTransformer");
+        Ok(())
+    }
+
+    /// The entries are applied together, one by one only where each leaves a note.
+    fn patches(&mut self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {
+        let loaded = self.loaded_patches(site, "patches", &site.kustomization.patches)?;
+        let together = if self.takes_notes() { 1 } else { loaded.len().max(1) };
+        for loaded in loaded.chunks(together) {
+            self.patching(|context| patches::apply(resources, loaded, context))?;
+            self.note(site, resources, "PatchTransformer");
+        }
+        Ok(())
+    }
+
+    fn patches_json6902(&mut self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {
+        let entries = &site.kustomization.patches_json6902;
+        let loaded = self.loaded_patches(site, "patchesJson6902", entries)?;
+        let together = if self.takes_notes() { 1 } else { loaded.len().max(1) };
+        for loaded in loaded.chunks(together) {
+            self.patching(|context| patches::apply_json6902(resources, loaded, context))?;
+            self.note(site, resources, "PatchJson6902Transformer");
+        }
+        Ok(())
+    }
+
+    /// Calls a step that patches with what it needs to know.
+    fn patching(&mut self, step: impl FnOnce(&mut Context<'_>) -> Result<()>) -> Result<()> {
+        step(&mut Context {
+            schema: &self.schema,
+            limits: &self.reader.limits,
+            warnings: &mut self.warnings,
+        })
+    }
+
+    fn loaded_patches<'p>(
+        &self,
+        site: &Site<'_>,
+        field: &str,
+        entries: &'p [Patch],
+    ) -> Result<Vec<LoadedPatch<'p>>> {
+        let load = |(index, patch): (usize, &'p Patch)| {
+            let text = self.patch_text(site, field, index, &patch.path, &patch.patch)?;
+            Ok(LoadedPatch { text, patch })
+        };
+        entries.iter().enumerate().map(load).collect()
+    }
+
+    /// The text of a patch, which stands in a file or in the kustomization.
+    fn patch_text(
+        &self,
+        site: &Site<'_>,
+        field: &str,
+        index: usize,
+        path: &str,
+        inline: &str,
+    ) -> Result<PatchText> {
+        let place = site.entry(field, index);
+        let inline = inline.trim();
+        let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+        match (path, inline) {
+            ("", "") => invalid("patch has neither a path nor a text"),
+            ("", inline) => {
+                let text = Bytes::copy_from_slice(inline.as_bytes());
+                Ok(PatchText { text, file: None, place })
+            }
+            (path, "") => {
+                let (text, file) = self.load(site, field, index, path)?;
+                Ok(PatchText { text, file: Some(file), place })
+            }
+            _ => invalid("patch has both a path and a text"),
+        }
     }
 
     /// Each entry of `labels`, then `commonLabels`, which is a step even where it is empty.

@@ -1,1 +1,465 @@
 //! Patches: strategic merge and JSON 6902.
+//!
+//! What a patch is, its content decides; which objects it is for, its target, or else the id that it
+//! has itself. Files are not read here: a patch comes as text with the place that names it.
+//!
+//! Source: kustomize `api/internal/builtins/{PatchTransformer,PatchStrategicMergeTransformer,PatchJson6902Transformer}.go`,
+//! `api/resource/resource.go` (`ApplySmPatch`).
+
+pub mod json6902;
+pub mod strategic;
+
+mod search;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Place, Result, Warning};
+use crate::kustomization::{Patch, Selector};
+use crate::limits::Limits;
+use crate::manifest;
+use crate::resource::Resource;
+use crate::resources::Resources;
+use crate::schema::Schema;
+use crate::selector::Matcher;
+use crate::value::{Scalar, Style, Tag, Value};
+use crate::yaml::{self, Step};
+use json6902::{Failure, Operations};
+use search::Search;
+use strategic::{Conflict, Segment};
+
+/// The text of a patch, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct PatchText {
+    /// The patch.
+    pub text: Bytes,
+    /// The file that holds it; `None` where it is written into the kustomization.
+    pub file: Option<Arc<str>>,
+    /// The entry of the kustomization.
+    pub place: Place,
+}
+
+/// An entry of `patches` or `patchesJson6902` with its text.
+#[derive(Clone, Debug)]
+pub struct LoadedPatch<'a> {
+    /// The patch.
+    pub text: PatchText,
+    /// Target and options.
+    pub patch: &'a Patch,
+}
+
+/// What patches need to know besides the objects.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// How lists merge.
+    pub schema: &'a Schema,
+    /// Upper bounds.
+    pub limits: &'a Limits,
+    /// What the author hardly meant.
+    pub warnings: &'a mut Vec<Warning>,
+}
+
+/// What the text of a patch turned out to be.
+enum Content {
+    Strategic(Vec<Resource>),
+    Json(Operations),
+}
+
+/// Applies `patches`, in order.
+///
+/// # Errors
+/// Where a text is no patch, a patch matches no object, or does not fit the one it matches.
+pub fn apply(
+    resources: &mut Resources,
+    patches: &[LoadedPatch<'_>],
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let contents: Vec<_> =
+        patches.iter().map(|patch| patch.text.content(context.limits)).collect::<Result<_>>()?;
+    let mut objects = Search::new(resources);
+    for (loaded, content) in patches.iter().zip(contents) {
+        match (content, &loaded.patch.target) {
+            (Content::Strategic(documents), Some(target)) => {
+                apply_to_target(&mut objects, loaded, &documents, target, context)?;
+            }
+            (Content::Strategic(documents), None) => {
+                for document in &documents {
+                    merge_into_own(&mut objects, &loaded.text, document, loaded.patch, context)?;
+                }
+            }
+            (Content::Json(operations), Some(target)) => {
+                apply_json(&mut objects, &loaded.text, &operations, target, true, context)?;
+            }
+            (Content::Json(operations), None) if operations.is_empty() => {}
+            (Content::Json(_), None) => return Err(untargeted(&loaded.text)),
+        }
+    }
+    objects.finish();
+    Ok(())
+}
+
+/// Applies `patchesStrategicMerge`, in order.
+///
+/// # Errors
+/// As [`apply`], and where there is not one object in all texts.
+pub fn apply_strategic(
+    resources: &mut Resources,
+    patches: &[PatchText],
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let mut all = Vec::new();
+    for text in patches {
+        let documents = text.documents(context.limits)?;
+        all.extend(documents.into_iter().map(|document| (text, document)));
+    }
+    let Some(first) = patches.first() else { return Ok(()) };
+    if all.is_empty() {
+        return Err(first.error(ErrorKind::Invalid, first.whole(), "patch is empty"));
+    }
+    let mut objects = Search::new(resources);
+    for (text, mut document) in all {
+        stringify_metadata(&mut document.value, text, context.warnings);
+        merge_into_own(&mut objects, text, &document, &Patch::default(), context)?;
+    }
+    objects.finish();
+    Ok(())
+}
+
+/// Applies `patchesJson6902`, in order.
+///
+/// # Errors
+/// As [`apply`], and where a target has no name or a patch no operation.
+pub fn apply_json6902(
+    resources: &mut Resources,
+    patches: &[LoadedPatch<'_>],
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let mut read = Vec::with_capacity(patches.len());
+    for LoadedPatch { text, patch } in patches {
+        let target = patch.target.as_ref().filter(|target| !target.name.is_empty());
+        let Some(target) = target else {
+            let message = "target of a JSON patch needs a name";
+            return Err(text.error(ErrorKind::Invalid, text.place.clone(), message));
+        };
+        let operations = text.operations(context.limits)?;
+        if operations.is_empty() {
+            return Err(text.error(ErrorKind::Invalid, text.whole(), "patch is empty"));
+        }
+        read.push((text, target, operations));
+    }
+    let mut objects = Search::new(resources);
+    for (text, target, operations) in read {
+        apply_json(&mut objects, text, &operations, target, false, context)?;
+    }
+    objects.finish();
+    Ok(())
+}
+
+/// Whether an entry of `patchesStrategicMerge` is the patch itself rather than the path of a file.
+#[must_use]
+pub fn is_inline(entry: &str) -> bool {
+    let text = PatchText {
+        text: Bytes::copy_from_slice(entry.as_bytes()),
+        file: None,
+        place: Place::file(""),
+    };
+    text.documents(&Limits::PERSON).is_ok()
+}
+
+impl PatchText {
+    /// Decides by the content what it is.
+    fn content(&self, limits: &Limits) -> Result<Content> {
+        match self.documents(limits) {
+            Ok(documents) => Ok(Content::Strategic(documents)),
+            Err(error) if self.looks_like_json(limits) => {
+                // The list says what it is meant to be, so only what is wrong with that is reported.
+                let _ = error;
+                self.operations(limits).map(Content::Json)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn looks_like_json(&self, limits: &Limits) -> bool {
+        self.text.first() == Some(&b'[')
+            || yaml::read_first(&self.text, &self.name(), limits)
+                .is_ok_and(|value| value.as_list().is_some() || value.is_null())
+    }
+
+    /// The objects of a strategic merge patch.
+    fn documents(&self, limits: &Limits) -> Result<Vec<Resource>> {
+        let documents =
+            yaml::read(&self.text, &self.name(), limits).map_err(|error| self.placed(error))?;
+        let place = |document| self.at(document, &[]);
+        manifest::resources(&documents, &self.name(), &place).map_err(|error| self.placed(error))
+    }
+
+    fn operations(&self, limits: &Limits) -> Result<Operations> {
+        Operations::parse(&self.text, &self.name(), limits).map_err(|error| self.placed(error))
+    }
+
+    /// What the text is called in messages about it.
+    fn name(&self) -> Arc<str> {
+        self.file.clone().unwrap_or_else(|| self.place.file.clone())
+    }
+
+    /// Puts an error at its place in the file, or at the entry for text that is written there.
+    fn placed(&self, error: Error) -> Error {
+        match self.file {
+            Some(_) => error.within(self.place.clone()),
+            None => error.at(self.place.clone()),
+        }
+    }
+
+    /// The place of a value of the patch.
+    fn at(&self, document: usize, path: &[Step<'_>]) -> Place {
+        match &self.file {
+            Some(file) => {
+                Place { file: file.clone(), at: yaml::locate(&self.text, document, path) }
+            }
+            None => self.place.clone(),
+        }
+    }
+
+    fn whole(&self) -> Place {
+        self.file.clone().map_or_else(|| self.place.clone(), Place::file)
+    }
+
+    fn error(&self, kind: ErrorKind, place: Place, message: impl Into<String>) -> Error {
+        let error = Error::new(kind, place, message);
+        if self.file.is_some() { error.within(self.place.clone()) } else { error }
+    }
+}
+
+fn untargeted(text: &PatchText) -> Error {
+    text.error(ErrorKind::Invalid, text.place.clone(), "JSON patch needs a target")
+        .hint("add \"target:\" with the kind and name of the objects to be patched")
+}
+
+/// Merges a patch into everything that its target selects.
+fn apply_to_target(
+    objects: &mut Search<'_>,
+    loaded: &LoadedPatch<'_>,
+    documents: &[Resource],
+    target: &Selector,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let LoadedPatch { text, patch } = loaded;
+    let document = match documents {
+        [] => return Ok(()),
+        [one] => one,
+        [_, second, ..] => {
+            let place = text.at(second.origin.document, &[]);
+            let message = "patch with a target has more than one object";
+            return Err(text
+                .error(ErrorKind::Invalid, place, message)
+                .hint("give each object an entry of its own, or leave the target out"));
+        }
+    };
+    let selected = select(objects, text, target, context)?;
+    let mut document = document.clone();
+    stringify_metadata(&mut document.value, text, context.warnings);
+    for at in selected {
+        let mut adapted = document.clone();
+        let api_version = objects.list()[at].api_version();
+        adapted.value.set(&["apiVersion"], Value::plain(api_version));
+        merge(objects, at, text, &adapted, patch, context)?;
+    }
+    if patch.allow_name_change || patch.allow_kind_change {
+        objects
+            .check_ids()
+            .map_err(|message| text.error(ErrorKind::Invalid, text.whole(), message))?;
+    }
+    Ok(())
+}
+
+fn select(
+    objects: &Search<'_>,
+    text: &PatchText,
+    target: &Selector,
+    context: &mut Context<'_>,
+) -> Result<Vec<usize>> {
+    let matcher =
+        Matcher::within(target, context.limits).map_err(|error| error.at(text.place.clone()))?;
+    let selected = objects.select(&matcher);
+    if selected.is_empty() {
+        let message = format!("patch has no effect: {}", objects.nothing_selected(target));
+        context.warnings.push(Warning { place: text.place.clone(), message });
+    }
+    Ok(selected)
+}
+
+/// Merges a patch into the object whose id it has.
+fn merge_into_own(
+    objects: &mut Search<'_>,
+    text: &PatchText,
+    document: &Resource,
+    patch: &Patch,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let at = objects.find(&document.id()).map_err(|missing| {
+        let place = text.at(document.origin.document, &[]);
+        let error = text.error(ErrorKind::Invalid, place, missing.message);
+        match missing.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
+    merge(objects, at, text, document, patch, context)
+}
+
+/// Merges a patch into one object, whose kind, name and namespace stay unless the options say otherwise.
+fn merge(
+    objects: &mut Search<'_>,
+    at: usize,
+    text: &PatchText,
+    document: &Resource,
+    patch: &Patch,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    let object = objects.change(at);
+    let may_change_name = patch.allow_name_change || document.may_change_name;
+    let may_change_kind = patch.allow_kind_change || document.may_change_kind;
+    if may_change_name || may_change_kind {
+        object.remember_id();
+    }
+    let merged = strategic::merge(context.schema, &object.value, &document.value)
+        .map_err(|conflict| misfit(text, document, object, &conflict))?;
+    let Some(mut merged) = merged.filter(|value| value.as_map().is_none_or(|map| !map.is_empty()))
+    else {
+        objects.remove(at);
+        return Ok(());
+    };
+    if !may_change_kind {
+        restore(&mut merged, &["kind"], object.kind());
+    }
+    if !may_change_name {
+        restore(&mut merged, &["metadata", "name"], object.name());
+    }
+    restore_namespace(&mut merged, object.namespace());
+    object.value = merged;
+    if may_change_name || may_change_kind {
+        objects.renamed();
+    }
+    Ok(())
+}
+
+/// Sets a field back, with the quotes that it has.
+fn restore(value: &mut Value, path: &[&str], text: &str) {
+    let Some(field) = value.make(path) else { return };
+    let style = match field {
+        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        _ => Style::Plain,
+    };
+    *field = Value::Scalar(Scalar { text: text.into(), style });
+}
+
+fn restore_namespace(value: &mut Value, namespace: &str) {
+    if !namespace.is_empty() {
+        restore(value, &["metadata", "namespace"], namespace);
+    } else if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_map_mut) {
+        metadata.remove("namespace");
+    }
+}
+
+fn misfit(text: &PatchText, document: &Resource, object: &Resource, conflict: &Conflict) -> Error {
+    let path: Vec<Step<'_>> = conflict
+        .path
+        .iter()
+        .map(|segment| match segment {
+            Segment::Key(key) => Step::Key(key),
+            Segment::Index(index) => Step::Index(*index),
+        })
+        .collect();
+    let kind = if conflict.is_limit { ErrorKind::Limit } else { ErrorKind::Invalid };
+    let place = text.at(document.origin.document, &path);
+    let field = dotted(&conflict.path);
+    let message = format!("{}: \"{field}\" of {}", conflict.message, search::named(object));
+    text.error(kind, place, message)
+}
+
+fn dotted(path: &[Segment]) -> String {
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Key(key) if text.is_empty() => text.push_str(key),
+            Segment::Key(key) => text.extend([".", key]),
+            Segment::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+/// Applies JSON operations to everything that the target selects.
+fn apply_json(
+    objects: &mut Search<'_>,
+    text: &PatchText,
+    operations: &Operations,
+    target: &Selector,
+    remembers: bool,
+    context: &mut Context<'_>,
+) -> Result<()> {
+    for at in select(objects, text, target, context)? {
+        let object = objects.change(at);
+        if remembers {
+            object.remember_id();
+        }
+        let mut value = object.value.clone();
+        operations
+            .apply(&mut value, context.limits)
+            .map_err(|failure| inapplicable(text, object, failure))?;
+        object.value = value;
+        objects.renamed();
+    }
+    Ok(())
+}
+
+fn inapplicable(text: &PatchText, object: &Resource, failure: Failure) -> Error {
+    let kind = if failure.is_limit { ErrorKind::Limit } else { ErrorKind::Invalid };
+    let place = text.at(0, &[Step::Index(failure.operation)]);
+    let message = format!(
+        "JSON patch does not fit {}: {} (operation {})",
+        search::named(object),
+        failure.message,
+        failure.operation + 1
+    );
+    let error = text.error(kind, place, message);
+    match failure.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Makes the labels and annotations of a patch strings, as kustomize does on its way to a target:
+/// a null, which was to delete one, sets it to the text "null".
+fn stringify_metadata(patch: &mut Value, text: &PatchText, warnings: &mut Vec<Warning>) {
+    for field in ["labels", "annotations"] {
+        let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
+        match metadata.get_mut(field) {
+            None => {}
+            Some(Value::Map(map)) if !map.is_empty() => {
+                for (key, value) in map.iter_mut() {
+                    if value.is_null() {
+                        let message = format!(
+                            "null does not remove {field} \"{}\" here, it becomes text",
+                            key.text
+                        );
+                        warnings.push(Warning { place: text.whole(), message });
+                    }
+                    *value = Value::Scalar(as_string(value));
+                }
+            }
+            Some(_) => drop(metadata.remove(field)),
+        }
+    }
+}
+
+fn as_string(value: &Value) -> Scalar {
+    match value {
+        Value::Scalar(scalar) => {
+            Scalar { text: scalar.text.clone(), style: Style::Tagged(Tag::Str) }
+        }
+        _ => Scalar { text: Default::default(), style: Style::Tagged(Tag::Str) },
+    }
+}
