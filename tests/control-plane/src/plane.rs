@@ -56,21 +56,9 @@ struct Ports {
 /// Where the programs are there but do not start, and with `CI=true` also where they are not there.
 pub fn shared() -> Option<&'static ControlPlane> {
     static SHARED: OnceLock<Result<Option<ControlPlane>>> = OnceLock::new();
-    let start = || match Programs::build(programs::SERVER) {
-        Ok(programs) => ControlPlane::start_with(&programs).map(Some),
-        Err(error) => skip(error),
-    };
+    let start =
+        || Programs::for_a_test()?.map(|programs| ControlPlane::start_with(&programs)).transpose();
     SHARED.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}")).as_ref()
-}
-
-fn skip(error: Error) -> Result<Option<ControlPlane>> {
-    use std::io::Write as _;
-    if std::env::var("CI").as_deref() == Ok("true") {
-        return Err(error);
-    }
-    // Not by a macro, whose output a passing test would swallow.
-    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, there is no control plane: {error}\n");
-    Ok(None)
 }
 
 impl ControlPlane {

@@ -1,5 +1,6 @@
 //! The servers' programs, which `build.sh` builds from Go modules and keeps outside the checkout.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -41,6 +42,26 @@ impl Programs {
         }
         let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
         Ok(Self { folder })
+    }
+
+    /// The programs of [`SERVER`], or nothing where they cannot be built, so that a test can be left out.
+    ///
+    /// Says so on standard error, past what a test's own output goes through.
+    ///
+    /// # Errors
+    /// Where they cannot be built and `CI=true`.
+    pub fn for_a_test() -> Result<Option<Self>> {
+        match Self::build(SERVER) {
+            Ok(programs) => Ok(Some(programs)),
+            Err(error) if std::env::var("CI").as_deref() == Ok("true") => Err(error),
+            Err(error) => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "\n*** SKIPPED, there is no control plane: {error}\n"
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// The path of a program, e.g. `kube-apiserver`.
