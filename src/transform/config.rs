@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use rustc_hash::FxHashSet;
+
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::kustomization::node::{Decode, Node, Rules, decode_as};
 use crate::kustomization::{FieldSpec, Source};
@@ -92,6 +94,10 @@ impl Config {
     pub fn read(source: &Source, limits: &Limits) -> Result<Arc<Self>> {
         let value = yaml::read_first(&source.text, &source.file, limits)?;
         let place = |path: &[Step<'_>]| source.place(path);
+        if let Some((key, path)) = twice(&value) {
+            let message = format!("\"{key}\" stands there twice");
+            return Err(Error::new(ErrorKind::Invalid, place(&path), message));
+        }
         let config: Self = decode_as(&value, Rules::CONFIGURATION, &place)?;
         Ok(Arc::new(config.sorted()))
     }
@@ -211,6 +217,27 @@ impl Decode for References {
             "kind" => self.target.kind.decode(node),
             _ => self.fields.decode(node),
         });
+    }
+}
+
+/// A key that a mapping has twice, and the way to that mapping.
+fn twice(value: &Value) -> Option<(&str, Vec<Step<'_>>)> {
+    let behind = |step, value| {
+        let (key, mut path) = twice(value)?;
+        path.insert(0, step);
+        Some((key, path))
+    };
+    match value {
+        Value::Map(map) => {
+            let mut seen = FxHashSet::default();
+            let again = map.iter().find(|(key, _)| !seen.insert(&key.text));
+            let here = again.map(|(key, _)| (key.text.as_str(), Vec::new()));
+            here.or_else(|| map.iter().find_map(|(key, one)| behind(Step::Key(&key.text), one)))
+        }
+        Value::List(list) => {
+            list.iter().enumerate().find_map(|(at, one)| behind(Step::Index(at), one))
+        }
+        Value::Null | Value::Scalar(_) => None,
     }
 }
 
@@ -813,6 +840,8 @@ nameReference:
         assert_eq!(config.name_references[0].target.kind, "ConfigMap");
         assert_eq!(config.name_references[0].fields, [spec("Foo", "spec/name", false)]);
         assert!(Config::read(&source("nameReferences: []"), &Limits::PERSON).is_err());
+        let twice = "images: [{path: a, path: b}]";
+        assert!(Config::read(&source(twice), &Limits::PERSON).is_err());
     }
 
     #[test]
