@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::exit;
+
 /// Under which name the program was called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Program {
@@ -72,6 +74,17 @@ pub struct Args {
 pub enum Command {
     /// Print what an overlay renders to
     Build(Build),
+    /// Show what a sync would change in the cluster
+    #[command(after_help = exit::DIFF_HELP)]
+    Diff(Diff),
+    /// Bring the cluster to what an overlay says
+    #[command(after_help = exit::HELP)]
+    Sync(Sync),
+    /// Show the objects of an overlay and whether they are healthy
+    Status(Status),
+    /// Delete the objects of an overlay from the cluster
+    #[command(after_help = exit::HELP)]
+    Delete(Delete),
     /// Print the version
     Version(Version),
     /// Print a completion script for a shell
@@ -245,6 +258,9 @@ pub struct Diff {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           default_value = "true", action = ArgAction::Set, value_name = "BOOL")]
     pub prune: bool,
+    /// The name of the inventory, instead of one derived from the overlay's place in its repository
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub inventory: Option<String>,
     /// How to render.
     #[command(flatten)]
     pub render: Render,
@@ -455,5 +471,19 @@ mod tests {
         for wrong in ["5 m", "m", "-5m", "5w", "1e400s", "99999999999999999999h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn switches_can_be_turned_off() {
+        let parse = |words: &[&str]| Args::try_parse_from(words).expect("valid").command;
+        let Command::Sync(sync) = parse(&["x", "sync", "a", "--prune=false", "--wait=false"])
+        else {
+            panic!("another command");
+        };
+        assert!(!sync.prune && !sync.wait);
+        let Command::Sync(sync) = parse(&["x", "sync", "--prune", "a"]) else {
+            panic!("another command");
+        };
+        assert!(sync.prune && sync.overlay == "a");
     }
 }

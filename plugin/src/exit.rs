@@ -1,5 +1,7 @@
 //! Exit codes: what a script may branch on.
 
+use overlay::error::{Error, ErrorKind};
+
 /// Everything is as the overlay says.
 pub const OK: u8 = 0;
 /// Something failed.
@@ -16,6 +18,31 @@ pub const REFUSED: u8 = 4;
 pub const UNHEALTHY: u8 = 5;
 /// The plan was declined, or the run was interrupted.
 pub const CANCELLED: u8 = 6;
+
+/// The code of a failed command.
+#[must_use]
+pub fn of(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Conflict => CONFLICT,
+        ErrorKind::Refused => REFUSED,
+        ErrorKind::Unhealthy => UNHEALTHY,
+        ErrorKind::Cancelled => CANCELLED,
+        _ => ERROR,
+    }
+}
+
+/// The word for a code in summaries.
+#[must_use]
+pub fn name(code: u8) -> &'static str {
+    match code {
+        OK => "in-sync",
+        CONFLICT => "conflict",
+        REFUSED => "refused",
+        UNHEALTHY => "unhealthy",
+        CANCELLED => "cancelled",
+        _ => "failed",
+    }
+}
 
 /// The part of `sync --help` and `delete --help` that documents them.
 pub const HELP: &str = "\

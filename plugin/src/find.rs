@@ -11,7 +11,7 @@ use overlay::files::{FileKind, Files, clean};
 use overlay::nearest::nearest;
 
 /// The folders whose members go by their names.
-const HOMES: &[&str] = &["overlays", "clusters", "environments", "envs"];
+pub(crate) const HOMES: &[&str] = &["overlays", "clusters", "environments", "envs"];
 
 /// How many folders may stand between a directory and `overlays`.
 const DEPTH: usize = 2;

@@ -1,7 +1,7 @@
 //! The plugin: one program that answers as `kubectl overlay` and as `flux overlay`.
 //!
 //! [`args`] says what may be typed, [`settings`] what is read from the environment, [`find`] which
-//! directory an overlay's name means. Each command is a file of [`commands`]; everything that is
+//! directory an overlay's name means and [`identity`] whose objects it stands for. Each command is a file of [`commands`]; everything that is
 //! shown goes through [`output`], data to standard output and all else to standard error. The
 //! library's error type is printed as it is; [`exit`] turns it into a code.
 
@@ -9,6 +9,7 @@ pub mod args;
 pub mod commands;
 pub mod exit;
 pub mod find;
+pub mod identity;
 pub mod output;
 pub mod settings;
 
@@ -23,7 +24,7 @@ use crate::settings::Settings;
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     settings: &Settings,
-    console: &mut Console,
+    console: &Console,
 ) -> u8 {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let program = args::Program::of(arguments.first());
@@ -35,7 +36,7 @@ pub fn run(
 }
 
 /// Shows help, or what is wrong with the command line.
-fn usage(error: &clap::Error, console: &mut Console) -> u8 {
+fn usage(error: &clap::Error, console: &Console) -> u8 {
     let text = error.render();
     if error.use_stderr() {
         console.say(&text.ansi().to_string());

@@ -7,6 +7,6 @@ use kubectl_overlay::settings::Settings;
 
 fn main() -> ExitCode {
     let settings = Settings::from_environment();
-    let mut console = Console::of_process(&settings);
-    ExitCode::from(kubectl_overlay::run(std::env::args_os(), &settings, &mut console))
+    let console = Console::of_process(&settings);
+    ExitCode::from(kubectl_overlay::run(std::env::args_os(), &settings, &console))
 }

@@ -1,6 +1,6 @@
 //! `build`: prints what an overlay renders to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use overlay::build::{Options, Order, build, print};
 use overlay::error::{Error, ErrorKind, Place, Result};
@@ -18,9 +18,9 @@ use crate::settings::Settings;
 ///
 /// # Errors
 /// Where the overlay is not found or does not build, or its output cannot be written.
-pub fn run(args: &args::Build, settings: &Settings, console: &mut Console) -> Result<u8> {
+pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result<u8> {
     let options = Options { order: order(args.reorder), ..options(&args.render) };
-    let resources = render(&args.overlay, &options, settings, console)?;
+    let resources = render(&root(&args.overlay, settings)?, &options, settings, console)?;
     match &args.output {
         None => console.print(&print(&resources, &options.limits)?),
         Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
@@ -28,19 +28,26 @@ pub fn run(args: &args::Build, settings: &Settings, console: &mut Console) -> Re
     Ok(exit::OK)
 }
 
-/// Renders the overlay that `typed` means, and reports the warnings that come up.
+/// The directory that `typed` means.
 ///
 /// # Errors
-/// Where it is not found or does not build.
+/// Where it is not found.
+pub fn root(typed: &str, settings: &Settings) -> Result<PathBuf> {
+    find(&Disk::new(settings.directory.clone()), &settings.directory, typed)
+}
+
+/// Renders the overlay in the directory `root`, and reports the warnings that come up.
+///
+/// # Errors
+/// Where it does not build.
 pub fn render(
-    typed: &str,
+    root: &Path,
     options: &Options,
     settings: &Settings,
-    console: &mut Console,
+    console: &Console,
 ) -> Result<Resources> {
     let files = Disk::new(settings.directory.clone());
-    let root = find(&files, &settings.directory, typed)?;
-    let built = build(&files, &Store::default(), options, &root);
+    let built = build(&files, &Store::default(), options, root);
     for warning in &built.warnings {
         console.warn(warning);
     }

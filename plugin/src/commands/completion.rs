@@ -7,7 +7,7 @@ use crate::exit;
 use crate::output::Console;
 
 /// Prints the script of a shell.
-pub fn run(args: &args::Completion, program: Program, console: &mut Console) -> u8 {
+pub fn run(args: &args::Completion, program: Program, console: &Console) -> u8 {
     let shell = match args.shell {
         args::Shell::Bash => Shell::Bash,
         args::Shell::Zsh => Shell::Zsh,

@@ -2,9 +2,12 @@
 
 pub mod build;
 pub mod completion;
+pub mod delete;
+pub mod diff;
+pub mod session;
+pub mod status;
+pub mod sync;
 pub mod version;
-
-use overlay::error::Result;
 
 use crate::args::{Args, Command, Program};
 use crate::exit;
@@ -12,14 +15,20 @@ use crate::output::Console;
 use crate::settings::Settings;
 
 /// Runs the command and says the exit code.
-pub fn run(args: &Args, program: Program, settings: &Settings, console: &mut Console) -> u8 {
-    let outcome: Result<u8> = match &args.command {
+pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console) -> u8 {
+    let connection = &args.connection;
+    let outcome = match &args.command {
         Command::Build(build) => build::run(build, settings, console),
-        Command::Completion(completion) => Ok(completion::run(completion, program, console)),
+        Command::Diff(diff) => diff::run(diff, connection, settings, console),
+        Command::Sync(sync) => sync::run(sync, connection, settings, console),
+        Command::Status(status) => status::run(status, connection, settings, console),
+        Command::Delete(delete) => delete::run(delete, connection, settings, console),
         Command::Version(version) => Ok(version::run(version, console)),
+        Command::Completion(completion) => Ok(completion::run(completion, program, console)),
     };
     outcome.unwrap_or_else(|error| {
         console.error(&error);
-        exit::ERROR
+        // As with `kubectl diff`, 1 is kept for "there are changes".
+        if matches!(args.command, Command::Diff(_)) { exit::USAGE } else { exit::of(&error) }
     })
 }

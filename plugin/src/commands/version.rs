@@ -8,7 +8,7 @@ use crate::output::Console;
 pub const KUSTOMIZE: &str = "5.8.1";
 
 /// Runs it.
-pub fn run(args: &args::Version, console: &mut Console) -> u8 {
+pub fn run(args: &args::Version, console: &Console) -> u8 {
     let version = env!("CARGO_PKG_VERSION");
     match args.output {
         None => console.print(&format!("overlay {version} (renders as kustomize {KUSTOMIZE})\n")),
