@@ -47,6 +47,8 @@ impl Requests {
             let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await
                 .doing("read the kubeconfig")?;
+            // The server is on this machine, whatever the environment says of proxies.
+            config.proxy_url = None;
             config.read_timeout = Some(Duration::from_secs(10));
             Client::try_from(config).doing("make a client")
         })?;
