@@ -474,7 +474,8 @@ impl<'a> Build<'a> {
                 } else {
                     (entry.as_str(), "")
                 };
-                self.patch_text(site, "patchesStrategicMerge", index, path, inline)
+                let place = site.entry("patchesStrategicMerge", index);
+                self.patch_text(site, place, path, inline)
             })
             .collect::<Result<_>>()?;
         if texts.is_empty() {
@@ -523,22 +524,21 @@ impl<'a> Build<'a> {
         entries: &'p [Patch],
     ) -> Result<Vec<LoadedPatch<'p>>> {
         let load = |(index, patch): (usize, &'p Patch)| {
-            let text = self.patch_text(site, field, index, &patch.path, &patch.patch)?;
+            let place = site.entry(field, index);
+            let text = self.patch_text(site, place, &patch.path, &patch.patch)?;
             Ok(LoadedPatch { text, patch })
         };
         entries.iter().enumerate().map(load).collect()
     }
 
-    /// The text of a patch, which stands in a file or in the kustomization.
+    /// The text of a patch, which stands in a file or in the entry at `place`.
     fn patch_text(
         &self,
         site: &Site<'_>,
-        field: &str,
-        index: usize,
+        place: Place,
         path: &str,
         inline: &str,
     ) -> Result<PatchText> {
-        let place = site.entry(field, index);
         let inline = inline.trim();
         let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, place.clone(), message));
         match (path, inline) {
@@ -548,7 +548,8 @@ impl<'a> Build<'a> {
                 Ok(PatchText { text, file: None, place })
             }
             (path, "") => {
-                let (text, file) = self.load(site, field, index, path)?;
+                let read = self.reader.file(&site.layer, path);
+                let (text, file) = read.map_err(|error| error.within(place.clone()))?;
                 Ok(PatchText { text, file: Some(file), place })
             }
             _ => invalid("patch has both a path and a text"),

@@ -17,6 +17,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::transform::metadata::{self, By};
 use crate::transform::namespace::Namespace;
+use crate::transform::patches::{self, LoadedPatch, PatchText};
 use crate::transform::{annotations, images, labels, namespace, prefix, replicas, value_add};
 use crate::value::Value;
 use crate::yaml::{self, Step};
@@ -220,14 +221,44 @@ impl Build<'_> {
                 replicas::apply(resources, replicas, specs, || step.place.clone())
             }
             Plugin::ValueAdd(plugin) => self.add_value(site, resources, plugin),
-            Plugin::JsonPatch(_) | Plugin::StrategicMerge(..) | Plugin::Patch(_) => {
-                let message = "patches cannot be given as plugins";
-                Err(Error::new(ErrorKind::Invalid, step.place.clone(), message))
+            Plugin::Patch(patch) => {
+                let text = self.patch_text(site, step.place.clone(), &patch.path, &patch.patch)?;
+                let loaded = [LoadedPatch { text, patch }];
+                self.patching(|context| patches::apply(resources, &loaded, context))
+            }
+            Plugin::JsonPatch(patch) => {
+                let text = self.patch_text(site, step.place.clone(), &patch.path, &patch.patch)?;
+                let loaded = [LoadedPatch { text, patch }];
+                self.patching(|context| patches::apply_json6902(resources, &loaded, context))
+            }
+            Plugin::StrategicMerge(paths, inline) => {
+                let texts = self.strategic_texts(site, step, paths, inline)?;
+                self.patching(|context| patches::apply_strategic(resources, &texts, context))
             }
             Plugin::ConfigMap(_) | Plugin::Secret(_) | Plugin::Helm(..) | Plugin::IamPolicy(_) => {
                 Ok(())
             }
         }
+    }
+
+    fn strategic_texts(
+        &self,
+        site: &Site<'_>,
+        step: &Configured,
+        paths: &[EcoString],
+        inline: &EcoString,
+    ) -> Result<Vec<PatchText>> {
+        let of = |entry: &EcoString| {
+            let (path, text) =
+                if patches::is_inline(entry) { ("", entry.as_str()) } else { (entry.as_str(), "") };
+            self.patch_text(site, step.place.clone(), path, text)
+        };
+        let mut texts: Vec<_> = paths.iter().map(of).collect::<Result<_>>()?;
+        if !inline.is_empty() {
+            let text = Bytes::copy_from_slice(inline.as_bytes());
+            texts.push(PatchText { text, file: None, place: step.place.clone() });
+        }
+        Ok(texts)
     }
 
     fn add_value(
