@@ -29,6 +29,7 @@
 //! | what was applied before | [`inventory`] |
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
 //! | whether an object is as it should be | [`health`] |
+//! | how the plan meets the server | `cluster` |
 //! | when something fails | [`error`], with the help of [`nearest`] |
 //!
 //! # Invariants
@@ -74,6 +75,8 @@ pub mod inventory;
 pub mod health;
 pub mod plan;
 pub mod review;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod nearest;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};
