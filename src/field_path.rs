@@ -328,10 +328,9 @@ impl Step<'_> {
 
     fn field(&self, value: &mut Value, set: Set<'_>) -> Outcome<Found> {
         if value.is_null() {
-            return match self.make {
-                Make::Nothing => Ok(Found::default()),
-                _ => Err(misfit(self.part, "map", value)),
-            };
+            // Kustomize makes the field within a node that prints as null all the same.
+            let made = usize::from(self.make != Make::Nothing);
+            return Ok(Found { values: made, lost: made });
         }
         map_of(value, self.part)?;
         let Some(map) = value.as_map_mut() else { return Ok(Found::default()) };
@@ -353,7 +352,11 @@ impl Step<'_> {
     /// Kustomize does so where the direct way into the text failed: it finds the fields and sets
     /// them in a copy that nobody sees.
     fn detached(&self, field: &Value, set: Set<'_>) -> Outcome<Found> {
-        let mut inner = parse(bare(field)).map_err(|_| misfit(&self.rest[0], "map", field))?;
+        let misfit = || misfit(&self.rest[0], "map", field);
+        let mut inner = match field {
+            Value::Null => return Err(misfit()),
+            field => parse(bare(field)).map_err(|_| misfit())?,
+        };
         let found = visit(&mut inner, self.rest, self.make, set)?;
         Ok(Found { lost: found.values, ..found })
     }

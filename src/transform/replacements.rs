@@ -290,8 +290,8 @@ impl<'a> Target<'a> {
     fn set(&self, resource: &mut Resource, path: &Path<'_>, value: &Value) -> Outcome<Found> {
         let make = if self.creates() { made_for(value) } else { Make::Nothing };
         // Texts come first, as they are; options do not count there.
-        if structured::set(&mut resource.value, &path.parts, make, value) {
-            return Ok(Found { values: 1, lost: 0 });
+        if let Some(found) = structured::set(&mut resource.value, &path.parts, make, value) {
+            return Ok(found);
         }
         let mut set = |field: &mut Value| put(field, value, self.target.options.as_ref());
         let found = field_path::visit(&mut resource.value, &path.parts, make, &mut set)?;
@@ -341,7 +341,7 @@ fn has_id(selector: &Selector) -> bool {
 
 fn lost(resource: &Resource, path: &str) -> String {
     let named = named(&resource.id());
-    format!("replacement changes nothing: field \"{path}\" of {named} stands inside a text")
+    format!("replacement changes nothing: field \"{path}\" of {named} is below a text or null")
 }
 
 /// What has to be made for a value to be put there.

@@ -9,26 +9,29 @@
 use ecow::EcoString;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::field_path::{self, Make};
+use crate::field_path::{self, Found, Make};
 use crate::json;
 use crate::limits::Limits;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::scalar;
 
-/// Sets the fields at the end of `path` where the way there leads through a text; false, with
+/// Sets the fields at the end of `path` where the way there leads through a text; `None`, with
 /// nothing changed, where it does not or there is no such field.
-#[must_use]
-pub(super) fn set(object: &mut Value, path: &[EcoString], make: Make, value: &Value) -> bool {
-    let Some(depth) = text_depth(object, path) else { return false };
-    let (outer, inner) = path.split_at(depth);
-    let Ok(Some(Value::Scalar(field))) = field_path::find_mut(object, outer) else { return false };
-    let Some(text) = edited(&field.text, inner, make, value) else { return false };
+pub(super) fn set(
+    object: &mut Value,
+    path: &[EcoString],
+    make: Make,
+    value: &Value,
+) -> Option<Found> {
+    let (outer, inner) = path.split_at(text_depth(object, path)?);
+    let Ok(Some(Value::Scalar(field))) = field_path::find_mut(object, outer) else { return None };
+    let (text, found) = edited(&field.text, inner, make, value)?;
     let style = match field.style {
         Style::Plain => Style::Tagged(field.tag()),
         style => style,
     };
     *field = Scalar { text: text.into(), style };
-    true
+    Some(found)
 }
 
 /// How many parts of the path lead to a scalar.
@@ -39,19 +42,18 @@ fn text_depth(object: &Value, path: &[EcoString]) -> Option<usize> {
 }
 
 /// The text with the field set; `None` where it holds no such field or cannot be written again.
-fn edited(text: &str, path: &[EcoString], make: Make, new: &Value) -> Option<String> {
+fn edited(text: &str, path: &[EcoString], make: Make, new: &Value) -> Option<(String, Found)> {
     let (mut value, layout) = Document::read(text)?;
     let found = field_path::visit(&mut value, path, make, &mut |field| {
         put(field, new);
         Ok(())
     });
-    if found.ok()?.values == 0 {
-        return None;
-    }
-    match text.trim_start().starts_with(['{', '[']) {
-        true => json_text(&value, text),
-        false => Some(Writer::new(text).document(&value, &layout)),
-    }
+    let found = found.ok().filter(|found| found.values > 0)?;
+    let text = match text.trim_start().starts_with(['{', '[']) {
+        true => json_text(&value, text)?,
+        false => Writer::new(text).document(&value, &layout),
+    };
+    Some((text, found))
 }
 
 /// A scalar keeps its type; options do not count inside texts.
@@ -137,7 +139,7 @@ struct Layout {
     /// Line and column of its first character, from 1 and 0.
     line: usize,
     column: usize,
-    /// Line of its last character.
+    /// Line of its last character; of a block scalar the line after it.
     last_line: usize,
     form: Form,
 }
@@ -256,6 +258,12 @@ fn mapping(values: Vec<Value>) -> Option<Map> {
     Some(map)
 }
 
+impl Layout {
+    fn is_text_block(&self) -> bool {
+        matches!(self.form, Form::Scalar(ScalarStyle::Literal | ScalarStyle::Folded, _))
+    }
+}
+
 fn layout(span: Span, form: Form) -> Layout {
     let (line, column) = (span.start.line(), span.start.col());
     Layout { line, column, last_line: span.end.line(), form }
@@ -282,20 +290,13 @@ struct Comment {
 }
 
 /// The comments of a text: whatever follows a `#` outside of scalars.
-fn comments(text: &str, inside: &[bool]) -> Vec<Comment> {
+fn comments(text: &str, layout: &Layout) -> Vec<Comment> {
     let lines: Vec<&str> = text.lines().collect();
+    let mut inside = vec![None; lines.len() + 2];
+    mark_scalars(layout, &mut inside);
     let mut comments = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        let starts = line.char_indices().enumerate().filter(|(_, (_, c))| *c == '#');
-        let mut starts = starts.filter(|(_, (byte, _))| {
-            line[..*byte].is_empty() || line[..*byte].ends_with([' ', '\t'])
-        });
-        let is_scalar = inside.get(at + 1).copied().unwrap_or_default();
-        let Some((column, (byte, _))) =
-            starts.find(|(_, (byte, _))| !is_scalar && !is_quoted(&line[..*byte]))
-        else {
-            continue;
-        };
+        let Some((column, byte)) = comment_start(line, inside[at + 1]) else { continue };
         comments.push(Comment {
             line: at + 1,
             column,
@@ -305,6 +306,18 @@ fn comments(text: &str, inside: &[bool]) -> Vec<Comment> {
         });
     }
     comments
+}
+
+/// The column and the byte where the comment of a line begins; from column `text` on it is text.
+fn comment_start(line: &str, text: Option<usize>) -> Option<(usize, usize)> {
+    let places = line.char_indices().enumerate().map(|(column, (byte, c))| (column, byte, c));
+    let mut hashes = places.filter(|(_, _, c)| *c == '#').map(|(column, byte, _)| (column, byte));
+    hashes.find(|(column, byte)| {
+        let before = &line[..*byte];
+        (before.is_empty() || before.ends_with([' ', '\t']))
+            && !is_quoted(before)
+            && text.is_none_or(|text| *column < text)
+    })
 }
 
 /// Whether the beginning of a line ends within quotes.
@@ -339,9 +352,7 @@ impl<'a> Writer<'a> {
     }
 
     fn document(mut self, value: &Value, layout: &Layout) -> String {
-        let mut inside = vec![false; self.text.lines().count() + 2];
-        mark_scalars(layout, &mut inside);
-        self.comments = comments(self.text, &inside);
+        self.comments = comments(self.text, layout);
         match layout.form {
             Form::Scalar(..) => self.scalar(value, Some(layout), 0, false),
             _ => self.block(value, Some(layout), 0, usize::MAX, false),
@@ -460,7 +471,7 @@ impl<'a> Writer<'a> {
         if self.out.len() == before + 1 {
             self.out.pop();
         }
-        if let Some(layout) = layout {
+        if let Some(layout) = layout.filter(|layout| !layout.is_text_block()) {
             self.line_comment(layout.last_line);
         }
     }
@@ -492,7 +503,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             self.scalar(value, item, indent + 2, false);
-            if let Some(item) = item {
+            if let Some(item) = item.filter(|item| !item.is_text_block()) {
                 self.line_comment(item.last_line);
             }
         }
@@ -644,26 +655,28 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Marks the lines where a `#` may be text: all of a block scalar but its header, and the further
-/// lines of a quoted one.
-fn mark_scalars(layout: &Layout, inside: &mut [bool]) {
+/// Marks for each line the column from which on it is text, where it is: the lines of a block
+/// scalar, and all but the first of a quoted one.
+fn mark_scalars(layout: &Layout, inside: &mut [Option<usize>]) {
     match &layout.form {
-        Form::Scalar(style, _) => {
-            let last = match style {
-                ScalarStyle::Literal | ScalarStyle::Folded => layout.last_line.saturating_sub(1),
-                _ => layout.last_line,
-            };
-            for line in layout.line + 1..=last {
-                if let Some(mark) = inside.get_mut(line) {
-                    *mark = true;
-                }
-            }
+        Form::Scalar(ScalarStyle::Literal | ScalarStyle::Folded, _) => {
+            mark(inside, layout.line, layout.last_line, layout.column);
         }
+        Form::Scalar(ScalarStyle::Plain, _) => {}
+        Form::Scalar(..) => mark(inside, layout.line + 1, layout.last_line + 1, 0),
         Form::List { items, .. } => items.iter().for_each(|item| mark_scalars(item, inside)),
         Form::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
             mark_scalars(key, inside);
             mark_scalars(value, inside);
         }),
+    }
+}
+
+fn mark(inside: &mut [Option<usize>], from: usize, end: usize, column: usize) {
+    for line in from..end {
+        if let Some(text) = inside.get_mut(line) {
+            *text = Some(column);
+        }
     }
 }
 
@@ -746,6 +759,7 @@ mod tests {
 
     fn set_in(text: &str, path: &str, new: &str) -> Option<String> {
         edited(text, &field_path::split(path), Make::Nothing, &Value::plain(new))
+            .map(|(text, _)| text)
     }
 
     #[test]
