@@ -24,7 +24,7 @@ use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
 use crate::resource::Resource;
 use crate::resources::Resources;
-use crate::schema::Schema;
+use crate::schema::{self, Relation, Schema};
 use crate::store::Store;
 use crate::transform::config::Config;
 use crate::transform::metadata::{self, Notes};
@@ -126,7 +126,12 @@ struct Build<'a> {
     order: Order,
     /// The built-in schema, or the custom one that came first.
     schema: Schema,
-    has_custom_schema: bool,
+    /// Whether a kustomization has chosen the schema; later ones do not count then.
+    has_schema: bool,
+    /// Whether a kind was met that the built-in schema does not know the scope of.
+    met_unknown_kind: bool,
+    /// Whether a strategic merge patch was applied.
+    has_merged: bool,
     warnings: Vec<Warning>,
     /// What the top asks for; its bases follow it, whatever they say themselves.
     build_metadata: Vec<EcoString>,
@@ -171,7 +176,9 @@ impl<'a> Build<'a> {
             store,
             order: options.order,
             schema: Schema::builtin(),
-            has_custom_schema: false,
+            has_schema: false,
+            met_unknown_kind: false,
+            has_merged: false,
             warnings: Vec::new(),
             build_metadata: Vec::new(),
         }
@@ -254,6 +261,7 @@ impl<'a> Build<'a> {
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
         let mut resources = manifest::resources(&documents, &file, &place)?;
+        self.met_unknown_kind |= resources.iter().any(|one| !schema::has_scope(&one.gvk()));
         if self.takes_notes() {
             metadata::note_generator(&mut resources, &site.notes().file(entry));
         }
@@ -300,17 +308,47 @@ impl<'a> Build<'a> {
         self.layer(&component, gathered)
     }
 
-    /// The first custom schema on the way counts, the top's before its bases'.
+    /// The first schema that is chosen on the way counts, the top's before its bases'.
+    ///
+    /// One that comes late does not take the place of the built-in one but joins it: kustomize has
+    /// begun to use that by then.
+    ///
+    /// Source: kustomize `kyaml/openapi/openapi.go`, `SetSchema`, `initSchema`.
     fn choose_schema(&mut self, site: &Site<'_>) -> Result<()> {
-        let Some(entry) = &site.kustomization.openapi_path else { return Ok(()) };
+        let Kustomization { openapi_path, openapi_version, .. } = &site.kustomization;
         let referred = |error: Error| error.within(site.field("openapi"));
-        let (text, file) = self.reader.file(&site.layer, entry).map_err(referred)?;
-        if !self.has_custom_schema {
-            let value = yaml::read_first(&text, &file, &self.reader.limits).map_err(referred)?;
-            self.schema = Schema::from_openapi(&value);
-            self.has_custom_schema = true;
+        let file = match openapi_path {
+            Some(entry) => Some(self.reader.file(&site.layer, entry).map_err(referred)?),
+            None => None,
+        };
+        if self.has_schema {
+            return Ok(());
         }
-        Ok(())
+        let invalid = |message: &str| Error::new(ErrorKind::Invalid, site.field("openapi"), message);
+        match (file, openapi_version.as_deref()) {
+            (Some(_), Some(_)) => Err(invalid("\"openapi\" has both a path and a version")),
+            (Some((text, file)), None) => {
+                let value =
+                    yaml::read_first(&text, &file, &self.reader.limits).map_err(referred)?;
+                let relation = match (self.has_merged, self.met_unknown_kind) {
+                    (true, _) => Relation::Over,
+                    (false, true) => Relation::Under,
+                    (false, false) => Relation::Instead,
+                };
+                self.schema = Schema::from_openapi(&value, relation);
+                self.has_schema = true;
+                Ok(())
+            }
+            (None, None | Some("")) => Ok(()),
+            (None, Some(schema::VERSION)) => {
+                self.has_schema = true;
+                Ok(())
+            }
+            (None, Some(version)) => {
+                let error = invalid(&format!("schema \"{version}\" is not built in"));
+                Err(error.hint(format!("use \"{}\", or a file with \"path\"", schema::VERSION)))
+            }
+        }
     }
 
     fn configure(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
@@ -510,11 +548,13 @@ impl<'a> Build<'a> {
 
     /// Calls a step that patches with what it needs to know.
     fn patching(&mut self, step: impl FnOnce(&mut Context<'_>) -> Result<()>) -> Result<()> {
-        step(&mut Context {
+        let mut context = Context {
             schema: &self.schema,
             limits: &self.reader.limits,
             warnings: &mut self.warnings,
-        })
+            has_merged: &mut self.has_merged,
+        };
+        step(&mut context)
     }
 
     fn loaded_patches<'p>(

@@ -142,6 +142,12 @@ def main():
     for (kind, version), node in sorted(kinds.items()):
         out(f"    ({quoted(kind)}, {quoted(version)}, {node}),\n")
     out("];\n\n")
+    out("/// The definitions that have a node but 0, sorted.\n")
+    out("#[rustfmt::skip]\n")
+    out("pub(super) static DEFINITIONS: &[(&str, u16)] = &[\n")
+    for name in sorted(graph.leads & set(graph.index)):
+        out(f"    ({quoted(name)}, {graph.index[name]}),\n")
+    out("];\n\n")
     out("/// The fields of each node that lead to a list with a merge strategy, sorted; node 0 has none.\n")
     out("#[rustfmt::skip]\n")
     out("pub(super) static NODES: &[&[Field]] = &[\n    &[],\n")

@@ -2,7 +2,8 @@
 //!
 //! Kustomize carries the OpenAPI of Kubernetes v1.21.2 and knows no newer kinds, whatever the cluster
 //! runs; so do we. The little of it that changes an output is in [`table`], which is searched as it
-//! lies in the binary. A schema that the user names (`openapi.path`) takes its place as a whole.
+//! lies in the binary. A schema that the user names (`openapi.path`) takes its place as a whole, or
+//! joins it, see [`Relation`].
 
 mod table;
 
@@ -18,15 +19,30 @@ use crate::value::Value;
 /// Longest chain of `$ref`; a longer one is a circle.
 const MAX_REFERENCES: usize = 64;
 
+/// The version of Kubernetes that the built-in schema is of, as `openapi.version` names it.
+pub const VERSION: &str = "v1.21.2";
+
 /// How the lists of all kinds merge: as built in, or as the user's own file says.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     custom: Option<Arc<Custom>>,
 }
 
+/// How a custom schema stands to the built-in one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Relation {
+    /// It takes its place.
+    Instead,
+    /// It is asked first.
+    Over,
+    /// It is asked for what the built-in one does not know.
+    Under,
+}
+
 /// The definitions of a user's OpenAPI file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Custom {
+    relation: Relation,
     definitions: Value,
     /// Kind and `apiVersion` to the name of the definition.
     kinds: FxHashMap<(EcoString, EcoString), EcoString>,
@@ -61,6 +77,22 @@ pub fn is_cluster_scoped(gvk: &Gvk) -> bool {
     search(table::CLUSTER_SCOPED, |&(kind, version)| (kind, version), gvk).is_some()
 }
 
+/// Whether the built-in schema knows the scope of a kind.
+#[must_use]
+pub fn has_scope(gvk: &Gvk) -> bool {
+    builtin_kind(gvk).is_some()
+}
+
+fn builtin_kind(gvk: &Gvk) -> Option<Place<'static>> {
+    let entry = search(table::KINDS, |&(kind, version, _)| (kind, version), gvk)?;
+    Some(Place::Known { keys: None, node: entry.2 })
+}
+
+fn builtin_definition(name: &str) -> Option<Place<'static>> {
+    let at = table::DEFINITIONS.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+    Some(Place::Known { keys: None, node: table::DEFINITIONS[at].1 })
+}
+
 /// The entry of a kind in a table that is sorted by kind and `apiVersion`.
 fn search<T>(
     table: &'static [T],
@@ -88,43 +120,54 @@ impl Schema {
         Self::default()
     }
 
-    /// The one of an OpenAPI v2 document, which takes the place of the built-in one: kinds that it
-    /// does not define have no lists that merge.
+    /// The one of an OpenAPI v2 document.
     ///
     /// Source: kustomize `kyaml/openapi/openapi.go`, `parse`.
     #[must_use]
-    pub fn from_openapi(document: &Value) -> Self {
+    pub fn from_openapi(document: &Value, relation: Relation) -> Self {
         let definitions = document.get("definitions").cloned().unwrap_or_default();
         let kinds = kinds_of(&definitions);
         let cluster_scoped = document.get("paths").map(scopes_of).unwrap_or_default();
-        Self { custom: Some(Arc::new(Custom { definitions, kinds, cluster_scoped })) }
+        let custom = Custom { relation, definitions, kinds, cluster_scoped };
+        Self { custom: Some(Arc::new(custom)) }
     }
 
     /// Whether the kind is known to live outside namespaces; the built-in kinds keep their scope
     /// under a custom schema.
     #[must_use]
     pub fn is_cluster_scoped(&self, gvk: &Gvk) -> bool {
-        let custom = || {
-            let custom = self.custom.as_ref()?;
+        let by_custom = |custom: &Arc<Custom>| {
             let key = (gvk.kind.clone(), gvk.api_version());
-            search(table::KINDS, |&(kind, version, _)| (kind, version), gvk)
-                .is_none()
-                .then(|| custom.cluster_scoped.get(&key).copied().unwrap_or(false))
+            !has_scope(gvk) && custom.cluster_scoped.get(&key).copied().unwrap_or(false)
         };
-        is_cluster_scoped(gvk) || custom().unwrap_or(false)
+        is_cluster_scoped(gvk) || self.custom.as_ref().is_some_and(by_custom)
     }
 
     /// What is known about objects of a kind.
     #[must_use]
     pub fn kind(&self, api_version: &str, kind: &str) -> Option<Type<'_>> {
-        let Some(custom) = &self.custom else {
-            let gvk = Gvk::new(api_version, kind);
-            let entry = search(table::KINDS, |&(kind, version, _)| (kind, version), &gvk)?;
-            return Some(Type(Place::Known { keys: None, node: entry.2 }));
+        let builtin = || builtin_kind(&Gvk::new(api_version, kind));
+        let Some(custom) = &self.custom else { return builtin().map(Type) };
+        let own = || {
+            let name = custom.kinds.get(&(kind.into(), api_version.into()))?;
+            let schema = custom.definitions.get(name)?;
+            Some(Place::Custom { custom, schema })
         };
-        let name = custom.kinds.get(&(kind.into(), api_version.into()))?;
-        let schema = custom.definitions.get(name)?;
-        Some(Type(Place::Custom { custom, schema }))
+        custom.relation.choose(own, builtin).map(Type)
+    }
+}
+
+impl Relation {
+    fn choose<T>(
+        self,
+        custom: impl FnOnce() -> Option<T>,
+        builtin: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
+        match self {
+            Self::Instead => custom(),
+            Self::Over => custom().or_else(builtin),
+            Self::Under => builtin().or_else(custom),
+        }
     }
 }
 
@@ -203,7 +246,12 @@ impl Custom {
             let Some(reference) = schema.text_at(&["$ref"]) else {
                 return Some(Type(Place::Custom { custom: self, schema }));
             };
-            schema = self.definitions.get(reference.strip_prefix("#/definitions/")?)?;
+            let name = reference.strip_prefix("#/definitions/")?;
+            let own = || Some(Place::Custom { custom: self, schema: self.definitions.get(name)? });
+            match self.relation.choose(own, || builtin_definition(name))? {
+                Place::Custom { schema: next, .. } => schema = next,
+                known => return Some(Type(known)),
+            }
         }
         None
     }
@@ -261,6 +309,7 @@ mod tests {
     fn tables_are_sorted() {
         assert!(table::CLUSTER_SCOPED.is_sorted());
         assert!(table::KINDS.is_sorted());
+        assert!(table::DEFINITIONS.is_sorted());
         for node in table::NODES {
             assert!(node.is_sorted_by_key(|field| field.name));
             assert!(node.iter().all(|field| usize::from(field.node) < table::NODES.len()));
@@ -297,6 +346,28 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_schema_refers_to_the_built_in_one_only_where_it_joins_it() {
+        let mut document = Value::map();
+        let kind = ["definitions", "a.Foo", "x-kubernetes-group-version-kind"];
+        let mut gvk = Value::map();
+        for (key, text) in [("group", "a"), ("version", "v1"), ("kind", "Foo")] {
+            gvk.set(&[key], Value::string(text));
+        }
+        document.set(&kind, Value::List([gvk].into_iter().collect()));
+        let reference = Value::string("#/definitions/io.k8s.api.core.v1.PodSpec");
+        document.set(&["definitions", "a.Foo", "properties", "pod", "$ref"], reference);
+        let known = |relation| {
+            let schema = Schema::from_openapi(&document, relation);
+            let pod = schema.kind("a/v1", "Foo").and_then(|kind| kind.field("pod"));
+            let containers = pod.and_then(|pod| pod.field("containers"));
+            (containers.and_then(Type::merge_keys).is_some(), schema.kind("v1", "Pod").is_some())
+        };
+        assert_eq!(known(Relation::Instead), (false, false));
+        assert_eq!(known(Relation::Over), (true, true));
+        assert_eq!(known(Relation::Under), (true, true));
+    }
+
+    #[test]
     fn a_circle_of_references_is_nothing_known() {
         let mut document = Value::map();
         document.set(
@@ -304,7 +375,7 @@ mod tests {
             Value::string("#/definitions/c"),
         );
         document.set(&["definitions", "c", "$ref"], Value::string("#/definitions/c"));
-        let schema = Schema::from_openapi(&document);
+        let schema = Schema::from_openapi(&document, Relation::Instead);
         let custom = schema.custom.as_deref().expect("custom");
         let a = custom.definitions.get("a").expect("defined");
         assert!(Type(Place::Custom { custom, schema: a }).field("b").is_none());

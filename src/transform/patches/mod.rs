@@ -58,6 +58,8 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// What the author hardly meant.
     pub warnings: &'a mut Vec<Warning>,
+    /// Set where a strategic merge takes place, which is when kustomize loads its schema.
+    pub has_merged: &'a mut bool,
 }
 
 /// What the text of a patch turned out to be.
@@ -324,6 +326,7 @@ fn merge(
     if may_change_name || may_change_kind {
         object.remember_id();
     }
+    *context.has_merged = true;
     let merged = strategic::merge(context.schema, &object.value, &document.value)
         .map_err(|conflict| misfit(text, document, object, &conflict))?;
     let Some(mut merged) = merged.filter(|value| value.as_map().is_none_or(|map| !map.is_empty()))
