@@ -305,7 +305,11 @@ impl<'a> Build<'a> {
             );
         }
         self.choose_schema(&component)?;
-        self.layer(&component, gathered)
+        let mut gathered = self.layer(&component, gathered)?;
+        // Kustomize moves everything to an empty set, and so sifts the specs once more.
+        let empty = Arc::new(Config::default());
+        gathered.config = empty.merged(&gathered.config, || component.field("configurations"))?;
+        Ok(gathered)
     }
 
     /// The first schema that is chosen on the way counts, the top's before its bases'.

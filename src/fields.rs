@@ -197,7 +197,7 @@ fn leads_somewhere(value: &Value, segments: &[Segment<'_>]) -> bool {
         Value::Null => false,
         Value::List(list) => list.iter().any(|element| leads_somewhere(element, segments)),
         Value::Map(map) => match map.get(&first.name) {
-            Some(Value::Null) => first.list || rest.is_empty(),
+            Some(value) if value.is_null() => first.list || rest.is_empty(),
             Some(value) => leads_somewhere(value, rest),
             None => first.check().is_err(),
         },

@@ -128,10 +128,10 @@ impl Value {
 
     /// The text at the end of a path of mapping keys; `None` for nulls, lists and mappings too.
     pub fn text_at(&self, path: &[&str]) -> Option<&str> {
-        self.at(path)?.as_text()
+        self.at(path).filter(|value| !value.is_null())?.as_text()
     }
 
-    /// The text of a scalar of any type.
+    /// The text of a scalar of any type, also of a written null.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Scalar(scalar) => Some(&scalar.text),
@@ -150,7 +150,7 @@ impl Value {
     /// A scalar of any type but null.
     pub fn as_scalar(&self) -> Option<&Scalar> {
         match self {
-            Self::Scalar(scalar) => Some(scalar),
+            Self::Scalar(scalar) if !self.is_null() => Some(scalar),
             _ => None,
         }
     }
@@ -341,6 +341,15 @@ mod tests {
         let copy = value.clone();
         value.set(&["a", "b"], Value::int(2));
         assert_eq!(copy.text_at(&["a", "b"]), Some("1"));
+    }
+
+    #[test]
+    fn a_written_null_is_no_text_at_the_end_of_a_path() {
+        let mut value = Value::map();
+        let null = Scalar { text: "~".into(), style: Style::Tagged(Tag::Null) };
+        value.set(&["name"], Value::Scalar(null));
+        assert_eq!(value.text_at(&["name"]), None);
+        assert_eq!(value.get("name").and_then(Value::as_text), Some("~"));
     }
 
     #[test]

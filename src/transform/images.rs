@@ -132,8 +132,11 @@ fn rewrite_map(map: &Map, trees: &[&Tree<'_, ()>], within: Within, edits: &[Edit
 }
 
 fn rewrite_image(value: &Value, found: usize, in_container: bool, edits: &[Edit<'_>]) -> Change {
-    let Some(old) = value.as_text() else {
-        return if value.is_null() { Ok(None) } else { Err(unexpected("scalar", value)) };
+    let old = match value {
+        // Kustomize matches a null too, by the word that stands for it.
+        Value::Null => "",
+        Value::Scalar(scalar) => &scalar.text,
+        Value::List(_) | Value::Map(_) => return Err(unexpected("scalar", value)),
     };
     let mut text = Cow::Borrowed(old);
     for edit in edits {

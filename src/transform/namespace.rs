@@ -84,7 +84,7 @@ impl Namespace<'_> {
     }
 
     fn set(&self, value: &mut Value) -> Outcome {
-        if self.unset_only && value.as_text().is_some_and(|text| !text.is_empty()) {
+        if self.unset_only && value.as_scalar().is_some_and(|scalar| !scalar.text.is_empty()) {
             return Ok(());
         }
         fields::set_typed(value, self.name, Tag::Str)
@@ -97,7 +97,8 @@ impl Namespace<'_> {
             Subjects::Nobody => return Ok(()),
         };
         match object.get("subjects") {
-            None | Some(Value::Null) => return Ok(()),
+            None => return Ok(()),
+            Some(value) if value.is_null() => return Ok(()),
             Some(Value::List(_)) => {}
             Some(other) => return Err(unexpected("subjects", "list", other)),
         }
@@ -125,7 +126,7 @@ fn is_binding_spec(path: &Path<'_>) -> bool {
 
 fn has(subject: &Value, key: &str, text: &str) -> std::result::Result<bool, Problem> {
     match subject {
-        Value::Null => Ok(false),
+        _ if subject.is_null() => Ok(false),
         Value::Map(map) => match map.get(key) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Scalar(scalar)) => Ok(scalar.text == text),
