@@ -221,7 +221,11 @@ impl<'a> Reader<'a> {
         Err(Error::new(ErrorKind::Forbidden, place, message).hint(hint))
     }
 
-    fn read(&self, path: &Path) -> Result<Bytes> {
+    /// A file, wherever it lies, counted against the limits.
+    ///
+    /// # Errors
+    /// Where it is missing, no regular file, or exceeds a limit.
+    pub fn read(&self, path: &Path) -> Result<Bytes> {
         let place = || Place::file(self.files.shown(path));
         let files_left = self.files_left.get().checked_sub(1).ok_or_else(|| {
             let message = format!("build reads more than {} files", self.limits.files);

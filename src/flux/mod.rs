@@ -3,7 +3,67 @@
 //! Source: the API `kustomize.toolkit.fluxcd.io/v1` of kustomize-controller 1.9, and of the versions
 //! before it the two fields that its generator still honours.
 
+pub mod generate;
+
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use crate::build::{self, Options};
+use crate::error::{Error, ErrorKind, Place, Result, Warned};
+use crate::files::{FileKind, Files, clean};
+use crate::resources::Resources;
+use crate::store::Store;
+
+/// Renders what a Kustomization with this spec applies, from the files of its source.
+///
+/// That is everything up to the decryption and substitution of what was built. Paths are those of `files`, whose root
+/// is that of the artifact; the path of the spec cannot leave it.
+pub fn render(
+    files: &dyn Files,
+    store: &Store,
+    options: &Options,
+    spec: &Spec,
+) -> Warned<Result<Resources>> {
+    let directory = clean(&Path::new("/").join(spec.path.trim_start_matches('/')));
+    if files.kind(&directory) != FileKind::Directory {
+        let place = Place::file(files.shown(&directory));
+        let error = Error::new(ErrorKind::Missing, place, "no such directory in the artifact");
+        return Warned { output: Err(error), warnings: Vec::new() };
+    }
+    let mut warnings = Vec::new();
+    let limits = &options.limits;
+    let edited = match generate::edited(files, store, limits, &directory, spec, &mut warnings) {
+        Ok(edited) => edited,
+        Err(error) => return Warned { output: Err(error), warnings },
+    };
+    let built = build::build_edited(files, store, options, &directory, edited);
+    warnings.extend(built.warnings);
+    Warned { output: built.output.and_then(checked), warnings }
+}
+
+/// What kustomize lets pass and Flux cannot apply.
+///
+/// Source: fluxcd/pkg `ssa/utils`, `ReadObjects`.
+fn checked(resources: Resources) -> Result<Resources> {
+    for resource in resources.iter() {
+        let text = |path: &[&str]| resource.value.text_at(path).unwrap_or_default();
+        let (version, kind) = (text(&["apiVersion"]), text(&["kind"]));
+        let refused = |message: String| {
+            let place = Place::file(resource.origin.file.clone());
+            Error::new(ErrorKind::Invalid, place, message)
+        };
+        if version.is_empty() {
+            let name = text(&["metadata", "name"]);
+            return Err(refused(format!("{kind} \"{name}\" has no apiVersion")));
+        }
+        if !kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let error = refused("the kind of an object is not a word".to_owned());
+            return Err(error.hint("SOPS must not encrypt apiVersion, kind and metadata"));
+        }
+    }
+    Ok(resources)
+}
 
 /// The part of a Kustomization's `spec` that decides what it renders to.
 ///

@@ -32,6 +32,24 @@ pub fn decode(source: &Source, limits: &Limits) -> Result<Kustomization> {
     Ok(file.migrated())
 }
 
+/// Reads a kustomization file as Flux does: what nobody knows is left out, and nothing at all is fine too.
+///
+/// Source: fluxcd/pkg `kustomize/kustomize_generator.go`, which reads with `yaml.Unmarshal` and writes the file back.
+///
+/// # Errors
+/// Where it is no YAML, has a field of the wrong type, or is of another kind or version.
+pub fn decode_leniently(source: &Source, limits: &Limits) -> Result<Kustomization> {
+    let value = yaml::read_first(&source.text, &source.file, limits)?;
+    let mut file = File::default();
+    let place = |path: &[Step<'_>]| source.place(path);
+    let rules = Rules { refuses_unknown: false, ..Rules::KUSTOMIZATION };
+    if !value.is_null() {
+        decode_into(&value, rules, &place, |node| file.decode(node))?;
+    }
+    file.check_type(source)?;
+    Ok(file.migrated())
+}
+
 /// Reads a file that an entry of `replacements` names: one replacement or a list of them.
 ///
 /// # Errors

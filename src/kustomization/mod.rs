@@ -16,7 +16,7 @@ use crate::resource::{Behavior, Gvk};
 use crate::value::Value;
 use crate::yaml::{self, Step};
 
-pub use decode::{decode, replacements};
+pub use decode::{decode, decode_leniently, replacements};
 
 /// The text that a configuration was read from, for saying where in it something stands.
 #[derive(Clone, Debug)]

@@ -301,18 +301,13 @@ fn build_tree(
     deadline: Instant,
 ) -> Result<Judged, Trouble> {
     let files = Stoppable { files: &tree.files, stop, deadline };
-    let root = overlay::files::clean(&Path::new("/").join(spec.path.trim_start_matches('/')));
-    if files.kind(&root) != FileKind::Directory {
-        let message = format!("{}: no such directory in the artifact", files.shown(&root));
-        return Ok(Judged::Bad(Denial { field: "spec.path", message }));
-    }
     let options = build::Options {
         limits: Limits::WEBHOOK,
         unrestricted: true,
         order: Order::None,
         remote: false,
     };
-    let Warned { output, warnings } = build::build(&files, store, &options, &root);
+    let Warned { output, warnings } = flux::render(&files, store, &options, spec);
     match output {
         Ok(resources) => {
             let warnings = warnings.iter().map(|w| format!("{}: {}", w.place, w.message)).collect();

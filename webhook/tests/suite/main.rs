@@ -11,6 +11,7 @@ mod fixture;
 
 mod certificates;
 mod connections;
+mod flux;
 mod recorded;
 mod reviews;
 mod sources;

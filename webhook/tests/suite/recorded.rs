@@ -8,17 +8,20 @@ use serde_json::Value;
 
 use crate::fixture::{BROKEN, GOOD, Hook, read};
 
-/// The recorded reviews, or nothing where they do not stand beside the checkout.
+/// A folder of the recorded data, or nothing where it does not stand beside the checkout.
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance");
+    let given = std::env::var_os("OVERLAY_CONFORMANCE").map(PathBuf::from);
+    let directory = given.unwrap_or_else(|| PathBuf::from(beside)).join(folder);
+    if directory.is_dir() {
+        return Some(directory);
+    }
+    eprintln!("SKIPPED: there is no {}", directory.display());
+    None
+}
+
 fn recorded() -> Vec<(String, Value)> {
-    let directory =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/admission"));
-    let shared = [directory, PathBuf::from("/work/shared/conformance/admission")];
-    let Some(directory) = shared.iter().find(|directory| directory.is_dir()) else {
-        eprintln!(
-            "SKIPPED: no recorded reviews beside the checkout (../shared/conformance/admission)"
-        );
-        return Vec::new();
-    };
+    let Some(directory) = shared("admission") else { return Vec::new() };
     let mut files: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
