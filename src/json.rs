@@ -8,7 +8,7 @@ use serde_json::{Map as Object, Number, Value as Json};
 use crate::error::Result;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::scalar::{self, Meaning};
-use crate::yaml::unprintable;
+use crate::yaml::{check_key, duplicate_key, unprintable};
 
 /// Appends the canonical JSON of `value` as Go prints it: sorted keys, no spaces, `<`, `>` and `&` escaped.
 ///
@@ -16,10 +16,17 @@ use crate::yaml::unprintable;
 /// As [`crate::yaml::write`].
 pub fn write(value: &Value, out: &mut String) -> Result<()> {
     match value {
+        Value::Map(map) => write_map(map, true, out),
+        value => write_inner(value, out),
+    }
+}
+
+fn write_inner(value: &Value, out: &mut String) -> Result<()> {
+    match value {
         Value::Null => out.push_str("null"),
         Value::Scalar(scalar) => return write_scalar(scalar, out),
         Value::List(list) => return write_list(list, out),
-        Value::Map(map) => return write_map(map, out),
+        Value::Map(map) => return write_map(map, false, out),
     }
     Ok(())
 }
@@ -30,38 +37,29 @@ fn write_list(list: &[Value], out: &mut String) -> Result<()> {
         if index > 0 {
             out.push(',');
         }
-        write(value, out)?;
+        write_inner(value, out)?;
     }
     out.push(']');
     Ok(())
 }
 
-fn write_map(map: &Map, out: &mut String) -> Result<()> {
+fn write_map(map: &Map, root: bool, out: &mut String) -> Result<()> {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by(|a, b| a.0.text.cmp(&b.0.text));
+    if let Some(pair) = entries.windows(2).find(|pair| pair[0].0.text == pair[1].0.text) {
+        return Err(duplicate_key(pair[0].0));
+    }
     out.push('{');
     for (index, (key, value)) in entries.iter().enumerate() {
-        check_key(key, index.checked_sub(1).map(|before| entries[before].0))?;
+        check_key(key, root)?;
         if index > 0 {
             out.push(',');
         }
         write_string(&key.text, out);
         out.push(':');
-        write(value, out)?;
+        write_inner(value, out)?;
     }
     out.push('}');
-    Ok(())
-}
-
-fn check_key(key: &Key, before: Option<&Key>) -> Result<()> {
-    if key.typed {
-        return Err(unprintable(format!("key {} is no string", key.text))
-            .hint(format!("put it in quotes: \"{}\"", key.text)));
-    }
-    if before.is_some_and(|before| before.text == key.text) {
-        return Err(unprintable(format!("key \"{}\" is there twice", key.text))
-            .hint("remove one of the two"));
-    }
     Ok(())
 }
 
@@ -141,17 +139,24 @@ pub fn to_json(value: &Value) -> Result<Json> {
     match value {
         Value::Null => Ok(Json::Null),
         Value::Scalar(scalar) => scalar_to_json(scalar),
-        Value::List(list) => list.iter().map(to_json).collect::<Result<_>>().map(Json::Array),
-        Value::Map(map) => map_to_json(map),
+        Value::List(list) => list.iter().map(inner_to_json).collect::<Result<_>>().map(Json::Array),
+        Value::Map(map) => map_to_json(map, true),
     }
 }
 
-fn map_to_json(map: &Map) -> Result<Json> {
+fn inner_to_json(value: &Value) -> Result<Json> {
+    match value {
+        Value::Map(map) => map_to_json(map, false),
+        value => to_json(value),
+    }
+}
+
+fn map_to_json(map: &Map, root: bool) -> Result<Json> {
     let mut object = Object::new();
     for (key, value) in map.iter() {
-        check_key(key, None)?;
-        if object.insert(key.text.to_string(), to_json(value)?).is_some() {
-            check_key(key, Some(key))?;
+        check_key(key, root)?;
+        if object.insert(key.text.to_string(), inner_to_json(value)?).is_some() {
+            return Err(duplicate_key(key));
         }
     }
     Ok(Json::Object(object))

@@ -1,9 +1,12 @@
 //! YAML as go-yaml reads and writes it.
 
+mod events;
+mod pieces;
 mod read;
 pub mod scalar;
+mod scan;
 mod write;
 
 pub use read::{Step, locate, read, read_first};
-pub(crate) use write::unprintable;
 pub use write::write;
+pub(crate) use write::{check_key, duplicate_key, unprintable};

@@ -5,16 +5,18 @@
 //!
 //! Source: kustomize `kyaml/kio/byteio_reader.go`, `kyaml/yaml/rnode.go` (`deAnchor`).
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
-use memchr::memmem;
 use rustc_hash::FxHashMap;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
+use super::events::{Event, Events, Opening};
+use super::pieces::{Piece, decode, pieces, whole};
 use super::scalar;
-use crate::error::{Error, ErrorKind, Place, Result};
+use super::scan::{Form, Malformed, Mark, fold_again};
+use super::write;
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 
@@ -35,13 +37,14 @@ pub enum Step<'a> {
 pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>> {
     let text = decode(text, file, limits)?;
     let mut documents = Vec::new();
-    for piece in pieces(&text) {
+    for (number, piece) in pieces(&text).enumerate() {
         let piece = piece.map_err(|bad| bad.error(file))?;
-        if documents.len() >= limits.documents {
+        if number >= limits.documents {
             let message = format!("more than {} documents", limits.documents);
-            return Err(Error::new(ErrorKind::Limit, piece.place(file, 1, 1), message));
+            let place = piece.place(file, Mark::default());
+            return Err(Error::new(ErrorKind::Limit, place, message));
         }
-        let document = Reader::new(&piece, file, limits).document()?;
+        let document = Reader::new(&piece, file, limits, Flavour::Resource).document()?;
         documents.extend(document.filter(|value| !value.is_null()));
     }
     Ok(documents)
@@ -49,108 +52,110 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
 
 /// The first document of a text, without splitting it first: kustomization files, configurations.
 ///
+/// Keys such as `y` are [typed](Key::typed), for YAML 1.1 takes them for booleans. Duplicate keys
+/// stay, and it is the reader of the values that takes the last or refuses them.
+///
 /// # Errors
 /// As [`read`].
 pub fn read_first(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Value> {
     let text = decode(text, file, limits)?;
-    let piece = Piece { text: unmarked(&text), lines_before: 0 };
-    let reader = Reader { yaml_1_1: true, ..Reader::new(&piece, file, limits) };
-    Ok(reader.document()?.unwrap_or_default())
+    let document = Reader::new(&whole(&text), file, limits, Flavour::Configuration).document()?;
+    Ok(document.unwrap_or_default())
 }
 
-/// Line and column, from 1, of the value at the end of `path` in a document (from 0) of `text`;
-/// for an entry of a mapping the place of its key.
+/// Line and column, from 1, of the value at the end of `path` in a document of `text`; for an entry
+/// of a mapping the place of its key. Where the path goes on beyond what is there, the last place on
+/// it that is.
+///
+/// `document` counts from 0 in what [`read`] gives, so empty documents do not count.
 #[must_use]
 pub fn locate(text: &[u8], document: usize, path: &[Step<'_>]) -> Option<(u32, u32)> {
-    let _ = (text, document, path);
+    let file: Arc<str> = Arc::from("");
+    let text = decode(text, &file, &Limits::PERSON).ok()?;
+    let mut left = document;
+    for piece in pieces(&text) {
+        let piece = piece.ok()?;
+        let mut events = Events::new(piece.text(), 1);
+        let Some((event, at)) = events.next().ok()? else { continue };
+        let empty = matches!(&event, Event::Scalar { text, form: Form::Plain, tag: None, .. }
+            if scalar::resolve(text) == Tag::Null);
+        if empty {
+            continue;
+        }
+        if left == 0 {
+            let mark = follow(&mut events, event, at, path);
+            return piece.place(&file, mark).at;
+        }
+        left -= 1;
+    }
     None
 }
 
-/// The text with the line breaks that kustomize gives it.
-fn decode<'a>(text: &'a [u8], file: &Arc<str>, limits: &Limits) -> Result<Cow<'a, str>> {
-    if text.len() > limits.file_bytes {
-        let message = format!("larger than {} bytes", limits.file_bytes);
-        return Err(Error::new(ErrorKind::Limit, Place::file(file.clone()), message));
-    }
-    let text = std::str::from_utf8(text).map_err(|error| {
-        let valid = String::from_utf8_lossy(&text[..error.valid_up_to()]);
-        let line = count(valid.matches('\n').count() + 1);
-        let column = valid.rsplit('\n').next().map_or(0, |line| line.chars().count());
-        let place = Place::new(file.clone(), line, count(column + 1));
-        Error::new(ErrorKind::Invalid, place, "not UTF-8")
-    })?;
-    Ok(match memmem::find(text.as_bytes(), b"\r\n") {
-        Some(_) => text.replace("\r\n", "\n").into(),
-        None => text.into(),
-    })
-}
-
-fn unmarked(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-/// Line and column numbers beyond four milliards are no more than a hint.
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// A part of a file between two separators.
-struct Piece<'a> {
-    text: &'a str,
-    lines_before: usize,
-}
-
-impl Piece<'_> {
-    fn place(&self, file: &Arc<str>, line: usize, column: usize) -> Place {
-        Place::new(file.clone(), count(self.lines_before + line), count(column))
-    }
-}
-
-/// A line that begins with `---` and goes on with something other than a comment.
-struct BadSeparator {
-    line: usize,
-    text: String,
-}
-
-impl BadSeparator {
-    fn error(self, file: &Arc<str>) -> Error {
-        let place = Place::new(file.clone(), count(self.line), 1);
-        let message = format!("invalid document separator: {}", self.text);
-        Error::new(ErrorKind::Invalid, place, message)
-            .hint("let the document begin on the line after \"---\"")
-    }
-}
-
-/// Splits at the pattern `\n---.*\n`, even within block scalars, as kustomize does.
-fn pieces(text: &str) -> impl Iterator<Item = std::result::Result<Piece<'_>, BadSeparator>> {
-    let mut rest = Some(text);
-    let mut lines_before = 0;
-    std::iter::from_fn(move || {
-        let text = rest.take()?;
-        let Some((end, next)) = separator(text) else {
-            return Some(Ok(Piece { text: unmarked(text), lines_before }));
+/// Goes along `path` from a node whose first event is taken.
+fn follow<'a>(events: &mut Events<'a>, event: Event<'a>, at: Mark, path: &[Step<'_>]) -> Mark {
+    let (mut node, mut place) = (event, at);
+    for step in path {
+        let found = match (step, node) {
+            (Step::Key(key), Event::Map(_)) => entry(events, key),
+            (Step::Index(index), Event::List(_)) => element(events, *index),
+            _ => None,
         };
-        let piece = Piece { text: unmarked(&text[..=end]), lines_before };
-        lines_before += lines(&text[..=end]) + 1;
-        let behind = text[end + 4..next].trim();
-        if !behind.is_empty() && !behind.starts_with('#') {
-            let text = text[end..next].trim().to_owned();
-            return Some(Err(BadSeparator { line: lines_before, text }));
+        let Some((next, at)) = found else { break };
+        (node, place) = (next, at);
+    }
+    place
+}
+
+/// The value under `key` of the mapping that has just begun, with the place of its key.
+fn entry<'a>(events: &mut Events<'a>, key: &str) -> Option<(Event<'a>, Mark)> {
+    loop {
+        let (event, at) = events.next().ok()??;
+        match event {
+            Event::End | Event::DocumentEnd => return None,
+            Event::Scalar { text, .. } if text == key => {
+                let (value, _) = events.next().ok()??;
+                return Some((value, at));
+            }
+            event => skip(events, &event)?,
         }
-        rest = Some(&text[next..]);
-        Some(Ok(piece))
-    })
+        let (value, _) = events.next().ok()??;
+        skip(events, &value)?;
+    }
 }
 
-/// Where the line before the next separator ends and where the line after it begins.
-fn separator(text: &str) -> Option<(usize, usize)> {
-    let end = memmem::find(text.as_bytes(), b"\n---")?;
-    let next = memchr::memchr(b'\n', &text.as_bytes()[end + 1..])?;
-    Some((end, end + 1 + next + 1))
+/// The element `index` of the list that has just begun.
+fn element<'a>(events: &mut Events<'a>, index: usize) -> Option<(Event<'a>, Mark)> {
+    for _ in 0..index {
+        let (event, _) = events.next().ok()??;
+        if matches!(event, Event::End | Event::DocumentEnd) {
+            return None;
+        }
+        skip(events, &event)?;
+    }
+    events.next().ok()?.filter(|(event, _)| !matches!(event, Event::End))
 }
 
-fn lines(text: &str) -> usize {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count()
+/// Goes to the end of a node whose first event is taken.
+fn skip(events: &mut Events<'_>, first: &Event<'_>) -> Option<()> {
+    let mut open = usize::from(matches!(first, Event::List(_) | Event::Map(_)));
+    while open > 0 {
+        match events.next().ok()??.0 {
+            Event::List(_) | Event::Map(_) => open += 1,
+            Event::End => open -= 1,
+            Event::DocumentEnd => return None,
+            Event::Scalar { .. } | Event::Alias(_) => {}
+        }
+    }
+    Some(())
+}
+
+/// Whose rules decide.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Flavour {
+    /// go-yaml v3, and what kustomize makes of aliases and merge keys.
+    Resource,
+    /// go-yaml v2, and what becomes of its values on the way through JSON.
+    Configuration,
 }
 
 /// Reads one document out of a piece.
@@ -158,12 +163,11 @@ struct Reader<'a> {
     piece: &'a Piece<'a>,
     file: &'a Arc<str>,
     limits: &'a Limits,
-    open: Vec<Collection>,
-    anchors: FxHashMap<usize, Node>,
+    flavour: Flavour,
+    open: Vec<Collection<'a>>,
+    anchors: FxHashMap<&'a str, Node>,
     /// Nodes that aliases have added.
     alias_nodes: usize,
-    /// Whether keys such as `y` and `on` are booleans, as go-yaml v2 has it.
-    yaml_1_1: bool,
 }
 
 /// A value with its size after all aliases are expanded.
@@ -173,13 +177,11 @@ struct Node {
     nodes: usize,
     /// Levels of lists and mappings.
     height: usize,
-    /// Written as `<<` without quotes.
-    merge: bool,
 }
 
 /// A list or mapping whose end is not reached.
-struct Collection {
-    anchor: usize,
+struct Collection<'a> {
+    opening: Opening<'a>,
     nodes: usize,
     height: usize,
     content: Content,
@@ -187,82 +189,117 @@ struct Collection {
 
 enum Content {
     List(EcoVec<Value>),
-    Map { entries: Map, key: Option<(Key, bool)>, merged: Vec<Value> },
+    Map(Entries),
 }
 
-impl Node {
-    fn leaf(value: Value) -> Self {
-        Self { value, nodes: 1, height: 0, merge: false }
-    }
+/// A mapping whose end is not reached.
+#[derive(Default)]
+struct Entries {
+    entries: Vec<(Key, Value)>,
+    key: Option<ReadKey>,
+    /// Whether there was a merge key.
+    merge: bool,
+    /// What merge keys add, what wins first.
+    merged: Vec<Value>,
+}
+
+enum ReadKey {
+    Plain(Key),
+    /// `<<`
+    Merge,
+    /// `"<<"`, which kustomize drops.
+    Dropped,
 }
 
 impl<'a> Reader<'a> {
-    fn new(piece: &'a Piece<'a>, file: &'a Arc<str>, limits: &'a Limits) -> Self {
-        Self {
-            piece,
-            file,
-            limits,
-            open: Vec::new(),
-            anchors: FxHashMap::default(),
-            alias_nodes: 0,
-            yaml_1_1: false,
-        }
+    fn new(piece: &'a Piece<'a>, file: &'a Arc<str>, limits: &'a Limits, flavour: Flavour) -> Self {
+        let (open, anchors) = (Vec::new(), FxHashMap::default());
+        Self { piece, file, limits, flavour, open, anchors, alias_nodes: 0 }
     }
 
     /// The document, or `None` where the piece has none.
     fn document(mut self) -> Result<Option<Value>> {
-        let mut parser = Parser::new_from_str(self.piece.text);
-        while let Some(event) = parser.next_event() {
-            let (event, span) = event.map_err(|error| self.malformed(&error))?;
-            if matches!(event, Event::StreamEnd) {
+        if let Some(at) = self.piece.control_character() {
+            return Err(self
+                .error(at, "control characters are not allowed")
+                .hint("remove the character, or write it as an escape in double quotes"));
+        }
+        let tokens_behind = match self.flavour {
+            Flavour::Resource => 3,
+            Flavour::Configuration => 1,
+        };
+        let mut events = Events::new(self.piece.text(), tokens_behind);
+        let mut document = None;
+        while let Some((event, at)) = events.next().map_err(|bad| self.malformed(bad))? {
+            if matches!(event, Event::DocumentEnd) {
                 break;
             }
-            if let Some(node) = self.event(event, span.start)? {
-                return Ok(Some(node.value));
-            }
+            document = self.event(event, at)?;
         }
-        Ok(None)
+        Ok(document)
     }
 
     /// Takes an event in and gives the document back once it is whole.
-    fn event(&mut self, event: Event<'_>, at: Marker) -> Result<Option<Node>> {
+    fn event(&mut self, event: Event<'a>, at: Mark) -> Result<Option<Value>> {
         let (anchor, node) = match event {
-            Event::Scalar(text, style, anchor, tag) => (anchor, leaf(&text, style, tag.as_deref())),
-            Event::Alias(anchor) => (0, self.alias(anchor, at)?),
-            Event::SequenceStart(anchor, _) => {
-                return self.begin(anchor, Content::List(EcoVec::new()), at);
+            Event::Scalar { text, form, tag, anchor } => {
+                (anchor, Node { value: self.leaf(&text, form, tag), nodes: 1, height: 0 })
             }
-            Event::MappingStart(anchor, _) => {
-                let entries = Map::default();
-                return self.begin(anchor, Content::Map { entries, key: None, merged: vec![] }, at);
+            Event::Alias(name) => (None, self.alias(name, at)?),
+            Event::List(opening) => {
+                return self.begin(opening, Content::List(EcoVec::new()), at);
             }
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(collection) => (collection.anchor, collection.end()),
+            Event::Map(opening) => {
+                return self.begin(opening, Content::Map(Entries::default()), at);
+            }
+            Event::End => match self.open.pop() {
+                Some(collection) => (collection.opening.anchor, self.finish(collection)),
                 None => return Ok(None),
             },
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => return Ok(None),
+            Event::DocumentEnd => return Ok(None),
         };
-        if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+        if let Some(name) = anchor {
+            self.anchors.insert(name, node.clone());
         }
         self.place(node, at)
     }
 
-    fn begin(&mut self, anchor: usize, content: Content, at: Marker) -> Result<Option<Node>> {
+    fn begin(&mut self, opening: Opening<'a>, content: Content, at: Mark) -> Result<Option<Value>> {
         if self.open.len() >= self.limits.depth {
             return Err(self.too_deep(at));
         }
-        self.open.push(Collection { anchor, nodes: 1, height: 1, content });
+        if let Some(Content::Map(Entries { key: None, .. })) = self.open.last().map(|o| &o.content)
+        {
+            let braces = self.piece.text()[at.offset..].starts_with('{');
+            let error = self.error(at, "a key has to be a string");
+            return Err(if braces {
+                error.hint("put a value that begins with \"{{\" in quotes")
+            } else {
+                error
+            });
+        }
+        // An older anchor of this name must not be found from within.
+        if let Some(name) = opening.anchor {
+            self.anchors.remove(name);
+        }
+        self.open.push(Collection { opening, nodes: 1, height: 1, content });
         Ok(None)
     }
 
-    fn alias(&mut self, anchor: usize, at: Marker) -> Result<Node> {
-        let Some(node) = self.anchors.get(&anchor) else {
-            return Err(self.error(at, "alias stands within the value that it repeats"));
+    fn alias(&mut self, name: &str, at: Mark) -> Result<Node> {
+        let Some(node) = self.anchors.get(name) else {
+            let within = self.open.iter().any(|open| open.opening.anchor == Some(name));
+            let error = if within {
+                format!("alias \"*{name}\" stands within the value that it repeats")
+            } else {
+                format!("alias \"*{name}\" repeats an anchor that is not there")
+            };
+            let error = self.error(at, error);
+            return Err(if within {
+                error
+            } else {
+                error.hint("put the value in quotes, if it is no alias; anchors do not reach beyond \"---\"")
+            });
         };
         let node = node.clone();
         self.alias_nodes = self.alias_nodes.saturating_add(node.nodes);
@@ -277,145 +314,179 @@ impl<'a> Reader<'a> {
     }
 
     /// Puts a finished node into the collection that is open, if any.
-    fn place(&mut self, node: Node, at: Marker) -> Result<Option<Node>> {
-        let Some(parent) = self.open.last_mut() else { return Ok(Some(node)) };
+    fn place(&mut self, node: Node, at: Mark) -> Result<Option<Value>> {
+        let flavour = self.flavour;
+        let Some(parent) = self.open.last_mut() else { return Ok(Some(node.value)) };
         parent.nodes = parent.nodes.saturating_add(node.nodes);
         parent.height = parent.height.max(node.height + 1);
-        if let Err(message) = parent.add(node, self.yaml_1_1) {
-            return Err(self.error(at, message));
-        }
+        let added = match &mut parent.content {
+            Content::List(list) => {
+                list.push(node.value);
+                Ok(())
+            }
+            Content::Map(entries) => entries.add(node.value, flavour),
+        };
+        added.map_err(|message| self.error(at, message))?;
         Ok(None)
     }
 
-    fn malformed(&self, error: &ScanError) -> Error {
-        let at = error.marker();
-        let line = self.piece.text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
-        let indentation = &line[..line.len() - line.trim_start().len()];
-        if let Some(tab) = indentation.find('\t') {
-            let place = self.piece.place(self.file, at.line(), tab + 1);
-            return Error::new(ErrorKind::Invalid, place, "a tab is used as indentation")
-                .hint("indent with spaces");
+    fn finish(&self, collection: Collection<'a>) -> Node {
+        let value = match collection.content {
+            Content::List(list) => Value::List(list),
+            Content::Map(entries) => Value::Map(entries.finish(self.flavour)),
+        };
+        Node { value, nodes: collection.nodes, height: collection.height }
+    }
+
+    fn leaf(&self, text: &str, form: Form, tag: Option<Tag>) -> Value {
+        let plain = form == Form::Plain;
+        if form == Form::Folded && self.flavour == Flavour::Resource {
+            return self.folded(text);
         }
-        self.error(*at, error.info())
+        let style = match tag {
+            Some(Tag::Str) if !plain => Style::Quoted,
+            Some(tag) => Style::Tagged(tag),
+            None if !plain => Style::Quoted,
+            // Kustomize prints the document once more before it looks at types, and in brackets it
+            // puts the empty text and text with a colon in quotes.
+            None if text.is_empty() && (self.in_brackets() || self.at_key()) => Style::Quoted,
+            None => match scalar::resolve(text) {
+                Tag::Null if text.is_empty() => return Value::Null,
+                // A strategic merge tells a null that is written from one that is not.
+                Tag::Null => Style::Tagged(Tag::Null),
+                Tag::Timestamp if text.contains(':') && self.in_brackets() => Style::Quoted,
+                _ => Style::Plain,
+            },
+        };
+        Value::Scalar(Scalar { text: EcoString::from(text), style })
     }
 
-    fn error(&self, at: Marker, message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Invalid, self.at(at), message)
+    fn folded(&self, text: &str) -> Value {
+        let ends_well = !text.ends_with("\n\n") && !text.starts_with([' ', '\n']);
+        let simple = ends_well && !text.trim_end_matches('\n').contains('\n');
+        let text = match simple || !write::stays_block(text) {
+            true => EcoString::from(text),
+            false => fold_again(text).map_or_else(|| text.into(), EcoString::from),
+        };
+        Value::Scalar(Scalar { text, style: Style::Quoted })
     }
 
-    fn limit(&self, at: Marker, message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Limit, self.at(at), message)
+    /// Whether a key of a resource comes next.
+    fn at_key(&self) -> bool {
+        self.flavour == Flavour::Resource
+            && self.open.last().is_some_and(|open| {
+                matches!(&open.content, Content::Map(Entries { key: None, .. }))
+            })
     }
 
-    fn too_deep(&self, at: Marker) -> Error {
+    fn in_brackets(&self) -> bool {
+        self.flavour == Flavour::Resource && self.open.last().is_some_and(|open| open.opening.flow)
+    }
+
+    fn malformed(&self, malformed: Malformed) -> Error {
+        let error = self.error(malformed.at, malformed.message);
+        match malformed.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    fn error(&self, at: Mark, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, self.piece.place(self.file, at), message)
+    }
+
+    fn limit(&self, at: Mark, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Limit, self.piece.place(self.file, at), message)
+    }
+
+    fn too_deep(&self, at: Mark) -> Error {
         self.limit(at, format!("nested deeper than {} levels", self.limits.depth))
-    }
-
-    fn at(&self, at: Marker) -> Place {
-        self.piece.place(self.file, at.line(), at.col() + 1)
     }
 }
 
-impl Collection {
-    fn add(&mut self, node: Node, yaml_1_1: bool) -> std::result::Result<(), &'static str> {
-        match &mut self.content {
-            Content::List(list) => list.push(node.value),
-            Content::Map { key: unset @ None, .. } => {
-                let merge = node.merge;
-                *unset = Some((key(node.value, yaml_1_1)?, merge));
+impl Entries {
+    /// Takes a key or the value that belongs to the last one.
+    fn add(&mut self, value: Value, flavour: Flavour) -> std::result::Result<(), &'static str> {
+        match self.key.take() {
+            None => self.key = Some(read_key(value, flavour)?),
+            Some(ReadKey::Plain(key)) => self.entries.push((key, value)),
+            Some(ReadKey::Dropped) => {}
+            Some(ReadKey::Merge) if flavour == Flavour::Configuration => {
+                // There the merged entries take part in "the last one wins".
+                self.merge = true;
+                for source in sources(value)?.iter().rev() {
+                    self.entries.extend(entries_of(source));
+                }
             }
-            Content::Map { entries, key, merged } => match key.take() {
-                Some((_, true)) => *merged = sources(node.value)?,
-                Some((key, false)) => entries.push(key, node.value),
-                None => {}
-            },
+            Some(ReadKey::Merge) => {
+                if std::mem::replace(&mut self.merge, true) {
+                    return Err("a second merge key in one mapping");
+                }
+                self.merged = sources(value)?;
+            }
         }
         Ok(())
     }
 
-    fn end(self) -> Node {
-        let value = match self.content {
-            Content::List(list) => Value::List(list),
-            Content::Map { mut entries, merged, .. } => {
-                for source in &merged {
-                    merge(&mut entries, source);
-                }
-                Value::Map(entries)
-            }
-        };
-        Node { value, nodes: self.nodes, height: self.height, merge: false }
-    }
-}
-
-fn leaf(text: &str, style: ScalarStyle, tag: Option<&saphyr_parser::Tag>) -> Node {
-    let plain = style == ScalarStyle::Plain;
-    let style = match tag.and_then(known_tag) {
-        Some(Tag::Str) if !plain => Style::Quoted,
-        Some(tag) => Style::Tagged(tag),
-        None if plain => Style::Plain,
-        None => Style::Quoted,
-    };
-    let merge = style == Style::Tagged(Tag::Merge) || style == Style::Plain && text == "<<";
-    let value = if style == Style::Plain && text.is_empty() {
-        Value::Null
-    } else if style == Style::Plain && scalar::resolve(text) == Tag::Null {
-        // A strategic merge tells a null that is written from one that is not.
-        Value::Scalar(Scalar { text: EcoString::from(text), style: Style::Tagged(Tag::Null) })
-    } else {
-        Value::Scalar(Scalar { text: EcoString::from(text), style })
-    };
-    Node { merge, ..Node::leaf(value) }
-}
-
-/// What a written tag says about a scalar; `None` for the `!` that says nothing.
-fn known_tag(tag: &saphyr_parser::Tag) -> Option<Tag> {
-    let suffix = match (tag.handle.as_str(), tag.suffix.as_str()) {
-        ("" | "!", "" | "!") => return None,
-        ("tag:yaml.org,2002:", suffix) => suffix,
-        (_, suffix) => suffix.strip_prefix("tag:yaml.org,2002:").unwrap_or_default(),
-    };
-    Some(match suffix {
-        "null" => Tag::Null,
-        "bool" => Tag::Bool,
-        "int" => Tag::Int,
-        "float" => Tag::Float,
-        "timestamp" => Tag::Timestamp,
-        "binary" => Tag::Binary,
-        "merge" => Tag::Merge,
-        _ => Tag::Str,
-    })
-}
-
-fn key(value: Value, yaml_1_1: bool) -> std::result::Result<Key, &'static str> {
-    match value {
-        Value::Null => Ok(Key { text: "null".into(), typed: true }),
-        Value::Scalar(scalar) => {
-            let tag = match scalar.style {
-                Style::Plain if yaml_1_1 => scalar::resolve_v2(&scalar.text),
-                _ => scalar.tag(),
-            };
-            Ok(Key { typed: !matches!(tag, Tag::Str | Tag::Merge), text: scalar.text })
+    fn finish(mut self, flavour: Flavour) -> Map {
+        if self.merge && flavour == Flavour::Configuration {
+            self.entries.reverse();
+            keep_first(&mut self.entries, 0);
+            self.entries.reverse();
+        } else if self.merge {
+            // Duplicates among the entries themselves stay: they are an error later.
+            let own = self.entries.len();
+            self.entries.extend(self.merged.iter().flat_map(entries_of));
+            keep_first(&mut self.entries, own);
         }
-        Value::List(_) | Value::Map(_) => Err("a key has to be a string"),
+        self.entries.into_iter().collect()
     }
+}
+
+/// Drops the entries from `own` on whose key is there before.
+fn keep_first(entries: &mut Vec<(Key, Value)>, own: usize) {
+    // Not the fast hash of the rest: the keys may be hostile, and there may be a million.
+    let mut seen = HashSet::with_capacity(entries.len());
+    let mut index = 0;
+    entries.retain(|(key, _)| {
+        index += 1;
+        seen.insert(key.clone()) || index <= own
+    });
+}
+
+fn entries_of(source: &Value) -> impl Iterator<Item = (Key, Value)> {
+    source.as_map().into_iter().flat_map(Map::iter).map(|(key, value)| (key.clone(), value.clone()))
+}
+
+fn read_key(value: Value, flavour: Flavour) -> std::result::Result<ReadKey, &'static str> {
+    let scalar = match value {
+        Value::Scalar(scalar) => scalar,
+        Value::Null => return Ok(ReadKey::Plain(Key { text: EcoString::new(), typed: true })),
+        Value::List(_) | Value::Map(_) => return Err("a key has to be a string"),
+    };
+    let merge = match scalar.style {
+        Style::Plain => scalar.text == "<<",
+        Style::Tagged(tag) => tag == Tag::Merge,
+        Style::Quoted => false,
+    };
+    let tag = match scalar.style {
+        Style::Plain if flavour == Flavour::Configuration => scalar::resolve_v2(&scalar.text),
+        _ => scalar.tag(),
+    };
+    Ok(match flavour {
+        _ if merge => ReadKey::Merge,
+        Flavour::Resource if scalar.text == "<<" => ReadKey::Dropped,
+        _ => ReadKey::Plain(Key { typed: tag != Tag::Str, text: scalar.text }),
+    })
 }
 
 /// The mappings that a merge key names, those that win first.
 fn sources(value: Value) -> std::result::Result<Vec<Value>, &'static str> {
-    const MESSAGE: &str = "merge key needs a mapping or a list of mappings";
     match value {
         Value::Map(_) => Ok(vec![value]),
         Value::List(list) if list.iter().all(|value| value.as_map().is_some()) => {
             Ok(list.iter().cloned().collect())
         }
-        _ => Err(MESSAGE),
-    }
-}
-
-fn merge(entries: &mut Map, source: &Value) {
-    for (key, value) in source.as_map().into_iter().flat_map(Map::iter) {
-        if !entries.has(&key.text) {
-            entries.push(key.clone(), value.clone());
-        }
+        _ => Err("a merge key needs a mapping or a list of mappings"),
     }
 }

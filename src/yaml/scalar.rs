@@ -75,7 +75,7 @@ pub fn meaning(scalar: &Scalar) -> Result<Meaning<'_>, String> {
     let text = scalar.text.as_str();
     match scalar.style {
         Style::Quoted => Ok(Meaning::Text(Cow::Borrowed(text))),
-        Style::Plain => Ok(plain_meaning(text, resolve(text))),
+        Style::Plain => plain_meaning(text, resolve(text)),
         Style::Tagged(tag) => tagged_meaning(text, tag),
     }
 }
@@ -88,29 +88,37 @@ pub fn meaning_v2(text: &str) -> Meaning<'_> {
         // Kept as it is written "for backward compatibility", as v2 says.
         Tag::Timestamp => Meaning::Text(Cow::Borrowed(text)),
         Tag::Int | Tag::Float => number(text, false).unwrap_or(Meaning::Text(Cow::Borrowed(text))),
-        tag => plain_meaning(text, tag),
+        Tag::Null => Meaning::Null,
+        Tag::Str | Tag::Binary | Tag::Merge => Meaning::Text(Cow::Borrowed(text)),
     }
 }
 
-fn plain_meaning(text: &str, tag: Tag) -> Meaning<'_> {
+fn plain_meaning(text: &str, tag: Tag) -> Result<Meaning<'_>, String> {
     let as_text = || Meaning::Text(Cow::Borrowed(text));
-    match tag {
+    Ok(match tag {
         Tag::Null => Meaning::Null,
         Tag::Bool => Meaning::Bool(core_bool(text).unwrap_or_default()),
         Tag::Int | Tag::Float => number(text, true).unwrap_or_else(as_text),
-        Tag::Timestamp => timestamp(text).map_or_else(as_text, |time| Meaning::Text(time.into())),
+        Tag::Timestamp => return time_meaning(text),
         Tag::Str | Tag::Binary | Tag::Merge => as_text(),
+    })
+}
+
+fn time_meaning(text: &str) -> Result<Meaning<'_>, String> {
+    let time = timestamp(text).ok_or_else(|| disagrees(text, Tag::Timestamp))?;
+    // Go reads a zone of 24 hours, and does not print it.
+    let zone = time.split('T').nth(1).and_then(|clock| clock.split(['+', '-']).nth(1));
+    if zone.is_some_and(|zone| zone >= "24") {
+        return Err(format!("time \"{text}\" has a zone beyond 23 hours"));
     }
+    Ok(Meaning::Text(time.into()))
 }
 
 fn tagged_meaning(text: &str, tag: Tag) -> Result<Meaning<'_>, String> {
     match tag {
         Tag::Str | Tag::Merge => return Ok(Meaning::Text(Cow::Borrowed(text))),
         Tag::Binary => return binary(text).map(|text| Meaning::Text(text.into())),
-        Tag::Timestamp => {
-            let time = timestamp(text).ok_or_else(|| disagrees(text, tag))?;
-            return Ok(Meaning::Text(time.into()));
-        }
+        Tag::Timestamp => return time_meaning(text),
         Tag::Null | Tag::Bool | Tag::Int | Tag::Float => {}
     }
     let found = match resolve(text) {
@@ -118,7 +126,7 @@ fn tagged_meaning(text: &str, tag: Tag) -> Result<Meaning<'_>, String> {
         Tag::Timestamp => Tag::Str,
         found => found,
     };
-    match (tag, plain_meaning(text, found)) {
+    match (tag, plain_meaning(text, found)?) {
         (Tag::Float, Meaning::Int(int)) => Ok(Meaning::Float(int as f64)),
         (_, meaning) if found == tag => Ok(meaning),
         _ => Err(disagrees(text, tag)),
@@ -343,7 +351,9 @@ fn one_or_two_digits(rest: &mut &[u8]) -> Option<u32> {
 
 fn days_in(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,

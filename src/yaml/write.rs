@@ -24,6 +24,10 @@ const WIDTH: usize = 80;
 /// Source: go-yaml v2, `yaml_emitter_check_simple_key`.
 const SIMPLE_KEY_BYTES: usize = 128;
 
+/// Longest key in characters, quotes and escapes included, that go-yaml v2 finds the colon of.
+/// Source: YAML 1.1, 9.1.3, and go-yaml v2, `yaml_parser_stale_simple_keys`.
+const JSON_KEY_CHARACTERS: usize = 1024;
+
 /// Appends `value` as one YAML document, ended by a line break.
 ///
 /// # Errors
@@ -39,6 +43,12 @@ pub fn write(value: &Value, out: &mut String) -> Result<()> {
 /// Whether a value can be printed, and why not.
 pub(crate) fn unprintable(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, Place::file("output"), message)
+}
+
+/// Whether go-yaml v3 keeps a text that was read from a block as a block.
+pub(super) fn stays_block(text: &str) -> bool {
+    let shape = Shape::of(text);
+    !text.is_empty() && !shape.trailing_space && !shape.space_break && !shape.special_but_tabs
 }
 
 struct Writer<'a> {
@@ -103,21 +113,21 @@ impl Writer<'_> {
         for (key, value) in sorted(map)? {
             self.begin(indent, inline);
             inline = false;
-            self.entry(key, value, indent)?;
+            self.entry(key, value, Position { indent, after: at.after })?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, key: &Key, value: &Value, indent: usize) -> Result<()> {
-        if key.typed {
-            return Err(typed_key(key));
-        }
+    /// `at` is where the entry stands, behind what the whole mapping stands.
+    fn entry(&mut self, key: &Key, value: &Value, at: Position) -> Result<()> {
+        check_key(key, at.after == After::Start)?;
+        let indent = at.indent;
         if is_plain_word(&key.text) && key.text.len() <= SIMPLE_KEY_BYTES {
             self.out.push_str(&key.text);
             self.out.push(':');
             return self.node(value, Position { indent, after: After::Colon });
         }
-        let text = through_json(&key.text)?;
+        let text = key_through_json(key)?;
         let shape = Shape::of(&text);
         if shape.line_breaks || text.len() > SIMPLE_KEY_BYTES {
             self.out.push('?');
@@ -408,6 +418,7 @@ struct Shape {
     indicators: bool,
     line_breaks: bool,
     special: bool,
+    special_but_tabs: bool,
     /// A space or line break at either end.
     blank_end: bool,
     trailing_space: bool,
@@ -426,7 +437,7 @@ impl Shape {
         };
         let mut before = None;
         for (at, c) in text.char_indices() {
-            shape.look_at(c, before, text[at + c.len_utf8()..].as_bytes());
+            shape.look_at(c, before, &text.as_bytes()[at + c.len_utf8()..]);
             before = Some(c);
         }
         shape
@@ -445,6 +456,7 @@ impl Shape {
             _ => false,
         };
         self.special |= !is_printable(c);
+        self.special_but_tabs |= !is_printable(c) && c != '\t';
         if is_break(c) {
             self.line_breaks = true;
             self.space_break |= before == Some(' ');
@@ -538,6 +550,24 @@ fn through_json(text: &str) -> Result<Cow<'_, str>> {
     Ok(if text.contains('\u{85}') { fold_next_lines(text).into() } else { text.into() })
 }
 
+/// What a key becomes on that way, which go-yaml v2 takes only on one line and not too long.
+fn key_through_json(key: &Key) -> Result<Cow<'_, str>> {
+    if key.text.contains('\u{85}') {
+        return Err(unprintable("a key with the line break U+0085"));
+    }
+    // No character takes more than six bytes there.
+    if key.text.len() > JSON_KEY_CHARACTERS / 6 - 2 {
+        let mut json = String::new();
+        crate::json::write_string(&key.text, &mut json);
+        if json.chars().count() > JSON_KEY_CHARACTERS {
+            return Err(unprintable(format!(
+                "a key of more than {JSON_KEY_CHARACTERS} characters"
+            )));
+        }
+    }
+    through_json(&key.text)
+}
+
 /// JSON leaves U+0085 as it is, and to YAML it is a line break within quotes, which folds.
 fn fold_next_lines(text: &str) -> String {
     let blank = |c: char| c == ' ' || c == '\u{85}';
@@ -556,9 +586,21 @@ fn fold_next_lines(text: &str) -> String {
     out + rest
 }
 
-fn typed_key(key: &Key) -> Error {
-    unprintable(format!("key {} is no string", key.text))
-        .hint(format!("put it in quotes: \"{}\"", key.text))
+/// Refuses a key that was written as something other than a string; at the root of an object Go takes
+/// its text, unless it is null.
+///
+/// # Errors
+/// The error that a printer gives.
+pub(crate) fn check_key(key: &Key, root: bool) -> Result<()> {
+    if !key.typed || root && scalar::resolve(&key.text) != Tag::Null {
+        return Ok(());
+    }
+    Err(unprintable(format!("key {} is no string", key.text))
+        .hint(format!("put it in quotes: \"{}\"", key.text)))
+}
+
+pub(crate) fn duplicate_key(key: &Key) -> Error {
+    unprintable(format!("key \"{}\" is there twice", key.text)).hint("remove one of the two")
 }
 
 /// The entries in the order in which go-yaml v2 prints them.
@@ -568,8 +610,7 @@ fn sorted(map: &Map) -> Result<Vec<(&Key, &Value)>> {
     // The order is not quite transitive, so no sort of the standard library may be trusted with it.
     sort(&mut entries, &ordered);
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].0.text == pair[1].0.text) {
-        return Err(unprintable(format!("key \"{}\" is there twice", pair[0].0.text))
-            .hint("remove one of the two"));
+        return Err(duplicate_key(pair[0].0));
     }
     Ok(entries)
 }

@@ -1,0 +1,995 @@
+//! From text to tokens, by the rules of libyaml, from which go-yaml descends.
+//!
+//! A scanner of our own, because what a file means and whether it is refused has to agree with
+//! kustomize, and because reading is most of a build. It works on bytes, borrows scalars that need no
+//! unescaping, and decides at once whether a scalar is a key, so that no token waits for another.
+//!
+//! Two things of YAML are left out, since kustomize refuses them later: collections as keys, and
+//! more than one anchor or tag on a node.
+//!
+//! Source: the behaviour of go-yaml v3, `scannerc.go`.
+
+use std::borrow::Cow;
+
+/// Characters between the beginning of a key and its colon.
+/// Source: YAML 1.2, 7.4.2, "Implicit keys are restricted to a single line and 1024 characters".
+const KEY_CHARACTERS: usize = 1024;
+
+/// A place in the text of a piece.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Mark {
+    /// Bytes before it.
+    pub(super) offset: usize,
+    /// Bytes before its line.
+    pub(super) line_start: usize,
+    /// Lines before it.
+    pub(super) lines: usize,
+}
+
+impl Mark {
+    /// Bytes before it on its line; where it counts, all of them are spaces and indicators.
+    fn column(self) -> usize {
+        self.offset - self.line_start
+    }
+}
+
+/// Why a text is no YAML.
+#[derive(Debug)]
+pub(super) struct Malformed {
+    pub(super) at: Mark,
+    pub(super) message: Cow<'static, str>,
+    pub(super) hint: Option<&'static str>,
+}
+
+/// An outcome of scanning.
+pub(super) type Scanned<T> = std::result::Result<T, Malformed>;
+
+/// A unit of the text.
+#[derive(Debug)]
+pub(super) enum Token<'a> {
+    End,
+    DocumentStart,
+    DocumentEnd,
+    /// The beginning of a block sequence, a block mapping, and the end of either.
+    ListStart,
+    MapStart,
+    BlockEnd,
+    /// `-`, `?` or a scalar that is a key, and `:`.
+    Entry,
+    Key,
+    Value,
+    /// `[` or `{`, `]`, `}` and `,`.
+    FlowListStart,
+    FlowMapStart,
+    FlowListEnd,
+    FlowMapEnd,
+    Comma,
+    Anchor(&'a str),
+    Tag(Tag<'a>),
+    Alias(&'a str),
+    Scalar {
+        text: Cow<'a, str>,
+        form: Form,
+    },
+}
+
+/// How a scalar is written, as far as it matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    Plain,
+    /// In quotes, or as a literal block.
+    Quoted,
+    /// As a block that begins with `>`.
+    Folded,
+}
+
+/// A tag as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Tag<'a> {
+    /// `!`, `!!` or `!name!`; empty for `!<whole>`.
+    pub(super) handle: &'a str,
+    pub(super) suffix: &'a str,
+}
+
+/// Reads tokens off a text.
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: Mark,
+    /// Tokens that are found and not taken yet; the first is at `taken`.
+    queue: Vec<(Token<'a>, Mark)>,
+    taken: usize,
+    /// Columns of the block collections that are open, the innermost last.
+    indents: Vec<usize>,
+    /// Open `[` and `{`.
+    flow: usize,
+    /// Whether a key may begin here.
+    key_allowed: bool,
+}
+
+/// Bit of the bytes that may end a plain scalar.
+const BLOCK: u8 = 1;
+/// Bit of the bytes that may end one between brackets.
+const FLOW: u8 = 2;
+
+/// Bytes at which a plain scalar may end.
+static STOPS: [u8; 256] = {
+    let mut stops = [0; 256];
+    let everywhere = b": \t\n\xe2";
+    let mut i = 0;
+    while i < everywhere.len() {
+        stops[everywhere[i] as usize] = BLOCK | FLOW;
+        i += 1;
+    }
+    let between_brackets = b",?[]{}";
+    i = 0;
+    while i < between_brackets.len() {
+        stops[between_brackets[i] as usize] = FLOW;
+        i += 1;
+    }
+    stops
+};
+
+impl<'a> Scanner<'a> {
+    /// A scanner of `text`, which has neither carriage returns nor U+0085.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: Mark::default(),
+            queue: Vec::with_capacity(8),
+            taken: 0,
+            indents: Vec::new(),
+            flow: 0,
+            key_allowed: true,
+        }
+    }
+
+    /// The next token, which stays.
+    pub(super) fn peek(&mut self) -> Scanned<&(Token<'a>, Mark)> {
+        while self.taken == self.queue.len() {
+            self.queue.clear();
+            self.taken = 0;
+            self.fetch()?;
+        }
+        Ok(&self.queue[self.taken])
+    }
+
+    /// Takes the next token away.
+    pub(super) fn next(&mut self) -> Scanned<(Token<'a>, Mark)> {
+        self.peek()?;
+        let token = std::mem::replace(&mut self.queue[self.taken], (Token::End, self.at));
+        self.taken += 1;
+        Ok(token)
+    }
+
+    /// Looks at the next tokens, up to the end, and gives the place of the first.
+    pub(super) fn look_ahead(&mut self, tokens: usize) -> Scanned<Mark> {
+        while self.queue.len() < self.taken + tokens
+            && !matches!(self.queue.last(), Some((Token::End, _)))
+        {
+            self.fetch()?;
+        }
+        self.mark()
+    }
+
+    /// Where the next token begins, once it is peeked at.
+    pub(super) fn mark(&mut self) -> Scanned<Mark> {
+        Ok(self.peek()?.1)
+    }
+
+    /// Reads the `%` lines before a document, and says whether there are any.
+    ///
+    /// `handles` takes what `%TAG` declares.
+    pub(super) fn directives(&mut self, handles: &mut Vec<(&'a str, &'a str)>) -> Scanned<bool> {
+        let mut found = false;
+        loop {
+            self.skip_to_token();
+            if self.at.column() != 0 || self.byte(0) != Some(b'%') {
+                return Ok(found);
+            }
+            found = true;
+            let at = self.at;
+            let line = self.line().split('#').next().unwrap_or_default();
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next(), words.next(), words.next()) {
+                (Some("%YAML"), Some("1.1"), None, None) => {}
+                (Some("%YAML"), ..) => {
+                    return Err(
+                        Malformed::new(at, "kustomize reads YAML 1.1 only").hint("remove the line")
+                    );
+                }
+                (Some("%TAG"), Some(handle), Some(prefix), None) => handles.push((handle, prefix)),
+                _ => return Err(Malformed::new(at, "unknown directive").hint("remove the line")),
+            }
+        }
+    }
+
+    fn fetch(&mut self) -> Scanned<()> {
+        self.skip_to_token();
+        let at = self.at;
+        self.close_blocks(Some(at.column()));
+        let Some(first) = self.byte(0) else { return self.end() };
+        if at.column() == 0 {
+            if self.document_indicator(b"---") {
+                return self.document(Token::DocumentStart);
+            }
+            if self.document_indicator(b"...") {
+                return self.document(Token::DocumentEnd);
+            }
+        }
+        let blank_follows = self.blank_follows(1);
+        let in_flow = self.flow > 0;
+        match first {
+            b'[' => self.flow_start(Token::FlowListStart),
+            b'{' => self.flow_start(Token::FlowMapStart),
+            b']' => self.flow_end(Token::FlowListEnd),
+            b'}' => self.flow_end(Token::FlowMapEnd),
+            b',' => self.comma(),
+            b'-' if blank_follows => self.entry(),
+            b'?' if in_flow || blank_follows => self.key(),
+            b':' if in_flow || blank_follows => self.value(),
+            b'|' | b'>' if !in_flow => self.block_scalar(first == b'|'),
+            b'*' | b'&' | b'!' | b'\'' | b'"' => self.node(),
+            b'#' | b'|' | b'>' | b'%' | b'@' | b'`' | b'\t' => Err(self.no_token(first)),
+            _ => self.node(),
+        }
+    }
+
+    fn no_token(&self, first: u8) -> Malformed {
+        let c = char::from(first);
+        match first {
+            b'\t' => {
+                Malformed::new(self.at, "a tab is used as indentation").hint("indent with spaces")
+            }
+            _ => Malformed::new(self.at, format!("a value cannot begin with \"{c}\""))
+                .hint("put the value in quotes"),
+        }
+    }
+
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at.offset + ahead).copied()
+    }
+
+    fn push(&mut self, token: Token<'a>, at: Mark) {
+        self.queue.push((token, at));
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at.offset += bytes;
+    }
+
+    /// Goes over a line break of `bytes`.
+    fn skip_break(&mut self, bytes: usize) {
+        self.at.offset += bytes;
+        self.at.line_start = self.at.offset;
+        self.at.lines += 1;
+    }
+
+    /// Bytes of the line break that stands `ahead`, 0 for none.
+    fn break_at(&self, ahead: usize) -> usize {
+        break_length(&self.bytes[(self.at.offset + ahead).min(self.bytes.len())..])
+    }
+
+    fn break_follows(&self, ahead: usize) -> bool {
+        self.break_at(ahead) > 0
+    }
+
+    /// Whether a space, tab, line break or the end stands `ahead`.
+    fn blank_follows(&self, ahead: usize) -> bool {
+        match self.byte(ahead) {
+            None | Some(b' ' | b'\t' | b'\n') => true,
+            Some(0xe2) => self.break_follows(ahead),
+            Some(_) => false,
+        }
+    }
+
+    fn skip_to_token(&mut self) {
+        loop {
+            let tabs = self.flow > 0 || !self.key_allowed;
+            while matches!(self.byte(0), Some(b' ')) || tabs && self.byte(0) == Some(b'\t') {
+                self.skip(1);
+            }
+            if self.byte(0) == Some(b'#') {
+                self.skip_comment();
+            }
+            match self.break_at(0) {
+                0 => return,
+                length => self.skip_break(length),
+            }
+            if self.flow == 0 {
+                self.key_allowed = true;
+            }
+        }
+    }
+
+    fn skip_comment(&mut self) {
+        loop {
+            let rest = &self.bytes[self.at.offset..];
+            let Some(next) = memchr::memchr2(b'\n', 0xe2, rest) else {
+                self.at.offset = self.bytes.len();
+                return;
+            };
+            self.skip(next);
+            if self.break_follows(0) {
+                return;
+            }
+            self.skip(1);
+        }
+    }
+
+    fn document_indicator(&self, indicator: &[u8; 3]) -> bool {
+        self.bytes[self.at.offset..].starts_with(indicator) && self.blank_follows(3)
+    }
+
+    fn document(&mut self, token: Token<'a>) -> Scanned<()> {
+        self.close_blocks(None);
+        self.key_allowed = false;
+        self.push(token, self.at);
+        self.skip(3);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Scanned<()> {
+        self.close_blocks(None);
+        self.key_allowed = false;
+        self.push(Token::End, self.at);
+        Ok(())
+    }
+
+    /// Ends the block collections that stand deeper than `column`; all of them for `None`.
+    fn close_blocks(&mut self, column: Option<usize>) {
+        if self.flow > 0 {
+            return;
+        }
+        while self.indents.last().is_some_and(|&indent| column.is_none_or(|column| indent > column))
+        {
+            self.indents.pop();
+            self.push(Token::BlockEnd, self.at);
+        }
+    }
+
+    /// Begins a block collection where `at` stands deeper than the one that is open.
+    fn open_block(&mut self, token: Token<'a>, at: Mark) {
+        let column = at.column();
+        if self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column) {
+            self.indents.push(column);
+            self.push(token, at);
+        }
+    }
+
+    fn flow_start(&mut self, token: Token<'a>) -> Scanned<()> {
+        // Here a key is due, and a collection is none.
+        if self.key_allowed && self.flow == 0 && self.indents.last() == Some(&self.at.column()) {
+            return Err(Malformed::new(self.at, "a bracket where a key is due")
+                .hint("indent it deeper than the key it belongs to"));
+        }
+        self.push(token, self.at);
+        self.flow += 1;
+        self.key_allowed = true;
+        self.skip(1);
+        Ok(())
+    }
+
+    fn flow_end(&mut self, token: Token<'a>) -> Scanned<()> {
+        self.flow = self.flow.saturating_sub(1);
+        self.key_allowed = false;
+        self.push(token, self.at);
+        self.skip(1);
+        Ok(())
+    }
+
+    fn comma(&mut self) -> Scanned<()> {
+        self.key_allowed = true;
+        self.push(Token::Comma, self.at);
+        self.skip(1);
+        Ok(())
+    }
+
+    fn entry(&mut self) -> Scanned<()> {
+        if self.flow == 0 {
+            if !self.key_allowed {
+                return Err(Malformed::new(self.at, "a list cannot begin here")
+                    .hint("let it begin on a line of its own"));
+            }
+            self.open_block(Token::ListStart, self.at);
+        }
+        self.key_allowed = true;
+        self.push(Token::Entry, self.at);
+        self.skip(1);
+        Ok(())
+    }
+
+    fn key(&mut self) -> Scanned<()> {
+        if self.flow == 0 {
+            if !self.key_allowed {
+                return Err(Malformed::new(self.at, "a key cannot begin here"));
+            }
+            self.open_block(Token::MapStart, self.at);
+        }
+        self.key_allowed = self.flow == 0;
+        self.push(Token::Key, self.at);
+        self.skip(1);
+        Ok(())
+    }
+
+    /// A colon that follows no scalar on its line.
+    fn value(&mut self) -> Scanned<()> {
+        if self.flow == 0 {
+            if !self.key_allowed {
+                return Err(Malformed::new(self.at, "a \": \" cannot stand here")
+                    .hint("put the value in quotes, or let the mapping begin on the next line"));
+            }
+            self.open_block(Token::MapStart, self.at);
+        }
+        self.key_allowed = self.flow == 0;
+        self.push(Token::Value, self.at);
+        self.skip(1);
+        Ok(())
+    }
+
+    /// A scalar or alias with what stands before it on its line, which together may be a key.
+    fn node(&mut self) -> Scanned<()> {
+        let start = self.at;
+        let may_be_key = self.key_allowed;
+        let required = may_be_key && self.flow == 0 && self.indents.last() == Some(&start.column());
+        self.key_allowed = false;
+        let first = self.queue.len();
+        let whole = self.properties()?;
+        if may_be_key && (whole || self.queue.len() > first) && self.colon_follows(start) {
+            self.make_key(first, start);
+        } else if required {
+            return Err(Malformed::new(start, "a key without \":\""));
+        }
+        Ok(())
+    }
+
+    /// Reads anchors and tags and then a scalar or alias; false where there is none on this line.
+    fn properties(&mut self) -> Scanned<bool> {
+        loop {
+            let at = self.at;
+            let token = match self.byte(0) {
+                Some(b'&') => Token::Anchor(self.name()?),
+                Some(b'!') => Token::Tag(self.tag()?),
+                _ => break,
+            };
+            self.push(token, at);
+            while matches!(self.byte(0), Some(b' ' | b'\t')) {
+                self.skip(1);
+            }
+        }
+        let at = self.at;
+        let blank_follows = self.blank_follows(1);
+        let in_flow = self.flow > 0;
+        let token = match self.byte(0) {
+            Some(b'*') => Token::Alias(self.name()?),
+            Some(b'\'') => Token::Scalar { text: self.quoted(b'\'')?, form: Form::Quoted },
+            Some(b'"') => Token::Scalar { text: self.quoted(b'"')?, form: Form::Quoted },
+            // Whatever else is not the beginning of a plain scalar is a token of its own.
+            _ if self.blank_follows(0) => return Ok(false),
+            Some(b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`') => {
+                return Ok(false);
+            }
+            Some(b'-') if blank_follows => return Ok(false),
+            Some(b'?' | b':') if in_flow || blank_follows => return Ok(false),
+            _ => Token::Scalar { text: self.plain()?, form: Form::Plain },
+        };
+        self.push(token, at);
+        Ok(true)
+    }
+
+    /// Whether what began at `start` is a key: on its line, within 1024 characters, comes a colon.
+    fn colon_follows(&mut self, start: Mark) -> bool {
+        if self.at.lines != start.lines {
+            return false;
+        }
+        while matches!(self.byte(0), Some(b' ' | b'\t')) {
+            self.skip(1);
+        }
+        let length = self.at.offset - start.offset;
+        self.byte(0) == Some(b':')
+            && (self.flow > 0 || self.blank_follows(1))
+            && (length <= KEY_CHARACTERS
+                || self.text[start.offset..self.at.offset].chars().count() <= KEY_CHARACTERS)
+    }
+
+    /// Makes a key of the tokens from `first` on, and takes the colon.
+    fn make_key(&mut self, first: usize, start: Mark) {
+        let column = start.column();
+        self.queue.insert(first, (Token::Key, start));
+        if self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column) {
+            self.indents.push(column);
+            self.queue.insert(first, (Token::MapStart, start));
+        }
+        self.push(Token::Value, self.at);
+        self.skip(1);
+    }
+
+    /// The name of an anchor or alias.
+    fn name(&mut self) -> Scanned<&'a str> {
+        let start = self.at;
+        self.skip(1);
+        let from = self.at.offset;
+        while self.byte(0).is_some_and(is_word) {
+            self.skip(1);
+        }
+        let name = &self.text[from..self.at.offset];
+        let ends = self.blank_follows(0)
+            || matches!(self.byte(0), Some(b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`'));
+        if name.is_empty() || !ends {
+            let what = if self.bytes[start.offset] == b'*' { "alias" } else { "anchor" };
+            return Err(Malformed::new(
+                start,
+                format!("the name of an {what} is made of letters, digits, \"-\" and \"_\""),
+            )
+            .hint("put the value in quotes, if it is none"));
+        }
+        Ok(name)
+    }
+
+    fn tag(&mut self) -> Scanned<Tag<'a>> {
+        let start = self.at;
+        let rest = &self.text[start.offset..];
+        let tag = if let Some(verbatim) = rest.strip_prefix("!<") {
+            let length = uri_length(verbatim);
+            if length == 0 || !verbatim[length..].starts_with('>') {
+                return Err(Malformed::new(start, "a tag in \"!<\" lacks its \">\""));
+            }
+            self.skip(length + 3);
+            Tag { handle: "", suffix: &verbatim[..length] }
+        } else {
+            let word = rest[1..].bytes().take_while(|b| is_word(*b)).count();
+            let handle = if rest[1 + word..].starts_with('!') { word + 2 } else { 1 };
+            let length = uri_length(&rest[handle..]);
+            self.skip(handle + length);
+            Tag { handle: &rest[..handle], suffix: &rest[handle..handle + length] }
+        };
+        if !self.blank_follows(0) {
+            return Err(Malformed::new(start, "a tag has to be followed by a space")
+                .hint("put the value in quotes, if it is no tag"));
+        }
+        if tag.handle.len() > 1 && tag.suffix.is_empty() {
+            return Err(Malformed::new(start, "a tag without a name"));
+        }
+        Ok(tag)
+    }
+}
+
+/// What becomes of a folded text that go-yaml v3 prints and reads again, as kustomize has it do.
+///
+/// It should become itself. But when the printer decides whether a line break has to be doubled, it
+/// looks at the beginning of the text and not at the next line, so lines that are indented deeper,
+/// and several line breaks at the end, become one line break more.
+///
+/// Source: go-yaml v3 `emitterc.go`, `yaml_emitter_write_folded_scalar`.
+pub(super) fn fold_again(text: &str) -> Option<String> {
+    let doubles = !text.trim_start_matches(is_break).starts_with([' ', '\t']);
+    let mut block = String::from(">");
+    block.push_str(if text.starts_with([' ', '\n']) { "2" } else { "" });
+    block.push_str(match text.trim_end_matches(is_break).len() {
+        length if length == text.len() => "-",
+        length if length + 1 == text.len() && length > 0 => "",
+        _ => "+",
+    });
+    block.push('\n');
+    let (mut at_break, mut indented) = (true, true);
+    for c in text.chars() {
+        if is_break(c) {
+            if !at_break && !indented && c == '\n' && doubles {
+                block.push('\n');
+            }
+        } else if at_break {
+            block.push_str("  ");
+            indented = matches!(c, ' ' | '\t');
+        }
+        at_break = is_break(c);
+        block.push(c);
+    }
+    match Scanner::new(&block).next() {
+        Ok((Token::Scalar { text, .. }, _)) => Some(text.into_owned()),
+        _ => None,
+    }
+}
+
+/// Scalars.
+impl<'a> Scanner<'a> {
+    fn plain(&mut self) -> Scanned<Cow<'a, str>> {
+        let least_column = self.indents.last().map_or(0, |indent| indent + 1);
+        let mut folded: Option<String> = None;
+        let (mut from, mut end) = (self.at.offset, self.at.offset);
+        let mut broken = false;
+        loop {
+            let run = self.at.offset;
+            self.plain_run();
+            if self.at.offset == run {
+                break;
+            }
+            if broken {
+                let text = folded.get_or_insert_default();
+                text.push_str(&self.text[from..end]);
+                fold(&self.text[end..run], text);
+                from = run;
+            }
+            end = self.at.offset;
+            broken = self.gap(Some(least_column))?;
+            let outside = self.flow == 0 && self.at.column() < least_column;
+            let ended = broken && (outside || self.document_boundary());
+            if ended || self.byte(0) == Some(b'#') || self.at.offset == end {
+                break;
+            }
+        }
+        // Nothing of the kind begins a plain scalar, but an endless loop would be worse.
+        if end == from && folded.is_none() {
+            return Err(self.no_token(self.byte(0).unwrap_or(b' ')));
+        }
+        self.key_allowed |= broken;
+        Ok(match folded {
+            Some(text) => (text + &self.text[from..end]).into(),
+            None => self.text[from..end].into(),
+        })
+    }
+
+    /// Goes over what a plain scalar has without spaces.
+    fn plain_run(&mut self) {
+        let stop = if self.flow > 0 { FLOW } else { BLOCK };
+        while let Some(byte) = self.byte(0) {
+            let ends = STOPS[usize::from(byte)] & stop != 0
+                && match byte {
+                    b':' => self.blank_follows(1),
+                    0xe2 => self.break_follows(0),
+                    _ => true,
+                };
+            if ends {
+                return;
+            }
+            self.skip(1);
+        }
+    }
+
+    /// Goes over spaces, tabs and line breaks, and says whether there was a line break.
+    ///
+    /// With `least_column`, a tab before that column of a new line is an error.
+    fn gap(&mut self, least_column: Option<usize>) -> Scanned<bool> {
+        let mut broken = false;
+        loop {
+            match self.byte(0) {
+                Some(b' ') => self.skip(1),
+                Some(b'\t') => {
+                    if broken && least_column.is_some_and(|least| self.at.column() < least) {
+                        return Err(self.no_token(b'\t'));
+                    }
+                    self.skip(1);
+                }
+                _ => match self.break_at(0) {
+                    0 => return Ok(broken),
+                    length => {
+                        self.skip_break(length);
+                        broken = true;
+                    }
+                },
+            }
+        }
+    }
+
+    fn document_boundary(&self) -> bool {
+        self.at.column() == 0
+            && (self.document_indicator(b"---") || self.document_indicator(b"..."))
+    }
+
+    fn quoted(&mut self, quote: u8) -> Scanned<Cow<'a, str>> {
+        let rest = &self.bytes[self.at.offset + 1..];
+        let simple = if quote == b'"' {
+            memchr::memchr3(b'"', b'\\', b'\n', rest)
+        } else {
+            memchr::memchr2(b'\'', b'\n', rest)
+        };
+        if let Some(length) = simple
+            && rest[length] == quote
+            && !(quote == b'\'' && rest.get(length + 1) == Some(&b'\''))
+        {
+            let text = &self.text[self.at.offset + 1..self.at.offset + 1 + length];
+            if !text.contains(['\u{2028}', '\u{2029}']) {
+                self.skip(length + 2);
+                return Ok(text.into());
+            }
+        }
+        self.quoted_with_escapes(quote).map(Cow::Owned)
+    }
+
+    fn quoted_with_escapes(&mut self, quote: u8) -> Scanned<String> {
+        let start = self.at;
+        self.skip(1);
+        let mut text = String::new();
+        loop {
+            if self.document_boundary() {
+                return Err(Malformed::new(
+                    start,
+                    "a quote is not closed before the document ends",
+                ));
+            }
+            let from = self.at.offset;
+            match self.byte(0) {
+                None => return Err(Malformed::new(start, "a quote is not closed")),
+                Some(b'\'') if quote == b'\'' && self.byte(1) == Some(b'\'') => {
+                    text.push('\'');
+                    self.skip(2);
+                }
+                Some(byte) if byte == quote => {
+                    self.skip(1);
+                    return Ok(text);
+                }
+                Some(b'\\') if quote == b'"' => self.escape(&mut text)?,
+                _ if self.blank_follows(0) => {
+                    if self.gap(None)? {
+                        fold(&self.text[from..self.at.offset], &mut text);
+                    } else {
+                        text.push_str(&self.text[from..self.at.offset]);
+                    }
+                }
+                Some(_) => {
+                    self.quoted_run(quote);
+                    text.push_str(&self.text[from..self.at.offset]);
+                }
+            }
+        }
+    }
+
+    fn quoted_run(&mut self, quote: u8) {
+        loop {
+            self.skip(1);
+            match self.byte(0) {
+                Some(b'\\') if quote == b'"' => return,
+                Some(byte) if byte == quote => return,
+                _ if self.blank_follows(0) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn escape(&mut self, text: &mut String) -> Scanned<()> {
+        let at = self.at;
+        let length = self.break_at(1);
+        if length > 0 {
+            self.skip(1);
+            self.skip_break(length);
+            let from = self.at.offset;
+            self.gap(None)?;
+            text.extend(self.text[from..self.at.offset].chars().filter(|c| is_break(*c)));
+            return Ok(());
+        }
+        let c = match self.byte(1) {
+            Some(b'0') => '\0',
+            Some(b'a') => '\x07',
+            Some(b'b') => '\x08',
+            Some(b't' | b'\t') => '\t',
+            Some(b'n') => '\n',
+            Some(b'v') => '\x0b',
+            Some(b'f') => '\x0c',
+            Some(b'r') => '\r',
+            Some(b'e') => '\x1b',
+            Some(plain @ (b' ' | b'"' | b'\'' | b'\\')) => char::from(plain),
+            Some(b'/') => return Err(unknown_escape(at, '/')),
+            Some(b'N') => '\u{85}',
+            Some(b'_') => '\u{a0}',
+            Some(b'L') => '\u{2028}',
+            Some(b'P') => '\u{2029}',
+            Some(b'x') => return self.code(2, text),
+            Some(b'u') => return self.code(4, text),
+            Some(b'U') => return self.code(8, text),
+            _ => {
+                let c = self.text[at.offset + 1..].chars().next();
+                return Err(c.map_or_else(
+                    || Malformed::new(at, "a quote is not closed"),
+                    |c| unknown_escape(at, c),
+                ));
+            }
+        };
+        text.push(c);
+        self.skip(2);
+        Ok(())
+    }
+
+    fn code(&mut self, digits: usize, text: &mut String) -> Scanned<()> {
+        let from = self.at.offset + 2;
+        let code = self.bytes.get(from..from + digits).unwrap_or_default();
+        let number = code.iter().try_fold(0u32, |number, byte| {
+            let digit = char::from(*byte).to_digit(16)?;
+            number.checked_mul(16)?.checked_add(digit)
+        });
+        let c = number.filter(|_| !code.is_empty()).and_then(char::from_u32).ok_or_else(|| {
+            Malformed::new(
+                self.at,
+                format!("an escape that is no character: {digits} hexadecimal digits are due"),
+            )
+        })?;
+        text.push(c);
+        self.skip(2 + digits);
+        Ok(())
+    }
+
+    fn block_scalar(&mut self, literal: bool) -> Scanned<()> {
+        let start = self.at;
+        self.key_allowed = true;
+        self.skip(1);
+        let (chomping, increment) = self.block_header(start)?;
+        let mut block = Block {
+            indent: increment.map(|n| self.indents.last().map_or(0, |indent| *indent) + n),
+            blank_before: false,
+            line_break: "",
+            breaks: "",
+        };
+        let mut text = String::new();
+        self.block_breaks(&mut block)?;
+        while Some(self.at.column()) == block.indent && self.byte(0).is_some() {
+            let blank = matches!(self.byte(0), Some(b' ' | b'\t'));
+            let joined = !literal && !block.blank_before && !blank && block.line_break == "\n";
+            if !joined {
+                text.push_str(block.line_break);
+            } else if block.breaks.is_empty() {
+                text.push(' ');
+            }
+            push_breaks(block.breaks, &mut text);
+            block.blank_before = blank;
+            text.push_str(self.line());
+            block.line_break = self.take_break();
+            self.block_breaks(&mut block)?;
+        }
+        if chomping != Chomping::Strip {
+            text.push_str(block.line_break);
+        }
+        if chomping == Chomping::Keep {
+            push_breaks(block.breaks, &mut text);
+        }
+        let form = if literal { Form::Quoted } else { Form::Folded };
+        self.push(Token::Scalar { text: text.into(), form }, start);
+        Ok(())
+    }
+
+    /// Reads `|2-` up to the end of its line.
+    fn block_header(&mut self, start: Mark) -> Scanned<(Chomping, Option<usize>)> {
+        let mut chomping = Chomping::Clip;
+        let mut increment = None;
+        for _ in 0..2 {
+            match self.byte(0) {
+                Some(b'-') if chomping == Chomping::Clip => chomping = Chomping::Strip,
+                Some(b'+') if chomping == Chomping::Clip => chomping = Chomping::Keep,
+                Some(digit @ b'1'..=b'9') if increment.is_none() => {
+                    increment = Some(usize::from(digit - b'0'));
+                }
+                _ => break,
+            }
+            self.skip(1);
+        }
+        while matches!(self.byte(0), Some(b' ' | b'\t')) {
+            self.skip(1);
+        }
+        if self.byte(0) == Some(b'#') {
+            self.skip_comment();
+        }
+        if !self.blank_follows(0) {
+            return Err(Malformed::new(
+                start,
+                "text of a block has to begin on the line after \"|\" or \">\"",
+            )
+            .hint("put the value in quotes, if it is on one line"));
+        }
+        self.take_break();
+        Ok((chomping, increment))
+    }
+
+    /// Goes over the empty lines before a line of a block, and over its indentation.
+    fn block_breaks(&mut self, block: &mut Block<'a>) -> Scanned<()> {
+        let from = self.at.offset;
+        let mut deepest = 0;
+        let mut end;
+        loop {
+            end = self.at.offset;
+            let within = |column: usize| block.indent.is_none_or(|indent| column < indent);
+            while within(self.at.column()) && self.byte(0) == Some(b' ') {
+                self.skip(1);
+            }
+            deepest = deepest.max(self.at.column());
+            if within(self.at.column()) && self.byte(0) == Some(b'\t') {
+                return Err(self.no_token(b'\t'));
+            }
+            match self.break_at(0) {
+                0 => break,
+                length => self.skip_break(length),
+            }
+        }
+        block.breaks = &self.text[from..end];
+        if block.indent.is_none() {
+            let least = self.indents.last().map_or(0, |indent| indent + 1).max(1);
+            block.indent = Some(deepest.max(least));
+        }
+        Ok(())
+    }
+
+    /// Goes over the rest of a line.
+    fn line(&mut self) -> &'a str {
+        let from = self.at.offset;
+        self.skip_comment();
+        &self.text[from..self.at.offset]
+    }
+
+    fn take_break(&mut self) -> &'a str {
+        let from = self.at.offset;
+        let length = self.break_at(0);
+        if length > 0 {
+            self.skip_break(length);
+        }
+        &self.text[from..self.at.offset]
+    }
+}
+
+/// What is known of a block scalar while it is read.
+struct Block<'a> {
+    /// Spaces before its lines, once they are known.
+    indent: Option<usize>,
+    /// Whether the line before began with a space or tab.
+    blank_before: bool,
+    /// The line break after the line before.
+    line_break: &'a str,
+    /// The empty lines since.
+    breaks: &'a str,
+}
+
+/// What becomes of the line breaks at the end of a block scalar.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Chomping {
+    Strip,
+    Clip,
+    Keep,
+}
+
+impl Malformed {
+    pub(super) fn new(at: Mark, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { at, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+fn unknown_escape(at: Mark, c: char) -> Malformed {
+    Malformed::new(at, format!("unknown escape \"\\{c}\""))
+        .hint("write \"\\\\\" for a backslash, or use single quotes")
+}
+
+/// Bytes of the line break at the beginning, 0 for none.
+fn break_length(bytes: &[u8]) -> usize {
+    match bytes {
+        [b'\n', ..] => 1,
+        [0xe2, 0x80, 0xa8 | 0xa9, ..] => 3,
+        _ => 0,
+    }
+}
+
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\u{2028}' | '\u{2029}')
+}
+
+fn push_breaks(gap: &str, text: &mut String) {
+    text.extend(gap.chars().filter(|c| is_break(*c)));
+}
+
+/// Appends what a gap with line breaks means within a scalar: one line break is a space.
+fn fold(gap: &str, text: &mut String) {
+    let mut breaks = gap.chars().filter(|c| is_break(*c)).peekable();
+    if breaks.next_if_eq(&'\n').is_some() && breaks.peek().is_none() {
+        text.push(' ');
+    }
+    text.extend(breaks);
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Bytes of the characters that may stand in a tag.
+fn uri_length(text: &str) -> usize {
+    let in_uri = |b: &u8| is_word(*b) || b";/?:@&=+$,.!~*'()[]%".contains(b);
+    text.as_bytes().iter().take_while(|b| in_uri(b)).count()
+}
