@@ -15,10 +15,10 @@ use ecow::EcoString;
 
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
-use crate::generate::{self, Inputs, hash};
+use crate::generate::{self, Inputs, hash, helm};
 use crate::kustomization::{
-    self, ConfigMapArgs, GeneratorOptions, Kustomization, Patch, Replacement, ReplacementEntry,
-    Source,
+    self, ConfigMapArgs, GeneratorOptions, HelmChart, HelmGlobals, Kustomization, Patch,
+    Replacement, ReplacementEntry, Source,
 };
 use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
@@ -26,6 +26,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::{self, Relation, Schema};
 use crate::store::Store;
+use crate::tools::Tools;
 use crate::transform::config::Config;
 use crate::transform::metadata::{self, Notes};
 use crate::transform::namespace::{Namespace, Subjects};
@@ -59,6 +60,8 @@ pub struct Options {
     pub order: Order,
     /// Whether URLs may be fetched; the webhook never does.
     pub remote: bool,
+    /// Which programs may be run; the webhook runs none.
+    pub tools: Tools,
 }
 
 /// Renders the kustomization in the directory `root`.
@@ -135,6 +138,9 @@ struct Build<'a> {
     warnings: Vec<Warning>,
     /// What the top asks for; its bases follow it, whatever they say themselves.
     build_metadata: Vec<EcoString>,
+    tools: Tools,
+    /// Helm, once a chart has asked for it.
+    helm: Option<helm::Session>,
 }
 
 /// What a layer has gathered so far.
@@ -151,6 +157,8 @@ struct Site<'l> {
     kustomization: Kustomization,
     source: Source,
     file_name: &'static str,
+    /// The namespace of the nearest layer above that has one, for charts.
+    namespace_above: EcoString,
 }
 
 impl Site<'_> {
@@ -161,6 +169,14 @@ impl Site<'_> {
 
     fn field(&self, field: &str) -> Place {
         self.source.place(&[Step::Key(field)])
+    }
+
+    /// Its own namespace, or the nearest above.
+    fn namespace(&self) -> &EcoString {
+        match &self.kustomization.namespace {
+            own if own.is_empty() => &self.namespace_above,
+            own => own,
+        }
     }
 
     fn notes(&self) -> Notes {
@@ -181,6 +197,8 @@ impl<'a> Build<'a> {
             has_merged: false,
             warnings: Vec::new(),
             build_metadata: Vec::new(),
+            tools: options.tools.clone(),
+            helm: None,
         }
     }
 
@@ -189,7 +207,8 @@ impl<'a> Build<'a> {
         let site = match edited {
             None => self.site(layer)?,
             Some(Edited { kustomization, source }) => {
-                Site { layer, kustomization, source, file_name: "kustomization.yaml" }
+                let (file_name, namespace_above) = ("kustomization.yaml", EcoString::new());
+                Site { layer, kustomization, source, file_name, namespace_above }
             }
         };
         self.build_metadata = site.kustomization.build_metadata.clone();
@@ -204,7 +223,8 @@ impl<'a> Build<'a> {
         for message in &kustomization.deprecated {
             self.warn(Place::file(source.file.clone()), *message);
         }
-        Ok(Site { layer, kustomization, source, file_name })
+        let namespace_above = EcoString::new();
+        Ok(Site { layer, kustomization, source, file_name, namespace_above })
     }
 
     fn warn(&mut self, place: Place, message: impl Into<String>) {
@@ -271,7 +291,8 @@ impl<'a> Build<'a> {
     /// A directory with a kustomization of its own.
     fn base(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
         let layer = self.reader.descend(&site.layer, entry)?;
-        let base = self.site(layer)?;
+        let mut base = self.site(layer)?;
+        base.namespace_above = site.namespace().clone();
         if base.kustomization.is_component {
             let error =
                 Error::new(ErrorKind::Invalid, base.field("kind"), "a component is not a base");
@@ -296,7 +317,8 @@ impl<'a> Build<'a> {
 
     fn component(&mut self, site: &Site<'_>, entry: &str, gathered: Gathered) -> Result<Gathered> {
         let layer = self.reader.descend(&site.layer, entry)?;
-        let component = self.site(layer)?;
+        let mut component = self.site(layer)?;
+        component.namespace_above = site.namespace().clone();
         if !component.kustomization.is_component {
             let place = component.field("kind");
             let error = Error::new(ErrorKind::Invalid, place, "a kustomization is not a component");
@@ -425,7 +447,54 @@ impl<'a> Build<'a> {
         for (index, args) in kustomization.secret_generator.iter().enumerate() {
             self.generated(site, gathered, "secretGenerator", index, args, generate::secret)?;
         }
+        self.charts(site, gathered)?;
         self.plugin_generators(site, gathered)
+    }
+
+    fn charts(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        let none = HelmGlobals::default();
+        let globals = site.kustomization.helm_globals.as_ref().unwrap_or(&none);
+        for (index, chart) in site.kustomization.helm_charts.iter().enumerate() {
+            let place = site.entry("helmCharts", index);
+            let mut chart = chart.clone();
+            if chart.namespace.is_empty() {
+                chart.namespace = site.namespace().clone();
+            }
+            let mut made = self.chart(site, globals, &chart, &place)?;
+            if self.takes_notes() {
+                let note = site.notes().field("HelmChartInflationGenerator");
+                metadata::note_generator(&mut made, &note);
+            }
+            for resource in made {
+                generate::absorb(&mut gathered.resources, resource, &place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of one chart, which `place` asks for.
+    fn chart(
+        &mut self,
+        site: &Site<'_>,
+        globals: &HelmGlobals,
+        chart: &HelmChart,
+        place: &Place,
+    ) -> Result<Vec<Resource>> {
+        let Some(helm) = &self.tools.helm else {
+            let message = "charts are rendered by a program, and those are switched off";
+            let error = Error::new(ErrorKind::Forbidden, place.clone(), message);
+            return Err(error.hint("allow it with --enable-helm"));
+        };
+        let mut session = match self.helm.take() {
+            Some(session) => session,
+            None => helm::Session::start(helm, self.reader.limits, place)?,
+        };
+        let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
+        let inputs = Inputs { read: &read, place: &|_| place.clone() };
+        let chart = helm::Chart { chart, globals, directory: &site.layer.directory, inputs };
+        let made = session.render(self.reader.files, &chart);
+        self.helm = Some(session);
+        made
     }
 
     fn generated(

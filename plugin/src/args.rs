@@ -181,6 +181,9 @@ pub struct Render {
     /// The Kubernetes version that charts may ask for
     #[arg(long, value_name = "VERSION", hide_short_help = true)]
     pub helm_kube_version: Option<String>,
+    /// Let helm say more where it fails
+    #[arg(long, hide_short_help = true)]
+    pub helm_debug: bool,
     /// Run KRM functions
     #[arg(long, hide_short_help = true)]
     pub enable_alpha_plugins: bool,

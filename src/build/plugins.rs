@@ -186,7 +186,10 @@ impl Build<'_> {
         }
     }
 
-    fn generate_by_plugin(&self, site: &Site<'_>, step: &Configured) -> Result<Vec<Resource>> {
+    fn generate_by_plugin(&mut self, site: &Site<'_>, step: &Configured) -> Result<Vec<Resource>> {
+        if let Plugin::Helm(globals, chart) = &step.plugin {
+            return self.chart(site, globals, chart, &step.place);
+        }
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
         let place = |_: &[Step<'_>]| step.place.clone();
         let inputs = Inputs { read: &read, place: &place };

@@ -8,6 +8,7 @@ use crate::yaml::Step;
 mod absorb;
 mod config_map;
 pub mod hash;
+pub mod helm;
 mod iam_policy;
 mod pairs;
 mod secret;

@@ -18,6 +18,7 @@ use overlay::build::{self, Order};
 use overlay::files::{FileKind, Files, Memory};
 use overlay::flux;
 use overlay::store::Store;
+use overlay::tools::Tools;
 use overlay::{Error, ErrorKind, Limits, Place, Warned};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -306,6 +307,7 @@ fn build_tree(
         unrestricted: true,
         order: Order::None,
         remote: false,
+        tools: Tools::default(),
     };
     let Warned { output, warnings } = flux::render(&files, store, &options, spec);
     match output {

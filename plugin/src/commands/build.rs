@@ -6,6 +6,7 @@ use overlay::build::{Options, Order, build, print};
 use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::Disk;
 use overlay::store::Store;
+use overlay::tools::{Functions, Helm, Tools};
 use overlay::{Limits, Resources};
 
 use crate::args::{self, LoadRestrictor, Render, Reorder};
@@ -62,6 +63,27 @@ pub fn options(render: &Render) -> Options {
         unrestricted: render.load_restrictor == LoadRestrictor::None,
         order: Order::Legacy,
         remote: true,
+        tools: tools(render),
+    }
+}
+
+fn tools(render: &Render) -> Tools {
+    let helm = Helm {
+        command: render.helm_command.clone().into(),
+        kube_version: render.helm_kube_version.clone().unwrap_or_default(),
+        api_versions: render.helm_api_versions.clone(),
+        debug: render.helm_debug,
+    };
+    let functions = Functions {
+        exec: render.enable_exec,
+        network: render.network,
+        as_current_user: render.as_current_user,
+        env: render.env.clone(),
+        mounts: render.mount.clone(),
+    };
+    Tools {
+        helm: render.enable_helm.then_some(helm),
+        functions: render.enable_alpha_plugins.then_some(functions),
     }
 }
 
