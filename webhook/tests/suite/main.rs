@@ -10,6 +10,7 @@
 mod fixture;
 
 mod certificates;
+mod chart;
 mod connections;
 mod flux;
 mod recorded;
