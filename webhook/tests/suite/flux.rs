@@ -51,8 +51,12 @@ fn render(case: &Path, asserted: &Value) -> overlay::Result<Resources> {
     load(&mut files, &case.join(&root), &case.join(&root));
     let path = dir.strip_prefix(root.as_str()).unwrap_or_default().to_owned();
     let spec = Spec { path, ..spec(case) };
-    let options =
-        Options { limits: Limits::WEBHOOK, unrestricted: true, order: Order::None, remote: false };
+    let options = Options {
+        limits: Limits::WEBHOOK,
+        unrestricted: true,
+        order: Order::None,
+        ..Options::default()
+    };
     flux::render(&files, &Store::default(), &options, &spec).output
 }
 
