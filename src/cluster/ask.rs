@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::prepare::{Context, Prepared, prepare};
 use super::request::{Call, Failure, Server};
 use super::{Locate, Options};
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::inventory::{Key, Location, Member, Owner};
 use crate::plan::{self, Action, Answer, Object, Plan};
 use crate::resources::Resources;
@@ -36,6 +36,8 @@ pub struct Review {
     pub plan: Plan,
     /// What the server would refuse; with these nothing is written.
     pub failures: Vec<Error>,
+    /// One for each object with fields that somebody else owns.
+    pub conflicts: Vec<Error>,
     pub(super) prepared: Vec<Prepared>,
     pub(super) ledger: Ledger,
     pub(super) kinds: Kinds,
@@ -59,19 +61,20 @@ impl Review {
     pub fn members(&self) -> usize {
         self.ledger.inventory.members.len()
     }
+}
 
-    /// One error for each object with fields that somebody else owns.
-    pub fn conflicts(&self) -> impl Iterator<Item = Error> {
-        let owned = self.plan.changes().filter(|change| change.action == Action::Conflict);
-        owned.map(|change| {
-            let one = &self.prepared[change.object];
-            let resource = one.kind.resource();
-            let place = Place::file(one.object.origin.file.clone());
-            let key = &one.object.key;
-            let asked = Asked { verb: "patch", resource: &resource, key, place: Some(&place) };
-            explain::owned(&change.conflicts, &asked)
-        })
-    }
+/// One error for each object with fields that somebody else owns.
+fn conflicts(plan: &Plan, prepared: &[Prepared], locate: &Locate<'_>) -> Vec<Error> {
+    let owned = plan.changes().filter(|change| change.action == Action::Conflict);
+    let error = |change: &plan::Change| {
+        let one = &prepared[change.object];
+        let (resource, key) = (one.kind.resource(), &one.object.key);
+        let field = change.conflicts.first().map_or("", |conflict| conflict.field.as_str());
+        let place = explain::place_of(&one.object, field, locate);
+        let asked = Asked { verb: "patch", resource: &resource, key, place: Some(&place) };
+        explain::owned(&change.conflicts, &asked)
+    };
+    owned.map(error).collect()
 }
 
 /// Asks the server what a sync would do.
@@ -102,7 +105,8 @@ pub async fn review(server: &Server, wanted: &Wanted<'_>, options: &Options) -> 
     if !options.prune {
         plan.prunes.clear();
     }
-    let mut review = Review { plan, failures, prepared, ledger, kinds };
+    let conflicts = conflicts(&plan, &prepared, locate);
+    let mut review = Review { plan, failures, conflicts, prepared, ledger, kinds };
     review.ledger.inventory.source = wanted.source.to_owned();
     review.ledger.inventory.owner = wanted.owner.clone();
     Ok(review)

@@ -67,7 +67,7 @@ pub(super) fn resource(
 
 /// The place of the longest beginning of `path` that stands in the object's own file: what a patch
 /// has added is not there.
-fn place_of(sent: &Object, path: &str, locate: &Locate<'_>) -> Place {
+pub(super) fn place_of(sent: &Object, path: &str, locate: &Locate<'_>) -> Place {
     let names = split(path);
     let steps: Vec<_> = names.iter().map(Part::step).collect();
     (0..=steps.len())

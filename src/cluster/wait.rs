@@ -1,6 +1,6 @@
 //! Waits for health by watching: the server tells, nobody asks again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,12 +100,8 @@ impl Group {
         let selector = format!("labelSelector={PART_OF}%3D{}", escape(id)).replace('/', "%2F");
         let list = server.call(&Call::get(format!("{}?{selector}", self.path))).await?;
         let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        self.state().values_mut().for_each(|(_, health)| {
-            if !health.status.is_final() {
-                *health = Health::missing();
-            }
-        });
         items.iter().for_each(|item| self.see(item, listener));
+        self.miss(items, listener);
         if self.is_settled() {
             return Ok(());
         }
@@ -127,6 +123,18 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// Notes those that are in no list any more.
+    fn miss(&self, items: &[Json], listener: &Listener<'_>) {
+        let listed: BTreeSet<_> =
+            items.iter().filter_map(|i| i["metadata"]["name"].as_str()).collect();
+        let names: Vec<_> =
+            self.paths.keys().filter(|name| !listed.contains(name.as_str())).collect();
+        for name in names {
+            let gone = serde_json::json!({ "metadata": { "name": name } });
+            self.note(&gone, Health::missing(), listener);
+        }
     }
 
     /// Looks at each object in turn: for those who may not list.

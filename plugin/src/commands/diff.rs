@@ -81,8 +81,7 @@ fn show(review: &Review, settings: &Settings, console: &Console) -> Result<u8> {
             }
         }
     }
-    let conflicts: Vec<_> = review.conflicts().collect();
-    let errors: Vec<_> = review.failures.iter().chain(&conflicts).collect();
+    let errors: Vec<_> = review.failures.iter().chain(&review.conflicts).collect();
     errors.iter().for_each(|error| console.error(error));
     Ok(match (errors.is_empty(), has_changes) {
         (false, _) => exit::USAGE,

@@ -150,8 +150,7 @@ impl Sync<'_> {
 
     /// The code to end with before anything is written, where that is the end.
     fn stops(&self, review: &Review) -> Result<Option<u8>> {
-        let conflicts: Vec<_> = review.conflicts().collect();
-        let errors: Vec<_> = review.failures.iter().chain(&conflicts).collect();
+        let errors: Vec<_> = review.failures.iter().chain(&review.conflicts).collect();
         if !errors.is_empty() {
             self.report(&errors);
             let code = if review.failures.is_empty() { exit::CONFLICT } else { exit::ERROR };

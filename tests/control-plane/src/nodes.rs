@@ -21,6 +21,9 @@ pub(crate) fn start_controllers(plane: &ControlPlane) -> Result<()> {
             .arg(flag("--kubeconfig", plane.kubeconfig()))
             .arg(flag("--service-account-private-key-file", &plane.identity.service_account_key))
             .arg(flag("--root-ca-file", &plane.identity.ca_file))
+            // A busy machine lets kwok's sign of life come late; the Pods of a node that is thought dead
+            // are not ready for a while.
+            .arg("--node-monitor-grace-period=24h")
             .args(["--leader-elect=false", "--secure-port=0"]),
     )?;
     // The first thing it makes in a new cluster, and what Pods wait for.
