@@ -19,6 +19,7 @@ const SECONDS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    requests: Family<Labels, Counter>,
     reviews: Family<Labels, Counter>,
     refused: Family<Labels, Counter>,
     /// From the first byte of a body to the answer.
@@ -55,6 +56,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("overlay_webhook"),
+            requests: Family::default(),
             reviews: Family::default(),
             refused: Family::default(),
             review_seconds: Histogram::new(SECONDS),
@@ -74,6 +76,8 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
+        let help = "Requests for a verdict by protocol";
+        registry.register("requests", help, self.requests.clone());
         registry.register("reviews", "Reviews by verdict and its reason", self.reviews.clone());
         registry.register("refused_requests", "Requests that are no review", self.refused.clone());
         let seconds = [
@@ -96,6 +100,11 @@ impl Metrics {
         registry.register_with_unit("certificate_expiry", help, Unit::Seconds, expiry);
         let help = "Certificates that could not be loaded or renewed";
         registry.register("certificate_errors", help, self.certificate_errors.clone());
+    }
+
+    /// Counts a request for a verdict.
+    pub fn request(&self, protocol: &'static str) {
+        self.requests.get_or_create(&vec![("protocol", protocol)]).inc();
     }
 
     /// Counts a review: `allowed`, `denied`, `unknown`, and why.

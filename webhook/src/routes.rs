@@ -114,6 +114,8 @@ impl Routes {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let started = Instant::now();
+        let http2 = request.version() == http::Version::HTTP_2;
+        self.metrics.request(if http2 { "h2" } else { "http/1.1" });
         let deadline = started + self.budget(request.uri().query());
         let body = match read_body(request, deadline).await {
             Ok(body) => body,

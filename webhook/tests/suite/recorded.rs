@@ -79,7 +79,7 @@ async fn only_new_specs_are_denied_where_it_does_not() {
         assert_eq!(verdict["allowed"], !new_spec, "{name}: {verdict}");
         if new_spec {
             let message = verdict["status"]["message"].as_str().unwrap();
-            assert!(message.contains("deploy/kustomization.yaml"), "{name}: {message}");
+            assert!(message.contains("deploy/kustomization.yaml:3:3"), "{name}: {message}");
         }
     }
 }

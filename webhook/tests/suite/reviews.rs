@@ -28,7 +28,7 @@ async fn a_denial_says_file_line_and_column() {
     let said = message(&response);
     assert!(said.contains("GitRepository/default/app"), "{said}");
     assert!(said.contains("main@sha1:abc"), "{said}");
-    assert!(said.contains("deploy/kustomization.yaml"), "{said}");
+    assert!(said.contains("deploy/kustomization.yaml:3:3"), "{said}");
     let cause = &response["status"]["details"]["causes"][0];
     assert_eq!(cause["field"], "spec.path");
 }
