@@ -23,7 +23,7 @@
 //! | the order of steps | [`build`] |
 //! | one file for each field | [`generate`], [`transform`], and [`references`] for names that follow |
 //! | what is known about kinds | [`schema`], [`fields`] |
-//! | which programs it may run | [`tools`] |
+//! | which programs it may run: Helm, functions | [`tools`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
 //! | which of their values | [`field_path`] |
 //! | artifacts of Flux, and what its objects add to a build | [`archive`], [`flux`] |
@@ -68,6 +68,7 @@ pub mod selector;
 pub mod kustomization;
 pub mod layer;
 pub mod tools;
+mod functions;
 pub mod generate;
 pub mod transform;
 pub mod references;

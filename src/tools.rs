@@ -45,6 +45,8 @@ pub struct Functions {
     pub env: Vec<String>,
     /// Mounts for all containers (`--mount`), as Docker writes them.
     pub mounts: Vec<String>,
+    /// Where kustomize's older plugins are, if there are any.
+    pub home: Option<PathBuf>,
 }
 
 /// One run of a program.

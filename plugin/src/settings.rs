@@ -14,6 +14,8 @@ pub struct Settings {
     pub kubeconfig: Option<OsString>,
     /// The home directory, for `~/.kube/config`.
     pub home: Option<PathBuf>,
+    /// The directory of kustomize's older plugins, where there is one.
+    pub plugin_home: Option<PathBuf>,
     /// `KUBECTL_EXTERNAL_DIFF`: the program that shows differences.
     pub external_diff: Option<String>,
     /// Whether standard input is a terminal, so that somebody can be asked.
@@ -28,6 +30,21 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The first directory that exists of those where kustomize looks for plugins.
+///
+/// Source: kustomize `api/konfig/plugins.go`, `DefaultAbsPluginHome`.
+fn plugin_home() -> Option<PathBuf> {
+    let below = |directory: PathBuf| directory.join("kustomize/plugin");
+    let home = std::env::home_dir();
+    let homes = [
+        variable("KUSTOMIZE_PLUGIN_HOME").map(PathBuf::from),
+        variable("XDG_CONFIG_HOME").map(|directory| below(directory.into())),
+        home.clone().map(|directory| below(directory.join(".config"))),
+        home.map(below),
+    ];
+    homes.into_iter().flatten().find(|directory| directory.exists())
+}
+
 impl Settings {
     /// Reads them from this process.
     #[must_use]
@@ -39,6 +56,7 @@ impl Settings {
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()),
             home: std::env::home_dir(),
+            plugin_home: plugin_home(),
             external_diff: variable("KUBECTL_EXTERNAL_DIFF"),
             can_ask: std::io::stdin().is_terminal(),
             can_redraw: std::io::stderr().is_terminal() && !dumb && variable("CI").is_none(),

@@ -9,6 +9,7 @@ use ecow::EcoString;
 use super::{Build, Gathered, Site};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, clean};
+use crate::functions::{Function, Surroundings};
 use crate::generate::{self, Inputs, hash};
 use crate::kustomization::Source;
 use crate::kustomization::plugin::{self, Affixes, NamespacePlugin, Plugin, Role, ValueAdd};
@@ -32,9 +33,15 @@ struct Configurations {
 
 /// One step, ready to run.
 struct Configured {
-    plugin: Plugin,
+    work: Work,
     place: Place,
     note: EcoString,
+}
+
+/// What a step does.
+enum Work {
+    Plugin(Plugin),
+    Function(Function),
 }
 
 impl Build<'_> {
@@ -107,13 +114,40 @@ impl Build<'_> {
                 None => site.entry(field, *entry),
             };
             let at = || site.entry(field, *entry);
-            let plugin = configured(&resource.value, role, &place).map_err(|error| match text {
+            let work = self.work(site, resource, role, &place).map_err(|error| match text {
                 Some(_) => error.within(at()),
                 None => error,
             })?;
-            Ok(Configured { plugin, place: place(&[]), note: self.plugin_note(site, resource) })
+            Ok(Configured { work, place: place(&[]), note: self.plugin_note(site, resource) })
         })
         .collect()
+    }
+
+    fn work(
+        &self,
+        site: &Site<'_>,
+        configuration: &Resource,
+        role: Role,
+        place: &dyn Fn(&[Step<'_>]) -> Place,
+    ) -> Result<Work> {
+        if plugin::is_builtin(&configuration.value) {
+            return plugin::decode(&configuration.value, role, place).map(Work::Plugin);
+        }
+        let Some(functions) = &self.tools.functions else {
+            let message =
+                format!("{} is a function, and those are switched off", configuration.kind());
+            let at = place(&[Step::Key("apiVersion")]);
+            return Err(Error::new(ErrorKind::Forbidden, at, message).hint(
+                "built-in plugins have \"apiVersion: builtin\"; \
+                 for others use --enable-alpha-plugins",
+            ));
+        };
+        let mut function = Function::new(configuration, functions, &self.reader.limits, place)?;
+        if let Some(path) = function.arguments_file() {
+            let (text, _) = self.reader.file(&site.layer, path)?;
+            function.add_arguments(&String::from_utf8_lossy(&text));
+        }
+        Ok(Work::Function(function))
     }
 
     /// Reads the entries; kustomize takes all inline ones before the files.
@@ -187,13 +221,20 @@ impl Build<'_> {
     }
 
     fn generate_by_plugin(&mut self, site: &Site<'_>, step: &Configured) -> Result<Vec<Resource>> {
-        if let Plugin::Helm(globals, chart) = &step.plugin {
-            return self.chart(site, globals, chart, &step.place);
-        }
+        let plugin = match &step.work {
+            Work::Function(function) => {
+                return self
+                    .with_function(site, function, step, |around| function.generate(around));
+            }
+            Work::Plugin(Plugin::Helm(globals, chart)) => {
+                return self.chart(site, globals, chart, &step.place);
+            }
+            Work::Plugin(plugin) => plugin,
+        };
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
         let place = |_: &[Step<'_>]| step.place.clone();
         let inputs = Inputs { read: &read, place: &place };
-        match &step.plugin {
+        match plugin {
             Plugin::ConfigMap(args) => Ok(vec![generate::config_map(args, None, &inputs)?]),
             Plugin::Secret(args) => Ok(vec![generate::secret(args, None, &inputs)?]),
             Plugin::IamPolicy(policy) => Ok(vec![generate::iam_policy(policy, &step.place)?]),
@@ -207,7 +248,15 @@ impl Build<'_> {
         resources: &mut Resources,
         step: &Configured,
     ) -> Result<()> {
-        match &step.plugin {
+        let plugin = match &step.work {
+            Work::Function(function) => {
+                return self.with_function(site, function, step, |around| {
+                    function.transform(resources, around)
+                });
+            }
+            Work::Plugin(plugin) => plugin,
+        };
+        match plugin {
             Plugin::Annotations(pairs, specs) => annotations::apply(resources, pairs, specs),
             Plugin::Hash => hash::append(resources),
             Plugin::Image(image, specs) => {
@@ -242,6 +291,31 @@ impl Build<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Runs a function where the kustomization stands.
+    fn with_function<T>(
+        &mut self,
+        site: &Site<'_>,
+        function: &Function,
+        step: &Configured,
+        run: impl FnOnce(&mut Surroundings<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if function.is_ignored() {
+            self.warn(
+                step.place.clone(),
+                "function is not run: it names no container, \
+                 and programs are run with --enable-exec only",
+            );
+        }
+        let allowed = self.tools.functions.clone().unwrap_or_default();
+        run(&mut Surroundings {
+            functions: &allowed,
+            limits: &self.reader.limits,
+            directory: &site.layer.directory,
+            place: &step.place,
+            warnings: &mut self.warnings,
+        })
     }
 
     fn strategic_texts(
@@ -293,17 +367,6 @@ impl Configurations {
         self.origins.resize(self.resources.len(), (entry, text.cloned()));
         Ok(())
     }
-}
-
-fn configured(value: &Value, role: Role, place: &dyn Fn(&[Step<'_>]) -> Place) -> Result<Plugin> {
-    if plugin::is_builtin(value) {
-        return plugin::decode(value, role, place);
-    }
-    let kind = value.text_at(&["kind"]).unwrap_or_default();
-    let message = format!("{kind} is a plugin of your own, and those are switched off");
-    let error = Error::new(ErrorKind::Forbidden, place(&[Step::Key("apiVersion")]), message);
-    Err(error
-        .hint("built-in ones have \"apiVersion: builtin\"; for others use --enable-alpha-plugins"))
 }
 
 fn set_namespace(resources: &mut Resources, plugin: &NamespacePlugin) -> Result<()> {

@@ -20,7 +20,7 @@ use crate::settings::Settings;
 /// # Errors
 /// Where the overlay is not found or does not build, or its output cannot be written.
 pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result<u8> {
-    let options = Options { order: order(args.reorder), ..options(&args.render) };
+    let options = Options { order: order(args.reorder), ..options(&args.render, settings) };
     let resources = render(&root(&args.overlay, settings)?, &options, settings, console)?;
     match &args.output {
         None => console.print(&print(&resources, &options.limits)?),
@@ -57,17 +57,17 @@ pub fn render(
 
 /// What the flags say about a build.
 #[must_use]
-pub fn options(render: &Render) -> Options {
+pub fn options(render: &Render, settings: &Settings) -> Options {
     Options {
         limits: Limits::default(),
         unrestricted: render.load_restrictor == LoadRestrictor::None,
         order: Order::Legacy,
         remote: true,
-        tools: tools(render),
+        tools: tools(render, settings),
     }
 }
 
-fn tools(render: &Render) -> Tools {
+fn tools(render: &Render, settings: &Settings) -> Tools {
     let helm = Helm {
         command: render.helm_command.clone().into(),
         kube_version: render.helm_kube_version.clone().unwrap_or_default(),
@@ -80,6 +80,7 @@ fn tools(render: &Render) -> Tools {
         as_current_user: render.as_current_user,
         env: render.env.clone(),
         mounts: render.mount.clone(),
+        home: settings.plugin_home.clone(),
     };
     Tools {
         helm: render.enable_helm.then_some(helm),

@@ -40,7 +40,8 @@ pub fn run(
     console: &Console,
 ) -> Result<u8> {
     let root = build::root(&args.overlay, settings)?;
-    let resources = build::render(&root, &build::options(&args.render), settings, console)?;
+    let resources =
+        build::render(&root, &build::options(&args.render, settings), settings, console)?;
     let files = Disk::new(settings.directory.clone());
     let owner = identity::owner(&files, &root);
     let locate =

@@ -62,7 +62,8 @@ fn begin(
     progress: &Arc<Progress>,
 ) -> Result<u8> {
     let root = build::root(&args.overlay, settings)?;
-    let resources = build::render(&root, &build::options(&args.render), settings, console)?;
+    let resources =
+        build::render(&root, &build::options(&args.render, settings), settings, console)?;
     let owner = identity::owner(&Disk::new(settings.directory.clone()), &root);
     let sync = Sync { args, settings, console, progress: Arc::clone(progress), resources, owner };
     session::run(async {
