@@ -123,6 +123,14 @@ impl Kind {
         })
     }
 
+    /// `apps/v1`, or `v1`.
+    pub(super) fn api_version(&self) -> String {
+        match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
     /// `deployments.apps`, or `configmaps`.
     pub(super) fn resource(&self) -> String {
         match self.group.as_str() {

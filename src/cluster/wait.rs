@@ -40,7 +40,7 @@ pub(super) async fn wait(
     for one in awaited {
         let path = one.kind.list_path(&one.key.namespace);
         listener(Event::Health(one.key.clone(), one.health.clone()));
-        let group = groups.entry(path.clone()).or_insert_with(|| Group::new(path));
+        let group = groups.entry(path.clone()).or_insert_with(|| Group::new(path, &one));
         group.paths.insert(one.key.name.clone(), one.kind.path(&one.key));
         group.state().insert(one.key.name.clone(), (one.key, one.health));
     }
@@ -53,6 +53,8 @@ pub(super) async fn wait(
 /// The objects of one kind in one namespace: one watch.
 struct Group {
     path: String,
+    api_version: String,
+    kind: String,
     /// By name.
     paths: BTreeMap<String, String>,
     /// By name.
@@ -60,8 +62,14 @@ struct Group {
 }
 
 impl Group {
-    fn new(path: String) -> Self {
-        Self { path, paths: BTreeMap::new(), state: Mutex::default() }
+    fn new(path: String, one: &Awaited) -> Self {
+        Self {
+            path,
+            api_version: one.kind.api_version(),
+            kind: one.key.kind.clone(),
+            paths: BTreeMap::new(),
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Key, Health)>> {
@@ -100,7 +108,13 @@ impl Group {
         let selector = format!("labelSelector={PART_OF}%3D{}", escape(id)).replace('/', "%2F");
         let list = server.call(&Call::get(format!("{}?{selector}", self.path))).await?;
         let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        items.iter().for_each(|item| self.see(item, listener));
+        for item in items {
+            // The server names version and kind of a list once, and not of its items.
+            let mut item = item.clone();
+            item["apiVersion"] = self.api_version.as_str().into();
+            item["kind"] = self.kind.as_str().into();
+            self.see(&item, listener);
+        }
         self.miss(items, listener);
         if self.is_settled() {
             return Ok(());
