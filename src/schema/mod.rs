@@ -174,12 +174,12 @@ impl Relation {
 impl<'a> Type<'a> {
     /// What is known about a field.
     ///
-    /// For built-in kinds every field counts as known, so that nothing below looks for a kind of its own.
+    /// Of built-in kinds only the fields that lead to lists that merge are known.
     #[must_use]
     pub fn field(self, name: &str) -> Option<Self> {
         match self.0 {
             Place::Known { keys: Some(_), .. } => None,
-            Place::Known { keys: None, node } => Some(Self(known_field(node, name))),
+            Place::Known { keys: None, node } => known_field(node, name).map(Self),
             Place::Custom { custom, schema } => {
                 let properties = schema.get("properties").and_then(|all| all.get(name));
                 let extra = || schema.get("additionalProperties").filter(|v| v.as_map().is_some());
@@ -211,21 +211,13 @@ impl<'a> Type<'a> {
             Place::Custom { schema, .. } => custom_keys(schema).map(Cow::Owned),
         }
     }
-
-    /// Whether no list below merges.
-    #[must_use]
-    pub fn is_plain(self) -> bool {
-        matches!(self.0, Place::Known { keys: None, node: 0 })
-    }
 }
 
-fn known_field(node: u16, name: &str) -> Place<'static> {
-    let fields = table::NODES.get(usize::from(node)).copied().unwrap_or_default();
+fn known_field(node: u16, name: &str) -> Option<Place<'static>> {
+    let fields = *table::NODES.get(usize::from(node))?;
     let find = |name: &str| fields.binary_search_by(|field| field.name.cmp(name)).ok();
-    match find(name).or_else(|| find("*")) {
-        Some(at) => Place::Known { keys: fields[at].keys, node: fields[at].node },
-        None => Place::Known { keys: None, node: 0 },
-    }
+    let field = &fields[find(name).or_else(|| find("*"))?];
+    Some(Place::Known { keys: field.keys, node: field.node })
 }
 
 fn custom_keys(schema: &Value) -> Option<Vec<&str>> {
@@ -341,8 +333,8 @@ mod tests {
         let schema = Schema::builtin();
         let finalizers = path(&schema, "v1", "ConfigMap", &["metadata", "finalizers"]);
         assert_eq!(finalizers.merge_keys().as_deref(), Some([].as_slice()));
-        let tolerations = path(&schema, "v1", "Pod", &["spec", "tolerations"]);
-        assert_eq!(tolerations.merge_keys(), None);
+        let spec = path(&schema, "v1", "Pod", &["spec"]);
+        assert!(spec.field("tolerations").is_none());
     }
 
     #[test]

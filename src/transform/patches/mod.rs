@@ -308,7 +308,13 @@ fn merge_into_own(
             None => error,
         }
     })?;
-    merge(objects, at, text, document, patch, context)
+    if !(patch.allow_name_change || patch.allow_kind_change) {
+        return merge(objects, at, text, document, patch, context);
+    }
+    // The options are notes in the annotations of the patch.
+    let mut noted = document.clone();
+    stringify(&mut noted.value, "annotations", text, context.warnings);
+    merge(objects, at, text, &noted, patch, context)
 }
 
 /// Merges a patch into one object, whose kind, name and namespace stay unless the options say otherwise.
@@ -409,13 +415,60 @@ fn apply_json(
             object.remember_id();
         }
         let mut value = object.value.clone();
+        if has_notes(object) {
+            open_annotations(&mut value);
+        }
         operations
             .apply(&mut value, context.limits)
             .map_err(|failure| inapplicable(text, object, failure))?;
+        if let Some(lost) = lost(&value) {
+            let message = format!("JSON patch leaves {} without {lost}", search::named(object));
+            return Err(text.error(ErrorKind::Invalid, text.whole(), message));
+        }
         object.value = value;
         objects.renamed();
     }
     Ok(())
+}
+
+/// Whether kustomize has taken notes in the annotations of the object.
+fn has_notes(object: &Resource) -> bool {
+    !(object.former.is_empty() && object.prefixes.is_empty() && object.suffixes.is_empty())
+        || object.behavior.is_some()
+        || object.needs_hash
+        || object.may_change_name
+        || object.may_change_kind
+        || object.origin_annotation.is_some()
+        || !object.transformations.is_empty()
+}
+
+/// Makes the annotations the mapping of strings that they are to a JSON patch where notes are taken
+/// in them: so it can add one where the object has none.
+fn open_annotations(value: &mut Value) {
+    let Some(annotations) = value.make(&["metadata", "annotations"]) else { return };
+    if !matches!(annotations, Value::Map(_)) {
+        *annotations = Value::map();
+    }
+    let is_string = |value: &Value| value.as_str().is_some();
+    if let Value::Map(map) = annotations
+        && !map.iter().all(|(_, value)| is_string(value))
+    {
+        for (_, value) in map.iter_mut() {
+            *value = Value::Scalar(as_string(value));
+        }
+    }
+}
+
+/// What an object cannot be without and has not.
+fn lost(value: &Value) -> Option<&'static str> {
+    let text = |path: &[&str]| value.text_at(path).unwrap_or_default();
+    let kind = text(&["kind"]);
+    if kind.is_empty() || value.get("kind").is_some_and(Value::is_null) {
+        return Some("a kind");
+    }
+    let has_name = !text(&["metadata", "name"]).is_empty()
+        && !value.at(&["metadata", "name"]).is_some_and(Value::is_null);
+    (!has_name && !kind.ends_with("List")).then_some("a name")
 }
 
 fn inapplicable(text: &PatchText, object: &Resource, failure: Failure) -> Error {
@@ -434,27 +487,30 @@ fn inapplicable(text: &PatchText, object: &Resource, failure: Failure) -> Error 
     }
 }
 
-/// Makes the labels and annotations of a patch strings, as kustomize does on its way to a target:
-/// a null, which was to delete one, sets it to the text "null".
+/// Makes the labels and annotations of a patch strings, as kustomize does on its way to a target.
 fn stringify_metadata(patch: &mut Value, text: &PatchText, warnings: &mut Vec<Warning>) {
-    for field in ["labels", "annotations"] {
-        let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
-        match metadata.get_mut(field) {
-            None => {}
-            Some(Value::Map(map)) if !map.is_empty() => {
-                for (key, value) in map.iter_mut() {
-                    if value.is_null() {
-                        let message = format!(
-                            "null does not remove {field} \"{}\" here, it becomes text",
-                            key.text
-                        );
-                        warnings.push(Warning { place: text.whole(), message });
-                    }
-                    *value = Value::Scalar(as_string(value));
+    stringify(patch, "labels", text, warnings);
+    stringify(patch, "annotations", text, warnings);
+}
+
+/// Makes the values under `metadata.FIELD` strings: a null, which was to delete one, becomes "null".
+fn stringify(patch: &mut Value, field: &str, text: &PatchText, warnings: &mut Vec<Warning>) {
+    let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
+    match metadata.get_mut(field) {
+        None => {}
+        Some(Value::Map(map)) if !map.is_empty() => {
+            for (key, value) in map.iter_mut() {
+                if value.is_null() {
+                    let message = format!(
+                        "null does not remove {field} \"{}\" here, it becomes text",
+                        key.text
+                    );
+                    warnings.push(Warning { place: text.whole(), message });
                 }
+                *value = Value::Scalar(as_string(value));
             }
-            Some(_) => drop(metadata.remove(field)),
         }
+        Some(_) => drop(metadata.remove(field)),
     }
 }
 

@@ -12,9 +12,10 @@ mod keyed;
 
 use ecow::EcoVec;
 
+use crate::limits::Limits;
 use crate::schema::{Schema, Type};
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
-use crate::yaml::scalar;
+use crate::yaml::{self, scalar};
 
 /// The key of an instruction within a patch.
 const DIRECTIVE: &str = "$patch";
@@ -50,8 +51,8 @@ pub fn merge(schema: &Schema, object: &Value, patch: &Value) -> Merge<Option<Val
     let outcome = Merger { schema }.merge(&mut merged, patch.clone(), None)?;
     Ok(match outcome {
         Outcome::Gone => None,
-        Outcome::Kept => Some(merged),
-        Outcome::New(value) => Some(value),
+        // A whole object cannot be replaced: kustomize forgets the new one.
+        Outcome::Kept | Outcome::New(_) => Some(merged),
     })
 }
 
@@ -204,7 +205,9 @@ impl<'a> Merger<'a> {
         match value {
             // An empty null, unlike a written one, goes.
             Value::Null => false,
-            Value::Scalar(scalar) => !(value.is_null() && scalar.text.is_empty()),
+            Value::Scalar(scalar) => {
+                !(value.is_null() && scalar.text.is_empty() || wants_quotes(scalar))
+            }
             Value::List(list) => self.type_of(known, &[value]).is_none_or(|place| {
                 place.merge_keys().is_none_or(|keys| {
                     keyed::is_settled(list, &keys, |element| {
@@ -226,8 +229,11 @@ impl<'a> Merger<'a> {
         let place = self.type_of(known, &[old]);
         match old {
             Value::Null => return Ok(Outcome::Gone),
-            Value::Scalar(_) if self.is_settled(old, known) => {}
-            Value::Scalar(_) => return Ok(Outcome::Gone),
+            Value::Scalar(_) if old.is_null() => {
+                let stays = self.is_settled(old, known);
+                return Ok(if stays { Outcome::Kept } else { Outcome::Gone });
+            }
+            Value::Scalar(scalar) => quote(scalar),
             Value::Map(map) => self.keep_fields(map, &Map::default(), place)?,
             Value::List(list) => {
                 if let Some(keys) = place.and_then(Type::merge_keys) {
@@ -262,7 +268,7 @@ impl<'a> Merger<'a> {
             let known = place.and_then(|place| place.field(&key.text));
             let stays = self.settle(&mut value, known).map_err(|e| e.within(&key.text))?;
             if stays {
-                map.insert(&key.text, value);
+                map.insert(&key.text, quoted(value));
             } else {
                 map.remove(&key.text);
             }
@@ -318,9 +324,54 @@ fn settle_field(map: &mut Map, key: Key, outcome: Outcome) {
                 let styled = restyle(old, value);
                 *old = styled;
             }
-            None => map.push(key, value),
+            None => map.push(key, quoted(value)),
         },
     }
+}
+
+/// Whether kustomize puts quotes around the text once it sets a field to it: what is text to
+/// resources and something else under YAML 1.1. They outlive the text, see [`restyle`].
+fn wants_quotes(scalar: &Scalar) -> bool {
+    let text = scalar.text.as_str();
+    match scalar.style {
+        Style::Plain => scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str,
+        Style::Tagged(Tag::Str) => is_no_text(text),
+        Style::Quoted | Style::Tagged(_) => false,
+    }
+}
+
+/// Whether YAML 1.1 reads something else than text: a number, but also a mapping, as in `a: b`.
+fn is_no_text(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-');
+    if text.is_empty() || text.contains('\n') {
+        return false;
+    }
+    if !text.bytes().all(is_word) {
+        let read = yaml::read_first(text.as_bytes(), &"".into(), &Limits::WEBHOOK);
+        return read.is_ok_and(|value| match value {
+            Value::Scalar(Scalar { text, style: Style::Plain }) => is_typed(&text),
+            Value::Scalar(scalar) => scalar.tag() != Tag::Str,
+            Value::Null | Value::List(_) | Value::Map(_) => true,
+        });
+    }
+    is_typed(text)
+}
+
+fn is_typed(text: &str) -> bool {
+    !matches!(scalar::resolve_v2(text), Tag::Str | Tag::Timestamp | Tag::Merge)
+}
+
+fn quote(scalar: &mut Scalar) {
+    if wants_quotes(scalar) {
+        scalar.style = Style::Quoted;
+    }
+}
+
+fn quoted(mut value: Value) -> Value {
+    if let Value::Scalar(scalar) = &mut value {
+        quote(scalar);
+    }
+    value
 }
 
 /// Gives a new scalar the quotes of the one it replaces: kustomize keeps them, and with them the type.
@@ -335,13 +386,9 @@ fn restyle(old: &Value, new: Value) -> Value {
     Value::Scalar(Scalar { style, ..scalar })
 }
 
-/// Whether kustomize holds the scalar in quotes or as a block; its own text of several lines is one.
+/// Whether the scalar is held in quotes or as a block.
 fn is_quoted(value: &Value) -> bool {
-    value.as_scalar().is_some_and(|scalar| match scalar.style {
-        Style::Quoted => true,
-        Style::Tagged(Tag::Str) => scalar.text.contains('\n'),
-        Style::Plain | Style::Tagged(_) => false,
-    })
+    value.as_scalar().is_some_and(|scalar| scalar.style == Style::Quoted)
 }
 
 fn directive(text: &str) -> Merge<Directive> {
@@ -400,7 +447,6 @@ fn is_empty(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
 
     fn read(text: &str) -> Value {
         crate::yaml::read_first(text.as_bytes(), &"a.yaml".into(), &Limits::PERSON).expect("YAML")
