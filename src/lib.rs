@@ -26,6 +26,7 @@
 //! | which programs it may run: Helm, functions | [`tools`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
 //! | which of their values | [`field_path`] |
+//! | what comes from elsewhere | [`remote`] |
 //! | artifacts of Flux, and what its objects add to a build | [`archive`], [`flux`] |
 //! | what was applied before | [`inventory`] |
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
@@ -69,6 +70,7 @@ pub mod kustomization;
 pub mod layer;
 pub mod tools;
 mod functions;
+pub mod remote;
 pub mod generate;
 pub mod transform;
 pub mod references;
