@@ -22,6 +22,7 @@ use crate::kustomization::{
 };
 use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
+use crate::remote::Remote;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::{self, Relation, Schema};
@@ -58,8 +59,8 @@ pub struct Options {
     pub unrestricted: bool,
     /// The order of the result.
     pub order: Order,
-    /// Whether URLs may be fetched; the webhook never does.
-    pub remote: bool,
+    /// Where URLs are fetched; the webhook fetches none.
+    pub remote: Option<Arc<Remote>>,
     /// Which programs may be run; the webhook runs none.
     pub tools: Tools,
 }
@@ -181,14 +182,18 @@ impl Site<'_> {
 
     fn notes(&self) -> Notes {
         let directory = self.layer.origin.clone();
-        Notes { directory, file_name: self.file_name, repository: None }
+        let repository = self.layer.repository.as_ref();
+        let repository = repository.map(|one| (one.url.as_str().into(), one.reference.as_str().into()));
+        Notes { directory, file_name: self.file_name, repository }
     }
 }
 
 impl<'a> Build<'a> {
     fn new(files: &'a dyn Files, store: &'a Store, options: &Options) -> Self {
+        let mut reader = Reader::new(files, options.limits, options.unrestricted);
+        reader.remote.clone_from(&options.remote);
         Self {
-            reader: Reader::new(files, options.limits, options.unrestricted),
+            reader,
             store,
             order: options.order,
             schema: Schema::builtin(),
@@ -268,7 +273,11 @@ impl<'a> Build<'a> {
 
     fn resource(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
         let path = clean(&site.layer.directory.join(entry));
-        if self.reader.files.kind(&path) == FileKind::Directory {
+        let is_base = match self.reader.is_repository(&site.layer, entry)? {
+            Some(is_repository) => is_repository,
+            None => self.reader.files.kind(&path) == FileKind::Directory,
+        };
+        if is_base {
             return self.base(site, entry, gathered);
         }
         let resources = self.manifest(site, entry)?;

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files, clean};
 use crate::kustomization::Source;
 use crate::limits::Limits;
+use crate::remote::{self, Address, Fetched, Remote, Repository};
 
 /// The names of a kustomization file, in kustomize's order.
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -27,6 +28,8 @@ pub struct Reader<'a> {
     pub limits: Limits,
     /// Whether a file may lie outside the directory of its kustomization.
     pub unrestricted: bool,
+    /// Where URLs are fetched, if they are.
+    pub remote: Option<Arc<Remote>>,
     bytes_left: Cell<usize>,
     files_left: Cell<usize>,
 }
@@ -42,6 +45,17 @@ pub struct Layer<'a> {
     pub parent: Option<&'a Layer<'a>>,
     /// The clone that nothing may leave, for remote bases.
     pub jail: Option<PathBuf>,
+    /// The repository that the clone is of.
+    pub repository: Option<Arc<Repository>>,
+}
+
+fn address(entry: &str) -> Result<Option<Address>> {
+    remote::read(entry).map_err(|why| Error::new(ErrorKind::Invalid, Place::file(entry), why))
+}
+
+/// Whether a file has to be downloaded.
+fn is_url(entry: &str) -> bool {
+    entry.starts_with("http://") || entry.starts_with("https://")
 }
 
 impl<'a> Reader<'a> {
@@ -52,6 +66,7 @@ impl<'a> Reader<'a> {
             files,
             limits,
             unrestricted,
+            remote: None,
             bytes_left: Cell::new(limits.total_bytes),
             files_left: Cell::new(limits.files),
         }
@@ -63,7 +78,7 @@ impl<'a> Reader<'a> {
     /// Where it is missing or is no directory.
     pub fn top(&self, path: &Path) -> Result<Layer<'static>> {
         let directory = self.directory(path)?;
-        Ok(Layer { directory, origin: PathBuf::new(), parent: None, jail: None })
+        Ok(Layer { directory, origin: PathBuf::new(), parent: None, jail: None, repository: None })
     }
 
     fn directory(&self, path: &Path) -> Result<PathBuf> {
@@ -86,6 +101,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, absolute, above a layer that refers to it, or outside its clone.
     pub fn descend<'l>(&self, layer: &'l Layer<'_>, entry: &str) -> Result<Layer<'l>> {
+        if let Some(Address::Repository(one) | Address::Either(_, one)) = address(entry)? {
+            return self.enter(layer, one);
+        }
         let path = clean(&layer.directory.join(entry));
         let place = || Place::file(self.files.shown(&path));
         if Path::new(entry).is_absolute() {
@@ -102,12 +120,66 @@ impl<'a> Reader<'a> {
                 "base lies outside its repository",
             ));
         }
-        if layer.depth() >= self.limits.layers {
-            let message = format!("more than {} layers of bases", self.limits.layers);
-            return Err(Error::new(ErrorKind::Limit, place(), message));
-        }
+        self.forbid_depth(layer, place)?;
         let origin = clean(&layer.origin.join(entry));
-        Ok(Layer { directory, origin, parent: Some(layer), jail: layer.jail.clone() })
+        let (jail, repository) = (layer.jail.clone(), layer.repository.clone());
+        Ok(Layer { directory, origin, parent: Some(layer), jail, repository })
+    }
+
+    /// Opens a directory of a repository, which is fetched where it is not there.
+    fn enter<'l>(&self, layer: &'l Layer<'_>, repository: Repository) -> Result<Layer<'l>> {
+        let place = || Place::file(repository.entry.as_str());
+        let mut above = layer.upwards().filter_map(|one| one.repository.as_ref());
+        if above.any(|one| repository.is_cycle_of(one)) {
+            let message = "cycle of bases: the repository is on the way to itself";
+            return Err(Error::new(ErrorKind::Invalid, place(), message));
+        }
+        self.forbid_depth(layer, place)?;
+        let root = self.outside(&repository.entry)?.checkout(&repository)?;
+        let directory = root.join(&repository.path);
+        let canonical = |path: &Path| self.files.canonical(path);
+        let (Some(jail), Some(directory)) = (canonical(&root), canonical(&directory)) else {
+            let message = format!("repository has no directory \"{}\"", repository.path);
+            return Err(Error::new(ErrorKind::Missing, place(), message));
+        };
+        if !directory.starts_with(&jail) {
+            let message = "base lies outside its repository";
+            return Err(Error::new(ErrorKind::Forbidden, place(), message));
+        }
+        let origin = PathBuf::from(repository.noted_path());
+        let (jail, repository) = (Some(jail), Some(Arc::new(repository)));
+        Ok(Layer { directory, origin, parent: Some(layer), jail, repository })
+    }
+
+    fn forbid_depth(&self, layer: &Layer<'_>, place: impl Fn() -> Place) -> Result<()> {
+        if layer.depth() < self.limits.layers {
+            return Ok(());
+        }
+        let message = format!("more than {} layers of bases", self.limits.layers);
+        Err(Error::new(ErrorKind::Limit, place(), message))
+    }
+
+    /// What fetches `entry`.
+    fn outside(&self, entry: &str) -> Result<&Remote> {
+        self.remote.as_deref().ok_or_else(|| {
+            let message = "is a URL, and this build fetches nothing";
+            Error::new(ErrorKind::Forbidden, Place::file(entry), message)
+        })
+    }
+
+    /// Whether an entry that is no path names a repository; `None` for paths.
+    ///
+    /// # Errors
+    /// Where only its server can tell and cannot be asked.
+    pub fn is_repository(&self, layer: &Layer<'_>, entry: &str) -> Result<Option<bool>> {
+        let is_file = || self.files.kind(&clean(&layer.directory.join(entry))) == FileKind::File;
+        let Some(address) = address(entry)?.filter(|_| !is_file()) else { return Ok(None) };
+        let fetched = match &address {
+            Address::File(_) => return Ok(Some(false)),
+            Address::Repository(_) => return Ok(Some(true)),
+            Address::Either(..) => self.outside(entry)?.fetch(&address, self.limits.file_bytes)?,
+        };
+        Ok(Some(matches!(fetched, Fetched::Checkout(_))))
     }
 
     /// A base may neither be nor hold a directory that is on the way to it.
@@ -179,6 +251,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, no regular file, too large, or outside of where the layer may look.
     pub fn file(&self, layer: &Layer<'_>, entry: &str) -> Result<(Bytes, Arc<str>)> {
+        if is_url(entry) {
+            let text = self.outside(entry)?.file(entry, self.limits.file_bytes)?;
+            return Ok((self.counted(entry, text)?, entry.into()));
+        }
         let path = clean(&layer.directory.join(entry));
         let shown = self.files.shown(&path);
         if self.files.kind(&path) == FileKind::Missing {
@@ -205,8 +281,11 @@ impl<'a> Reader<'a> {
     }
 
     fn forbid_escape(&self, layer: &Layer<'_>, path: &Path) -> Result<()> {
-        let confined = if self.unrestricted { layer.jail.as_ref() } else { Some(&layer.directory) };
-        let Some(confined) = confined else { return Ok(()) };
+        // Lifting the rule is for the user's own tree, not for what was fetched.
+        if self.unrestricted && layer.jail.is_none() {
+            return Ok(());
+        }
+        let confined = &layer.directory;
         let real = self.files.canonical(path);
         if real.as_ref().is_some_and(|real| real.starts_with(confined)) {
             return Ok(());
@@ -226,16 +305,20 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, no regular file, or exceeds a limit.
     pub fn read(&self, path: &Path) -> Result<Bytes> {
-        let place = || Place::file(self.files.shown(path));
-        let files_left = self.files_left.get().checked_sub(1).ok_or_else(|| {
-            let message = format!("build reads more than {} files", self.limits.files);
-            Error::new(ErrorKind::Limit, place(), message)
-        })?;
-        self.files_left.set(files_left);
         let bytes = self.files.read(path, self.limits.file_bytes)?;
+        self.counted(&self.files.shown(path), bytes)
+    }
+
+    /// Takes a file from what is left for this build.
+    fn counted(&self, shown: &str, bytes: Bytes) -> Result<Bytes> {
+        let limit = |message| Error::new(ErrorKind::Limit, Place::file(shown), message);
+        let files_left =
+            self.files_left.get().checked_sub(1).ok_or_else(|| {
+                limit(format!("build reads more than {} files", self.limits.files))
+            })?;
+        self.files_left.set(files_left);
         let bytes_left = self.bytes_left.get().checked_sub(bytes.len()).ok_or_else(|| {
-            let message = format!("build reads more than {} bytes", self.limits.total_bytes);
-            Error::new(ErrorKind::Limit, place(), message)
+            limit(format!("build reads more than {} bytes", self.limits.total_bytes))
         })?;
         self.bytes_left.set(bytes_left);
         Ok(bytes)

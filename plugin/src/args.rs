@@ -169,6 +169,9 @@ pub struct Render {
         default_value = "LoadRestrictionsRootOnly"
     )]
     pub load_restrictor: LoadRestrictor,
+    /// Take remote bases as they were fetched last
+    #[arg(long, hide_short_help = true)]
+    pub offline: bool,
     /// Render Helm charts
     #[arg(long, hide_short_help = true)]
     pub enable_helm: bool,

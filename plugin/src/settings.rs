@@ -16,6 +16,8 @@ pub struct Settings {
     pub home: Option<PathBuf>,
     /// The directory of kustomize's older plugins, where there is one.
     pub plugin_home: Option<PathBuf>,
+    /// Where remote bases are kept: `kubectl-overlay` in the user's cache directory.
+    pub cache: Option<PathBuf>,
     /// `KUBECTL_EXTERNAL_DIFF`: the program that shows differences.
     pub external_diff: Option<String>,
     /// Whether standard input is a terminal, so that somebody can be asked.
@@ -45,6 +47,13 @@ fn plugin_home() -> Option<PathBuf> {
     homes.into_iter().flatten().find(|directory| directory.exists())
 }
 
+/// Source: XDG base directory specification.
+fn cache() -> Option<PathBuf> {
+    let chosen = variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = chosen.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    Some(cache.join("kubectl-overlay"))
+}
+
 impl Settings {
     /// Reads them from this process.
     #[must_use]
@@ -57,6 +66,7 @@ impl Settings {
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()),
             home: std::env::home_dir(),
             plugin_home: plugin_home(),
+            cache: cache(),
             external_diff: variable("KUBECTL_EXTERNAL_DIFF"),
             can_ask: std::io::stdin().is_terminal(),
             can_redraw: std::io::stderr().is_terminal() && !dumb && variable("CI").is_none(),

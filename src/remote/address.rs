@@ -147,7 +147,7 @@ fn host(address: &str) -> Option<(String, String)> {
 /// `user@` at the beginning, and what follows it.
 fn user(text: &str) -> (&str, &str) {
     let Some(at) = text.find('@') else { return ("", text) };
-    let name = text[..at].as_bytes();
+    let name = &text.as_bytes()[..at];
     let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
         && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
     if is_name { text.split_at(at + 1) } else { ("", text) }

@@ -149,7 +149,7 @@ fn cause(stderr: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let told = lines()
         .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")));
-    told.or_else(|| lines().last()).unwrap_or("it does not say why").to_owned()
+    told.or_else(|| lines().next_back()).unwrap_or("it does not say why").to_owned()
 }
 
 /// Waits for the end of a command; `None` where it had to be stopped.

@@ -306,7 +306,7 @@ fn build_tree(
         limits: Limits::WEBHOOK,
         unrestricted: true,
         order: Order::None,
-        remote: false,
+        remote: None,
         tools: Tools::default(),
     };
     let Warned { output, warnings } = flux::render(&files, store, &options, spec);

@@ -1,10 +1,12 @@
 //! `build`: prints what an overlay renders to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use overlay::build::{Options, Order, build, print};
 use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::Disk;
+use overlay::remote::Remote;
 use overlay::store::Store;
 use overlay::tools::{Functions, Helm, Tools};
 use overlay::{Limits, Resources};
@@ -62,9 +64,14 @@ pub fn options(render: &Render, settings: &Settings) -> Options {
         limits: Limits::default(),
         unrestricted: render.load_restrictor == LoadRestrictor::None,
         order: Order::Legacy,
-        remote: true,
+        remote: remote(render, settings),
         tools: tools(render, settings),
     }
+}
+
+fn remote(render: &Render, settings: &Settings) -> Option<Arc<Remote>> {
+    let cache = settings.cache.clone()?;
+    Some(Arc::new(Remote::new(cache, render.offline)))
 }
 
 fn tools(render: &Render, settings: &Settings) -> Tools {
