@@ -7,8 +7,9 @@
 
 mod plugins;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ecow::EcoString;
@@ -93,6 +94,43 @@ pub fn build_edited(
     let output = build.run(root, Some(edited));
     Warned { output, warnings: build.warnings }
 }
+
+/// Renders and prints many overlays at once, each as [`build`] and [`print`] would, in their order.
+///
+/// They share what is parsed, and as many threads as the machine has cores.
+pub fn build_all(
+    files: &dyn Files,
+    store: &Store,
+    options: &Options,
+    roots: &[PathBuf],
+) -> Vec<Warned<Result<String>>> {
+    let next = AtomicUsize::new(0);
+    let built: Vec<OnceLock<Warned<Result<String>>>> =
+        roots.iter().map(|_| OnceLock::new()).collect();
+    let work = || {
+        while let Some((root, slot)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            roots.get(index).zip(built.get(index))
+        } {
+            let Warned { output, warnings } = build(files, store, options, root);
+            let output = output.and_then(|resources| print(&resources, &options.limits));
+            // Each index is handed out once, so the slot is empty.
+            let _ = slot.set(Warned { output, warnings });
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(roots.len()) {
+            // One that cannot be had is work for the others.
+            let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    built.into_iter().filter_map(OnceLock::into_inner).collect()
+}
+
+/// Room for the recursion through as many layers as [`Limits::PERSON`] allows.
+const STACK_BYTES: usize = 64 << 20;
 
 /// A kustomization that is not what its file says.
 #[derive(Clone, Debug)]
@@ -225,9 +263,7 @@ impl<'a> Build<'a> {
     fn site<'l>(&mut self, layer: Layer<'l>) -> Result<Site<'l>> {
         let (source, file_name) = self.reader.kustomization(&layer)?;
         let kustomization = kustomization::decode(&source, &self.reader.limits)?;
-        for message in &kustomization.deprecated {
-            self.warn(Place::file(source.file.clone()), *message);
-        }
+        self.warnings.extend(kustomization.deprecations(&source));
         let namespace_above = EcoString::new();
         Ok(Site { layer, kustomization, source, file_name, namespace_above })
     }
@@ -359,7 +395,8 @@ impl<'a> Build<'a> {
         if self.has_schema {
             return Ok(());
         }
-        let invalid = |message: &str| Error::new(ErrorKind::Invalid, site.field("openapi"), message);
+        let invalid =
+            |message: &str| Error::new(ErrorKind::Invalid, site.field("openapi"), message);
         match (file, openapi_version.as_deref()) {
             (Some(_), Some(_)) => Err(invalid("\"openapi\" has both a path and a version")),
             (Some((text, file)), None) => {

@@ -82,6 +82,7 @@ pub mod plan;
 pub mod review;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod roots;
 pub mod nearest;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};

@@ -237,7 +237,14 @@ pub struct Build {
     /// A directory, or the name of an overlay such as `production`
     #[arg(default_value = ".")]
     pub overlay: String,
-    /// Write to this file, or one file for each object into this directory
+    /// Build all kustomizations in and below the directory that no other one refers to
+    #[arg(long)]
+    pub all: bool,
+    /// With --all, build those too that another one refers to
+    #[arg(long, requires = "all")]
+    pub every: bool,
+    /// Write to this file, or one file for each object into this directory; with --all one file
+    /// for each overlay
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Order the objects this way, whatever the kustomization says

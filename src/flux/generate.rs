@@ -59,10 +59,7 @@ fn is_file(files: &dyn Files, path: &Path) -> bool {
 fn read(reader: &Reader<'_>, directory: &Path, warnings: &mut Vec<Warning>) -> Result<Edited> {
     let (source, _) = reader.kustomization(&reader.top(directory)?)?;
     let mut kustomization = kustomization::decode_leniently(&source, &reader.limits)?;
-    let place = Place::file(source.file.clone());
-    for message in &kustomization.deprecated {
-        warnings.push(Warning { place: place.clone(), message: (*message).to_owned() });
-    }
+    warnings.extend(kustomization.deprecations(&source));
     if kustomization.resources.is_empty() && kustomization.build_metadata.is_empty() {
         kustomization.build_metadata.push("originAnnotations".into());
     } else if let Err(error) = kustomization::decode(&source, &reader.limits) {

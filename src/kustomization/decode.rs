@@ -83,38 +83,14 @@ struct File {
 
 const API: &str = "kustomize.config.k8s.io/";
 
-/// Deprecated fields with what kustomize says about them, in its order.
+/// Deprecated fields with their successors, in the order in which kustomize warns of them.
 const DEPRECATED: [(&str, &str); 6] = [
-    (
-        "bases",
-        "# Warning: 'bases' is deprecated. Please use 'resources' instead. \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
-    (
-        "commonLabels",
-        "# Warning: 'commonLabels' is deprecated. Please use 'labels' instead. \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
-    (
-        "imageTags",
-        "# Warning: 'imageTags' is deprecated. Please use 'images' instead. \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
-    (
-        "patchesJson6902",
-        "# Warning: 'patchesJson6902' is deprecated. Please use 'patches' instead. \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
-    (
-        "patchesStrategicMerge",
-        "# Warning: 'patchesStrategicMerge' is deprecated. Please use 'patches' instead. \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
-    (
-        "vars",
-        "# Warning: 'vars' is deprecated. Please use 'replacements' instead. [EXPERIMENTAL] \
-         Run 'kustomize edit fix' to update your Kustomization automatically.",
-    ),
+    ("bases", "resources"),
+    ("commonLabels", "labels"),
+    ("imageTags", "images"),
+    ("patchesJson6902", "patches"),
+    ("patchesStrategicMerge", "patches"),
+    ("vars", "replacements"),
 ];
 
 impl File {
@@ -162,7 +138,7 @@ impl File {
         fields.is_component = self.kind == "Component";
         let is_present = |field: &&str| self.present.contains(field);
         let deprecated = DEPRECATED.iter().filter(|(field, _)| is_present(field));
-        fields.deprecated = deprecated.map(|(_, warning)| *warning).collect();
+        fields.deprecated = deprecated.copied().collect();
         fields.resources.extend(self.bases);
         fields.images.extend(self.image_tags);
         let globals = Inflation::globals(&self.inflations);

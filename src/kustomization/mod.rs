@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ecow::EcoString;
 
-use crate::error::Place;
+use crate::error::{Place, Warning};
 use crate::resource::{Behavior, Gvk};
 use crate::value::Value;
 use crate::yaml::{self, Step};
@@ -90,8 +90,8 @@ pub struct Kustomization {
     pub validators: Vec<EcoString>,
     /// `buildMetadata`
     pub build_metadata: Vec<EcoString>,
-    /// The deprecated fields that are present, in kustomize's order of warning.
-    pub deprecated: Vec<&'static str>,
+    /// The deprecated fields that are present, each with its successor, in kustomize's order.
+    pub deprecated: Vec<(&'static str, &'static str)>,
 }
 
 /// One entry of `labels`.
@@ -337,6 +337,16 @@ pub struct HelmChart {
     pub debug: bool,
     /// `devel`
     pub devel: bool,
+}
+
+impl Kustomization {
+    /// A warning for each deprecated field; `source` is the file that was decoded.
+    pub fn deprecations(&self, source: &Source) -> impl Iterator<Item = Warning> {
+        self.deprecated.iter().map(|(field, successor)| Warning {
+            place: source.place(&[Step::Key(field)]),
+            message: format!("\"{field}\" is deprecated, \"{successor}\" has taken its place"),
+        })
+    }
 }
 
 impl Source {

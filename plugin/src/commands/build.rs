@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use overlay::build::{Options, Order, build, print};
+use overlay::build::{Options, Order, build, build_all, print};
 use overlay::error::{Error, ErrorKind, Place, Result};
-use overlay::files::Disk;
+use overlay::files::{Disk, Files};
 use overlay::remote::Remote;
+use overlay::roots;
 use overlay::store::Store;
 use overlay::tools::{Functions, Helm, Tools};
 use overlay::{Limits, Resources};
@@ -23,12 +24,69 @@ use crate::settings::Settings;
 /// Where the overlay is not found or does not build, or its output cannot be written.
 pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result<u8> {
     let options = Options { order: order(args.reorder), ..options(&args.render, settings) };
+    if args.all {
+        return run_all(args, &options, settings, console);
+    }
     let resources = render(&root(&args.overlay, settings)?, &options, settings, console)?;
     match &args.output {
         None => console.print(&print(&resources, &options.limits)?),
         Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
     }
     Ok(exit::OK)
+}
+
+/// Builds every root below a directory, and tells at the end which ones failed.
+fn run_all(
+    args: &args::Build,
+    options: &Options,
+    settings: &Settings,
+    console: &Console,
+) -> Result<u8> {
+    let files = Disk::new(settings.directory.clone());
+    let roots = roots::find(&files, &settings.directory.join(&args.overlay), &options.limits)?;
+    let roots = if args.every { roots.every } else { roots.unreferenced };
+    let folder = args.output.as_ref().map(|path| settings.directory.join(path));
+    let mut failures = Vec::new();
+    let mut is_first = true;
+    for (root, built) in roots.iter().zip(build_all(&files, &Store::default(), options, &roots)) {
+        let shown = files.shown(root);
+        built.warnings.iter().for_each(|warning| console.warn(warning));
+        match (built.output, &folder) {
+            (Err(error), _) => failures.push((shown, error)),
+            (Ok(text), Some(folder)) => write_overlay(folder, &shown, &text)?,
+            (Ok(text), None) if text.is_empty() => {}
+            (Ok(text), None) => {
+                let separator = if is_first { "" } else { "---\n" };
+                console.print(&format!("{separator}# {shown}\n{text}"));
+                is_first = false;
+            }
+        }
+    }
+    for (shown, error) in &failures {
+        console.say_line(format_args!("{shown} does not build:"));
+        console.error(error);
+    }
+    console.say_line(format_args!(
+        "{} of {} overlays built",
+        roots.len() - failures.len(),
+        roots.len()
+    ));
+    Ok(if failures.is_empty() { exit::OK } else { exit::ERROR })
+}
+
+/// `overlays/production` becomes the file `overlays/production.yaml` of the folder.
+fn write_overlay(folder: &Path, shown: &str, text: &str) -> Result<()> {
+    let inside: PathBuf = Path::new(shown)
+        .components()
+        .filter(|part| matches!(part, std::path::Component::Normal(_)))
+        .collect();
+    let name = if inside.as_os_str().is_empty() { "overlay".into() } else { inside };
+    let path = folder.join(format!("{}.yaml", name.display()));
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, Place::file(path.to_string_lossy()), error.to_string())
+    };
+    std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
+    write_file(&path, text)
 }
 
 /// The directory that `typed` means.
