@@ -3,14 +3,14 @@
 //! Source: kustomize `api/internal/generators/{configmap,utils}.go`, `kyaml/yaml/datamap.go`.
 
 use base64::Engine;
-use ecow::{EcoString, EcoVec};
+use ecow::EcoString;
 
 use super::{Inputs, pairs};
 use crate::error::Result;
 use crate::kustomization::{ConfigMapArgs, GeneratorOptions};
 use crate::resource::{Origin, Resource};
 use crate::value::{Key, Map, Tag, Value};
-use crate::yaml::scalar;
+use crate::yaml::{Step, scalar};
 
 /// Makes the ConfigMap that an entry of `configMapGenerator` describes.
 ///
@@ -36,7 +36,13 @@ pub fn config_map(
             value.set(&[field], Value::Map(map));
         }
     }
-    Ok(generated(value, args, defaults, inputs))
+    let options = Options::new(args, defaults);
+    if let Some(field) = options.nameless() {
+        let error =
+            inputs.invalid(&[Step::Key("options")], format!("one of the {field} has no key"));
+        return Err(error.hint("give it a key"));
+    }
+    Ok(options.generated(value, args, inputs))
 }
 
 /// An object of a core kind with a name.
@@ -55,35 +61,68 @@ pub(super) fn base(kind: &str, args: &ConfigMapArgs, inputs: &Inputs<'_>) -> Res
     Ok(value)
 }
 
-/// The object with what its options say.
-pub(super) fn generated(
-    mut value: Value,
-    args: &ConfigMapArgs,
-    defaults: Option<&GeneratorOptions>,
-    inputs: &Inputs<'_>,
-) -> Resource {
-    let none = GeneratorOptions::default();
-    let (own, defaults) = (args.options.as_ref().unwrap_or(&none), defaults.unwrap_or(&none));
-    for (field, own, defaults) in [
-        ("labels", &own.labels, &defaults.labels),
-        ("annotations", &own.annotations, &defaults.annotations),
-    ] {
-        let merged = merged(own, defaults);
-        if !merged.is_empty() {
-            value.set(&["metadata", field], Value::Map(entries(merged)));
-        }
-    }
-    if own.immutable || defaults.immutable {
-        value.set(&["immutable"], Value::bool(true));
-    }
-    let origin = Origin { file: (inputs.place)(&[]).file, document: 0 };
-    let mut resource = Resource::new(value, origin);
-    resource.behavior = Some(args.behavior);
-    resource.needs_hash = !(own.disable_name_suffix_hash || defaults.disable_name_suffix_hash);
-    resource
+/// What the options of an entry and of the kustomization say together.
+pub(super) struct Options<'a> {
+    labels: Pairs<'a>,
+    annotations: Pairs<'a>,
+    immutable: bool,
+    needs_hash: bool,
 }
 
-type Pairs<'a> = EcoVec<&'a (EcoString, EcoString)>;
+type Pairs<'a> = Vec<&'a (EcoString, EcoString)>;
+
+impl<'a> Options<'a> {
+    pub(super) fn new(args: &'a ConfigMapArgs, defaults: Option<&'a GeneratorOptions>) -> Self {
+        static NONE: GeneratorOptions = GeneratorOptions::none();
+        let (own, defaults) = (args.options.as_ref().unwrap_or(&NONE), defaults.unwrap_or(&NONE));
+        let without_hash = own.disable_name_suffix_hash || defaults.disable_name_suffix_hash;
+        Self {
+            labels: merged(&own.labels, &defaults.labels),
+            annotations: merged(&own.annotations, &defaults.annotations),
+            immutable: own.immutable || defaults.immutable,
+            needs_hash: !without_hash,
+        }
+    }
+
+    /// The field in which something has an empty key.
+    fn nameless(&self) -> Option<&'static str> {
+        let fields = [("labels", &self.labels), ("annotations", &self.annotations)];
+        let has_one = |pairs: &Pairs<'_>| pairs.iter().any(|(key, _)| key.is_empty());
+        fields.into_iter().find(|(_, pairs)| has_one(pairs)).map(|(field, _)| field)
+    }
+
+    /// The object with what the options say.
+    ///
+    /// At an empty key kustomize stops setting labels and annotations; it sets them in the order
+    /// of their keys, so that none is set of that field.
+    pub(super) fn generated(
+        &self,
+        mut value: Value,
+        args: &ConfigMapArgs,
+        inputs: &Inputs<'_>,
+    ) -> Resource {
+        let nameless = self.nameless();
+        for (field, pairs) in [("labels", &self.labels), ("annotations", &self.annotations)] {
+            if nameless == Some(field) {
+                value.set(&["metadata", field], Value::map());
+                break;
+            }
+            if !pairs.is_empty() {
+                let entries =
+                    pairs.iter().map(|(name, text)| (key(name), Value::string(text.clone())));
+                value.set(&["metadata", field], Value::Map(entries.collect()));
+            }
+        }
+        if self.immutable {
+            value.set(&["immutable"], Value::bool(true));
+        }
+        let origin = Origin { file: (inputs.place)(&[]).file, document: 0 };
+        let mut resource = Resource::new(value, origin);
+        resource.behavior = Some(args.behavior);
+        resource.needs_hash = self.needs_hash;
+        resource
+    }
+}
 
 /// Both lists, sorted by key; of equal keys the own one.
 fn merged<'a>(
@@ -91,18 +130,10 @@ fn merged<'a>(
     defaults: &'a [(EcoString, EcoString)],
 ) -> Pairs<'a> {
     let is_own = |(key, _): &&(EcoString, EcoString)| own.iter().any(|(known, _)| known == key);
-    let mut merged: Vec<_> =
+    let mut merged: Pairs<'_> =
         own.iter().chain(defaults.iter().filter(|pair| !is_own(pair))).collect();
     merged.sort();
-    merged.into_iter().collect()
-}
-
-fn entries(pairs: Pairs<'_>) -> Map {
-    // Kustomize takes the empty key for the mapping itself, and ends up with an empty one.
-    if pairs.iter().any(|(key, _)| key.is_empty()) {
-        return Map::default();
-    }
-    pairs.iter().map(|(name, value)| (key(name), Value::string(value.clone()))).collect()
+    merged
 }
 
 /// A key as kustomize writes it, without quotes: `1` becomes a number, which it then cannot print.
@@ -136,7 +167,6 @@ mod tests {
 
     use super::*;
     use crate::error::Place;
-    use crate::yaml::Step;
 
     fn made(args: &ConfigMapArgs, defaults: Option<&GeneratorOptions>) -> Resource {
         let read = |_: &str| Ok(Bytes::from_static(b"\xff\xfe"));
@@ -169,10 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_label_empties_all() {
+    fn a_label_needs_a_key() {
         let own = Some(options(&[("", "x"), ("a", "y")]));
         let args = ConfigMapArgs { name: "c".into(), options: own, ..ConfigMapArgs::default() };
-        assert_eq!(made(&args, None).labels().map(Map::len), Some(0));
+        let read = |_: &str| Ok(Bytes::new());
+        let place = |_: &[Step<'_>]| Place::file("kustomization.yaml");
+        let inputs = Inputs { read: &read, place: &place };
+        assert!(config_map(&args, None, &inputs).is_err());
+        // Kustomize takes no notice of the same in a Secret, but for setting nothing more.
+        let secret = super::super::secret(&args, None, &inputs).expect("accepted");
+        assert_eq!(secret.labels().map(Map::len), Some(0));
     }
 
     #[test]

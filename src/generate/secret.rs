@@ -3,7 +3,7 @@
 //! Source: kustomize `api/internal/generators/secret.go`.
 
 use super::Inputs;
-use super::config_map::{base, base64, generated, key};
+use super::config_map::{Options, base, base64, key};
 use super::pairs;
 use crate::error::Result;
 use crate::kustomization::{ConfigMapArgs, GeneratorOptions};
@@ -28,5 +28,5 @@ pub fn secret(
     let data: Map =
         pairs.iter().map(|pair| (key(&pair.key), Value::string(base64(&pair.content)))).collect();
     value.set(&["data"], Value::Map(data));
-    Ok(generated(value, args, defaults, inputs))
+    Ok(Options::new(args, defaults).generated(value, args, inputs))
 }

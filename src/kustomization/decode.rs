@@ -760,11 +760,8 @@ mod tests {
         assert_eq!(fields.config_map_generator[0].envs, ["d", "e"]);
         assert_eq!(fields.helm_charts[0].name, "h");
         assert_eq!(fields.helm_globals.expect("moved").chart_home, "two");
-        let warned: Vec<_> = fields.deprecated.iter().map(|text| &text[..21]).collect();
-        assert_eq!(
-            warned,
-            ["# Warning: 'bases' is", "# Warning: 'imageTags", "# Warning: 'vars' is "]
-        );
+        let deprecated: Vec<_> = fields.deprecated.iter().map(|(field, _)| *field).collect();
+        assert_eq!(deprecated, ["bases", "imageTags", "vars"]);
     }
 
     #[test]

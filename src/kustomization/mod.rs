@@ -349,6 +349,19 @@ impl Kustomization {
     }
 }
 
+impl GeneratorOptions {
+    /// Options that say nothing.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            disable_name_suffix_hash: false,
+            immutable: false,
+        }
+    }
+}
+
 impl Source {
     /// The place of the value at the end of `path`, or the file alone where it cannot be found.
     ///

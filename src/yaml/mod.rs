@@ -9,4 +9,4 @@ mod write;
 
 pub use read::{Step, locate, read, read_first};
 pub use write::write;
-pub(crate) use write::{check_key, duplicate_key, unprintable};
+pub(crate) use write::{check_key, duplicate_key, fold_next_lines, unprintable};

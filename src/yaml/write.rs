@@ -569,7 +569,7 @@ fn key_through_json(key: &Key) -> Result<Cow<'_, str>> {
 }
 
 /// JSON leaves U+0085 as it is, and to YAML it is a line break within quotes, which folds.
-fn fold_next_lines(text: &str) -> String {
+pub(crate) fn fold_next_lines(text: &str) -> String {
     let blank = |c: char| c == ' ' || c == '\u{85}';
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
