@@ -4,6 +4,7 @@
 //! tree, over an unpacked artifact in memory, and over a test's literal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -223,11 +224,14 @@ impl Files for Memory {
         if self.kind(dir) != FileKind::Directory {
             return Err(missing(self.shown(dir)));
         }
+        // Paths are ordered by their parts: what lies below a directory follows it without a gap.
+        let below = (Bound::Excluded(dir), Bound::Unbounded);
+        let within = |path: &&PathBuf| path.starts_with(dir);
         let inside = |path: &&PathBuf| path.parent() == Some(dir);
         let names = |path: &PathBuf| path.file_name().map(PathBuf::from);
-        let files = self.files.keys().filter(inside).filter_map(names);
-        let mut list: Vec<_> =
-            files.chain(self.directories.iter().filter(inside).filter_map(names)).collect();
+        let files = self.files.range::<Path, _>(below).map(|(path, _)| path).take_while(within);
+        let directories = self.directories.range::<Path, _>(below).take_while(within);
+        let mut list: Vec<_> = files.chain(directories).filter(inside).filter_map(names).collect();
         list.sort();
         Ok(list)
     }

@@ -30,8 +30,12 @@ use crate::source::{self, Artifact, Digest, Fetcher, Lookup, Refusal, Trouble};
 
 /// Stack of a rendering thread: nesting is limited long before it is used up, and what is not used costs nothing.
 const STACK_BYTES: usize = 64 << 20;
+/// Limits of a build; what is read counts a dozen times in memory at worst.
+const LIMITS: Limits = Limits { total_bytes: 24 << 20, ..Limits::WEBHOOK };
 /// How many verdicts are remembered: a few hundred bytes each.
 const VERDICTS: usize = 4096;
+/// How many artifacts are remembered, also such that could not be had.
+const TREES: usize = 256;
 /// Longest wait for a permit, as a share of what is left of the deadline: who waits longer is told to come back,
 /// so that there is time left to serve the others.
 const WAIT_SHARE: u32 = 2;
@@ -73,7 +77,6 @@ pub struct Renderer {
     verdicts: Cells<(Digest, [u8; 32]), Arc<Judged>>,
     trees: Cells<Digest, Arc<Tree>>,
     tree_bytes: usize,
-    store: Arc<Store>,
     metrics: Arc<Metrics>,
 }
 
@@ -127,8 +130,6 @@ impl Renderer {
             verdicts: Cells::new(),
             trees: Cells::new(),
             tree_bytes,
-            // Texts of more than one artifact: bases are often the same from one revision to the next.
-            store: Arc::new(Store::new(16 << 20)),
             metrics,
         }
     }
@@ -198,20 +199,21 @@ impl Renderer {
         let tree = self.tree(artifact, deadline).await?;
         let permit = self.permit(deadline).await?;
         let started = Instant::now();
-        let (spec, store) = (render.spec.clone(), self.store.clone());
-        let built = self
-            .on_thread(permit, move |stop| build_tree(&tree, &spec, &store, stop, deadline))
-            .await;
+        let spec = render.spec.clone();
+        let built =
+            self.on_thread(permit, move |stop| build_tree(&tree, &spec, stop, deadline)).await;
         self.metrics.render_seconds.observe(started.elapsed().as_secs_f64());
         built?.map(Arc::new).map_err(Unfilled::Trouble)
     }
 
     async fn tree(&self, artifact: &Artifact, deadline: Instant) -> Result<Arc<Tree>, Unfilled> {
         let cell = self.trees.cell(artifact.digest.clone());
-        let tree = cell.get_or_try_init(|| self.unpack(artifact, deadline)).await?.clone();
+        let tree = cell.get_or_try_init(|| self.unpack(artifact, deadline)).await.cloned();
         let budget = self.tree_bytes;
-        self.trees.shed(|_, trees| trees.map(|tree| tree.bytes).sum::<usize>() > budget);
-        Ok(tree)
+        self.trees.shed(|count, trees| {
+            count > TREES || trees.map(|tree| tree.bytes).sum::<usize>() > budget
+        });
+        tree
     }
 
     async fn unpack(&self, artifact: &Artifact, deadline: Instant) -> Result<Arc<Tree>, Unfilled> {
@@ -297,19 +299,20 @@ fn finish(verdict: &Judged, artifact: &Artifact) -> Outcome {
 fn build_tree(
     tree: &Tree,
     spec: &flux::Spec,
-    store: &Store,
     stop: &AtomicBool,
     deadline: Instant,
 ) -> Result<Judged, Trouble> {
     let files = Stoppable { files: &tree.files, stop, deadline };
+    // One for each build: parsed, a hostile file is a dozen times its size, and must not stay.
+    let store = Store::new(LIMITS.total_bytes);
     let options = build::Options {
-        limits: Limits::WEBHOOK,
+        limits: LIMITS,
         unrestricted: true,
         order: Order::None,
         remote: None,
         tools: Tools::default(),
     };
-    let Warned { output, warnings } = flux::render(&files, store, &options, spec);
+    let Warned { output, warnings } = flux::render(&files, &store, &options, spec);
     match output {
         Ok(resources) => {
             let warnings = warnings.iter().map(|w| format!("{}: {}", w.place, w.message)).collect();
@@ -425,5 +428,78 @@ impl<K: Clone + Eq + Hash, V> Cells<K, V> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Entries<K, V>> {
         // A panic while it was held left at worst an entry out.
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn renderer() -> Renderer {
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let timeout = Duration::from_secs(1);
+        Renderer::new(Parts {
+            client: kube::Client::try_from(config).unwrap(),
+            fetcher: Fetcher { hosts: Vec::new(), limit_bytes: 1, timeout },
+            limits: archive::Limits::WEBHOOK,
+            permits: 1,
+            tree_bytes: 1,
+            metrics: Arc::new(Metrics::new()),
+        })
+    }
+
+    async fn permit(renderer: &Renderer) -> OwnedSemaphorePermit {
+        renderer.permits.clone().acquire_owned().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_fate_of_one_render() {
+        let renderer = renderer();
+        let failing = renderer.on_thread(permit(&renderer).await, |_| -> u8 { panic!("secret") });
+        match failing.await {
+            Err(Unfilled::Trouble(trouble)) => assert!(!trouble.message.contains("secret")),
+            _ => panic!("a panic is trouble"),
+        }
+        assert_eq!(renderer.metrics.panics.get(), 1);
+        // Its permit is free again.
+        assert_eq!(renderer.on_thread(permit(&renderer).await, |_| 7).await.ok(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_deep_recursion_fits_the_stack() {
+        fn depth(left: usize) -> usize {
+            let page = std::hint::black_box([left; 128]);
+            if left == 0 { 0 } else { depth(left - 1) + usize::from(page[0] > 0) }
+        }
+        let renderer = renderer();
+        let deep = renderer.on_thread(permit(&renderer).await, |_| depth(20_000)).await;
+        assert_eq!(deep.ok(), Some(20_000));
+    }
+
+    #[tokio::test]
+    async fn a_render_that_nobody_waits_for_is_told_to_stop() {
+        let renderer = renderer();
+        let endless = renderer.on_thread(permit(&renderer).await, |stop| {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+        // Only the end of the thread gives it back.
+        drop(permit(&renderer).await);
+    }
+
+    #[test]
+    fn the_oldest_value_is_forgotten_first() {
+        let cells: Cells<u8, u8> = Cells::new();
+        for key in 0..4 {
+            cells.cell(key).set(key).unwrap();
+        }
+        cells.cell(0);
+        cells.shed(|count, _| count > 2);
+        let kept = |key| cells.lock().by_key.contains_key(&key);
+        assert_eq!([kept(0), kept(1), kept(2), kept(3)], [true, false, false, true]);
     }
 }

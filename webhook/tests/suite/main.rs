@@ -13,6 +13,8 @@ mod certificates;
 mod chart;
 mod connections;
 mod flux;
+mod hostile;
+mod process;
 mod recorded;
 mod reviews;
 mod sources;
