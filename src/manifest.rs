@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::resource::{Origin, Resource};
-use crate::value::Value;
+use crate::transform::patches::json6902::freeze;
+use crate::value::{Style, Tag, Value};
 
 /// The objects of a file in the order in which kustomize accumulates them, lists unwrapped.
 ///
@@ -38,7 +39,14 @@ pub fn resources(
         check(&value, || place(document))?;
         match list_items(&value, || place(document))? {
             // Its items come after everything else in the file.
-            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone()))),
+            Some(items) => {
+                for item in items {
+                    let item = through_json(item.clone()).map_err(|message| {
+                        Error::new(ErrorKind::Invalid, place(document), message)
+                    })?;
+                    queue.push_back((document, item));
+                }
+            }
             None => resources.push(resource(value, file, document)),
         }
     }
@@ -68,6 +76,23 @@ fn list_items(value: &Value, place: impl FnOnce() -> Place) -> Result<Option<&[V
             let message = format!("\"items\" of a list is a {}, not a list", other.kind_name());
             Err(Error::new(ErrorKind::Invalid, place(), message))
         }
+    }
+}
+
+/// An item as kustomize takes it out of a collection: by JSON text, in which all strings are quoted.
+/// What is put before or behind a quoted name later cannot make it a number.
+fn through_json(mut item: Value) -> std::result::Result<Value, String> {
+    freeze(&mut item)?;
+    quote(&mut item);
+    Ok(item)
+}
+
+fn quote(value: &mut Value) {
+    match value {
+        Value::Scalar(scalar) if scalar.tag() == Tag::Str => scalar.style = Style::Quoted,
+        Value::Null | Value::Scalar(_) => {}
+        Value::List(list) => list.make_mut().iter_mut().for_each(quote),
+        Value::Map(map) => map.iter_mut().for_each(|(_, value)| quote(value)),
     }
 }
 

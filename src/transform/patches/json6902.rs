@@ -156,7 +156,10 @@ fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
 }
 
 /// Brings an object into the form that the way through JSON leaves it in.
-fn freeze(value: &mut Value) -> std::result::Result<(), String> {
+///
+/// # Errors
+/// Where it has no JSON.
+pub(crate) fn freeze(value: &mut Value) -> std::result::Result<(), String> {
     match value {
         Value::Null => *value = null(),
         Value::Scalar(scalar) => {
