@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::error::{Error, ErrorKind, Place};
 use crate::kustomization::FieldSpec;
 use crate::resource::{Gvk, Resource};
+use crate::twins::{Step, Way};
 use crate::value::{Key, Scalar, Style, Tag, Value};
 use crate::yaml::scalar;
 
@@ -54,6 +55,14 @@ pub struct Segment<'a> {
     pub name: Cow<'a, str>,
     /// Whether `[]` asserts a list.
     pub list: bool,
+}
+
+/// An element of a list that a walk went through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Element {
+    /// How much of the path was left at the list.
+    segments_left: usize,
+    index: usize,
 }
 
 /// The specs of a list that concern each kind, found once per kind.
@@ -119,12 +128,38 @@ impl<'a> Path<'a> {
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Outcome,
     ) -> Outcome {
+        self.walk_in_lists(object, make, &mut |value, _| set(value))
+    }
+
+    /// As [`Path::walk`], and tells `set` which elements of lists it went through.
+    ///
+    /// # Errors
+    /// As [`Path::walk`].
+    pub fn walk_in_lists(
+        &self,
+        object: &mut Value,
+        make: Make,
+        set: &mut dyn FnMut(&mut Value, &[Element]) -> Outcome,
+    ) -> Outcome {
         let make = if self.spec.create { make } else { Make::Nothing };
         if make == Make::Nothing && !leads_somewhere(object, &self.segments) {
             return Ok(());
         }
-        let outcome = descend(object, &self.segments, make, set);
+        let outcome = descend(object, &self.segments, make, &mut Vec::new(), set);
         outcome.map_err(|problem| Problem { path: self.spec.path.to_string(), ..problem })
+    }
+
+    /// The whole way to a field that was reached through these elements.
+    #[must_use]
+    pub fn way(&self, elements: &[Element]) -> Way {
+        let mut way = Way::new();
+        for (at, segment) in self.segments.iter().enumerate() {
+            let left = self.segments.len() - at;
+            let here = elements.iter().filter(|element| element.segments_left == left);
+            way.extend(here.map(|element| Step::Index(element.index)));
+            way.push(Step::Key(segment.name.as_ref().into()));
+        }
+        way
     }
 }
 
@@ -209,15 +244,21 @@ fn descend(
     value: &mut Value,
     segments: &[Segment<'_>],
     make: Make,
-    set: &mut dyn FnMut(&mut Value) -> Outcome,
+    elements: &mut Vec<Element>,
+    set: &mut dyn FnMut(&mut Value, &[Element]) -> Outcome,
 ) -> Outcome {
     let Some((first, rest)) = segments.split_first() else {
-        return set(value);
+        return set(value, elements);
     };
     match value {
         Value::Null => Ok(()),
         Value::List(list) => {
-            list.make_mut().iter_mut().try_for_each(|element| descend(element, segments, make, set))
+            for (index, value) in list.make_mut().iter_mut().enumerate() {
+                elements.push(Element { segments_left: segments.len(), index });
+                descend(value, segments, make, elements, set)?;
+                elements.pop();
+            }
+            Ok(())
         }
         Value::Map(map) => {
             first.check()?;
@@ -231,7 +272,7 @@ fn descend(
             if field.is_null() {
                 settle_null(field, first, makes && (!rest.is_empty() || make == Make::Map));
             }
-            descend(field, rest, make, set)
+            descend(field, rest, make, elements, set)
         }
         Value::Scalar(_) if value.is_null() => Ok(()),
         Value::Scalar(_) => {
@@ -284,21 +325,23 @@ fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
     Ok(())
 }
 
-/// Sets a string under `key`, as labels and annotations are set.
+/// Sets a string under `key`, as labels and annotations are set; true where there was none.
 ///
 /// # Errors
 /// Where the value is no map, or the key is empty.
-pub fn set_entry(value: &mut Value, key: &str, text: &str) -> Outcome {
+pub fn set_entry(value: &mut Value, key: &str, text: &str) -> std::result::Result<bool, Problem> {
     match value {
         // Kustomize hangs the entry on the null, which is printed as a null all the same.
-        _ if value.is_null() => Ok(()),
+        _ if value.is_null() => Ok(false),
         Value::Map(_) if key.is_empty() => Err(Problem::new("an empty key cannot be set")),
         Value::Map(map) => {
-            match map.get_mut(key) {
+            let old = map.get_mut(key);
+            let is_new = old.is_none();
+            match old {
                 Some(old) => *old = Value::string(text),
                 None => map.push(plain_key(key), Value::string(text)),
             }
-            Ok(())
+            Ok(is_new)
         }
         _ => Err(Problem::new(format!("expected a map, found a {}", value.kind_name()))),
     }

@@ -58,6 +58,7 @@ pub mod files;
 pub mod archive;
 pub mod limits;
 pub mod store;
+pub mod twins;
 pub mod resource;
 pub mod resources;
 pub mod manifest;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
 
+use crate::twins::{self, Twins};
 use crate::value::{Key, Map, Tag, Value};
 
 /// Group, version and kind.
@@ -66,6 +67,8 @@ pub struct Resource {
     pub prefixes: EcoVec<EcoString>,
     /// The non-empty name suffixes it got, innermost layer first.
     pub suffixes: EcoVec<EcoString>,
+    /// Labels and annotations that are set together, whichever of them is set.
+    pub twins: EcoVec<Twins>,
     /// For generated objects: how it meets one of the same id.
     pub behavior: Option<Behavior>,
     /// Whether its name gets the hash of its content at the end.
@@ -144,6 +147,7 @@ impl Resource {
             former: EcoVec::new(),
             prefixes: EcoVec::new(),
             suffixes: EcoVec::new(),
+            twins: EcoVec::new(),
             behavior: None,
             needs_hash: false,
             may_change_name: false,
@@ -237,6 +241,17 @@ impl Resource {
             id.namespace = "default".into();
         }
         self.former.push(id);
+    }
+
+    /// Brings twins in line after a step that may have set one of them.
+    pub fn settle_twins(&mut self) {
+        twins::settle(&mut self.twins, &mut self.value, &|_, _| twins::Said::Nothing);
+    }
+
+    /// The same after `patch` was merged.
+    pub fn settle_twins_after(&mut self, patch: &Value) {
+        let said = |way: &[twins::Step], key: &str| twins::said_by(patch, way, key);
+        twins::settle(&mut self.twins, &mut self.value, &said);
     }
 
     /// The labels, where there are any.

@@ -1,12 +1,17 @@
 //! `labels` and `commonLabels`.
 
-use ecow::EcoString;
+use std::sync::Arc;
+
+use ecow::{EcoString, EcoVec};
+use rustc_hash::FxHashMap;
 
 use crate::error::{Place, Result};
-use crate::fields::{self, Chosen, Make};
+use crate::fields::{self, Chosen, Element, Make, Path};
 use crate::kustomization::{FieldSpec, Labels};
+use crate::resource::{Gvk, Resource};
 use crate::resources::Resources;
 use crate::transform::config::{Config, merge};
+use crate::twins::{Twins, Way};
 use crate::value::Value;
 
 /// Sets the pairs of one entry of `labels` on every object, and on what else the entry asks for.
@@ -71,22 +76,84 @@ pub fn set(
         return Ok(());
     }
     let mut chosen = Chosen::new(specs);
-    let mut set_all = |value: &mut Value| {
-        pairs.iter().try_for_each(|(key, text)| fields::set_entry(value, key, text))
-    };
+    let mut ways = Ways::default();
     for resource in resources.iter_mut() {
-        for path in &*chosen.of(resource.gvk()) {
-            let outcome = path.walk(&mut resource.value, Make::Map, &mut set_all);
+        let gvk = resource.gvk();
+        let paths = chosen.of(gvk.clone());
+        let mut added = Vec::new();
+        for (at, path) in paths.iter().enumerate() {
+            let mut set_all = |value: &mut Value, elements: &[Element]| {
+                for (index, (key, text)) in pairs.iter().enumerate() {
+                    if fields::set_entry(value, key, text)? {
+                        added.push(Added { index, path: at, elements: elements.into() });
+                    }
+                }
+                Ok(())
+            };
+            let outcome = path.walk_in_lists(&mut resource.value, Make::Map, &mut set_all);
             outcome.map_err(|problem| problem.of(resource))?;
         }
+        resource.settle_twins();
+        ways.pair_off(resource, gvk, &paths, pairs, added);
     }
     Ok(())
+}
+
+/// An entry that was not there before.
+struct Added {
+    /// Which pair.
+    index: usize,
+    /// Which of the kind's paths led there.
+    path: usize,
+    elements: EcoVec<Element>,
+}
+
+/// Where the twins of each kind are, so that many objects share what is the same for all.
+#[derive(Default)]
+struct Ways(FxHashMap<(Gvk, u64), Arc<[Way]>>);
+
+impl Ways {
+    /// Remembers the entries that were added under the same key.
+    fn pair_off(
+        &mut self,
+        resource: &mut Resource,
+        gvk: Gvk,
+        paths: &[Path<'_>],
+        pairs: &[(EcoString, EcoString)],
+        mut added: Vec<Added>,
+    ) {
+        added.sort_by_key(|one| one.index);
+        for twins in added.chunk_by(|one, other| one.index == other.index) {
+            if let [first, _, ..] = twins {
+                let (key, text) = &pairs[first.index];
+                let ways = self.of(&gvk, paths, twins);
+                resource.twins.push(Twins::new(ways, key.clone(), Value::string(text.clone())));
+            }
+        }
+    }
+
+    fn of(&mut self, gvk: &Gvk, paths: &[Path<'_>], twins: &[Added]) -> Arc<[Way]> {
+        let mut ways = twins.iter().map(|one| paths[one.path].way(&one.elements));
+        let is_plain = paths.len() <= 64 && twins.iter().all(|one| one.elements.is_empty());
+        if !is_plain {
+            return sorted(&mut ways);
+        }
+        let mask = twins.iter().fold(0, |mask, one| mask | 1 << one.path);
+        let entry = self.0.entry((gvk.clone(), mask));
+        Arc::clone(entry.or_insert_with(|| sorted(&mut ways)))
+    }
+}
+
+fn sorted(ways: &mut dyn Iterator<Item = Way>) -> Arc<[Way]> {
+    let mut ways: Vec<_> = ways.collect();
+    ways.sort();
+    ways.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{Origin, Resource};
+    use crate::resource::Origin;
 
     fn resource(api_version: &str, kind: &str) -> Resource {
         let mut value = Value::map();
@@ -131,5 +198,24 @@ mod tests {
         let spec = FieldSpec { path: "metadata/labels".into(), ..FieldSpec::default() };
         let labels = Labels { pairs: pairs(), fields: vec![spec], ..Labels::default() };
         assert!(apply_to(resource("v1", "ConfigMap"), &labels).is_err());
+    }
+
+    #[test]
+    fn labels_that_were_added_together_are_set_together() {
+        let both = Labels { pairs: pairs(), include_templates: true, ..Labels::default() };
+        let mut one = resource("apps/v1", "Deployment");
+        let mut resources = Resources::from(vec![one.clone()]);
+        let (config, place) = (Config::builtin(), || Place::file("kustomization.yaml"));
+        apply(&mut resources, &both, &config, place).unwrap();
+        let other = Labels { pairs: vec![("app".into(), "b".into())], ..Labels::default() };
+        apply(&mut resources, &other, &config, place).unwrap();
+        let template = ["spec", "template", "metadata", "labels", "app"];
+        assert_eq!(resources.as_slice()[0].value.text_at(&template), Some("b"));
+
+        one.value.set(&template, Value::string("a"));
+        let mut resources = Resources::from(vec![one]);
+        apply(&mut resources, &both, &config, place).unwrap();
+        apply(&mut resources, &other, &config, place).unwrap();
+        assert_eq!(resources.as_slice()[0].value.text_at(&template), Some("on"));
     }
 }

@@ -267,6 +267,7 @@ impl<'a> Target<'a> {
             for path in &self.paths {
                 let set = self.set(resource, path, value);
                 let found = set.map_err(|why| self.failed(resource, path, &why))?;
+                resource.settle_twins();
                 if found.lost > 0 {
                     let place = path.place.clone();
                     warnings.push(Warning { place, message: lost(resource, path.text) });

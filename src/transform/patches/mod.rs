@@ -348,6 +348,7 @@ fn merge(
     }
     restore_namespace(&mut merged, object.namespace());
     object.value = merged;
+    object.settle_twins_after(&document.value);
     if may_change_name || may_change_kind {
         objects.renamed();
     }
@@ -426,6 +427,8 @@ fn apply_json(
             return Err(text.error(ErrorKind::Invalid, text.whole(), message));
         }
         object.value = value;
+        // On the way through JSON nothing stays shared.
+        object.twins.clear();
         objects.renamed();
     }
     Ok(())
