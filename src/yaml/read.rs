@@ -345,11 +345,13 @@ impl<'a> Reader<'a> {
         }
         let style = match tag {
             Some(Tag::Str) if !plain => Style::Quoted,
+            Some(Tag::Null) if plain && text.is_empty() => return Value::Null,
             Some(tag) => Style::Tagged(tag),
             None if !plain => Style::Quoted,
             // Kustomize prints the document once more before it looks at types, and in brackets it
-            // puts the empty text and text with a colon in quotes.
-            None if text.is_empty() && (self.in_brackets() || self.at_key()) => Style::Quoted,
+            // puts the empty text and text with a colon in quotes. Until then blank is null.
+            None if text.is_empty() && self.at_key() => Style::Quoted,
+            None if text.is_empty() && self.in_brackets() => Style::Tagged(Tag::Null),
             None => match scalar::resolve(text) {
                 Tag::Null if text.is_empty() => return Value::Null,
                 // A strategic merge tells a null that is written from one that is not.

@@ -117,6 +117,8 @@ fn time_meaning(text: &str) -> Result<Meaning<'_>, String> {
 fn tagged_meaning(text: &str, tag: Tag) -> Result<Meaning<'_>, String> {
     match tag {
         Tag::Str | Tag::Merge => return Ok(Meaning::Text(Cow::Borrowed(text))),
+        // A blank in brackets: null to every step, but printed as the empty text.
+        Tag::Null if text.is_empty() => return Ok(Meaning::Text(Cow::Borrowed(text))),
         Tag::Binary => return binary(text).map(|text| Meaning::Text(text.into())),
         Tag::Timestamp => return time_meaning(text),
         Tag::Null | Tag::Bool | Tag::Int | Tag::Float => {}
