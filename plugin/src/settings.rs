@@ -20,6 +20,10 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// `KUBECTL_EXTERNAL_DIFF`: the program that shows differences.
     pub external_diff: Option<String>,
+    /// `HTTPS_PROXY`: the way to clusters whose kubeconfig names no other.
+    pub proxy: Option<String>,
+    /// `NO_PROXY`: the hosts that are reached without it.
+    pub no_proxy: String,
     /// Whether standard input is a terminal, so that somebody can be asked.
     pub can_ask: bool,
     /// Whether standard error is a terminal that can redraw lines.
@@ -68,6 +72,8 @@ impl Settings {
             plugin_home: plugin_home(),
             cache: cache(),
             external_diff: variable("KUBECTL_EXTERNAL_DIFF"),
+            proxy: variable("HTTPS_PROXY").or_else(|| variable("https_proxy")),
+            no_proxy: variable("NO_PROXY").or_else(|| variable("no_proxy")).unwrap_or_default(),
             can_ask: std::io::stdin().is_terminal(),
             can_redraw: std::io::stderr().is_terminal() && !dumb && variable("CI").is_none(),
             colour: stdout != anstream::ColorChoice::Never,

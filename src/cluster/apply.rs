@@ -14,7 +14,7 @@ use super::{Event, Listener, Locate, Options, explain, prune};
 use crate::error::{Error, Result};
 use crate::health::{Health, health};
 use crate::inventory::{Key, Member};
-use crate::plan::{Action, Change};
+use crate::plan::{Action, Change, Fate, Prune};
 
 /// The longest wait for a definition to be served, where the user does not wait for health.
 const ESTABLISH: Duration = Duration::from_secs(60);
@@ -64,12 +64,13 @@ pub async fn carry_out(
     run.remember();
     run.review.ledger.write(server).await?;
     let is_applied = run.apply_all().await;
+    let (late, early) = run.take_prunes();
     if is_applied {
-        run.prune().await;
+        run.prune(&early).await;
     }
     run.settle().await?;
-    if is_applied && let Some(limit) = options.wait {
-        run.wait(limit).await;
+    if is_applied {
+        run.finish(&late).await?;
     }
     Ok(run.outcome)
 }
@@ -196,21 +197,48 @@ impl Run<'_> {
         is_done
     }
 
-    async fn prune(&mut self) {
+    /// What is deleted after the wait, and what before it. Old pods read their configuration until the
+    /// new ones have taken over, and a generated name with a hash is a new object each time.
+    fn take_prunes(&mut self) -> (Vec<Prune>, Vec<Prune>) {
         let prunes = std::mem::take(&mut self.review.plan.prunes);
-        let pruned = prune::prune(self.server, &self.review.kinds, &prunes, self.listener).await;
+        let is_late = |prune: &Prune| {
+            prune.key.group.is_empty()
+                && matches!(prune.key.kind.as_str(), "ConfigMap" | "Secret")
+                && matches!(prune.fate, Fate::Deleted(_))
+        };
+        prunes.into_iter().partition(is_late)
+    }
+
+    async fn prune(&mut self, prunes: &[Prune]) {
+        let pruned = prune::prune(self.server, &self.review.kinds, prunes, self.listener).await;
+        let members = &mut self.review.ledger.inventory.members;
         for (key, error) in pruned {
             match error {
-                None => drop(self.review.ledger.inventory.members.remove(&key)),
+                None => drop(members.remove(&key)),
                 Some(error) => self.outcome.failures.push(error),
             }
         }
-        let deleted = prunes.iter().filter(|p| matches!(p.fate, crate::plan::Fate::Deleted(_)));
-        let members = &self.review.ledger.inventory.members;
+        let deleted = prunes.iter().filter(|prune| matches!(prune.fate, Fate::Deleted(_)));
         let count = deleted.filter(|prune| !members.contains_key(&prune.key)).count();
         if count > 0 {
-            self.outcome.counts.insert(Action::Pruned, count);
+            *self.outcome.counts.entry(Action::Pruned).or_default() += count;
         }
+    }
+
+    /// Waits for health, and then deletes what had to stay until then.
+    async fn finish(&mut self, late: &[Prune]) -> Result<()> {
+        if let Some(limit) = self.options.wait {
+            self.wait(limit).await;
+        }
+        if self.outcome.unhealthy.is_empty() {
+            self.prune(late).await;
+            return self.settle().await;
+        }
+        for prune in late {
+            let reason = "stays until everything is healthy".to_owned();
+            (self.listener)(Event::Stays(prune.key.clone(), reason));
+        }
+        Ok(())
     }
 
     /// Writes what is there now into the inventory. After a failure that is worth a try only.

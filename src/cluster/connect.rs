@@ -1,5 +1,6 @@
 //! Finds the server and the user, as kubectl does.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ pub struct Connection {
     pub tls_server_name: Option<String>,
     /// `--request-timeout`; `None` for no limit.
     pub timeout: Option<Duration>,
+    /// `HTTPS_PROXY`, for clusters whose kubeconfig names no proxy.
+    pub proxy: Option<String>,
+    /// `NO_PROXY`: the hosts that are reached without it.
+    pub no_proxy: String,
 }
 
 /// The longest time in which a connection has to come about.
@@ -62,6 +67,7 @@ pub async fn connect(connection: &Connection) -> Result<Server> {
         .context
         .clone()
         .or_else(|| merged.as_ref().and_then(|merged| merged.current_context.clone()));
+    let own_proxy = merged.as_ref().and_then(|merged| proxy_of(merged, connection));
     let mut config = match merged {
         Some(merged) => configure(merged, connection).await?,
         None => without_files(connection)?,
@@ -69,6 +75,7 @@ pub async fn connect(connection: &Connection) -> Result<Server> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     override_user(&mut config.auth_info, connection);
+    config.proxy_url = proxy(own_proxy, &config.cluster_url, connection)?;
     if let Some(name) = &connection.tls_server_name {
         config.tls_server_name = Some(name.clone());
     }
@@ -185,6 +192,80 @@ fn without_files(connection: &Connection) -> Result<kube::Config> {
     config.accept_invalid_certs = connection.insecure.unwrap_or(false);
     config.root_cert_file.clone_from(&connection.certificate_authority);
     Ok(config)
+}
+
+/// The proxy that the kubeconfig names for the chosen cluster.
+fn proxy_of(merged: &Kubeconfig, connection: &Connection) -> Option<String> {
+    let chosen = connection.context.as_ref().or(merged.current_context.as_ref())?;
+    let context = merged.contexts.iter().find(|named| named.name == *chosen);
+    let of_context = context.and_then(|named| Some(&named.context.as_ref()?.cluster));
+    let cluster = connection.cluster.as_ref().or(of_context)?;
+    let cluster = merged.clusters.iter().find(|named| named.name == *cluster)?;
+    cluster.cluster.as_ref()?.proxy_url.clone().filter(|url| !url.is_empty())
+}
+
+/// The proxy to `server`: the kubeconfig's own, or the environment's.
+///
+/// kube reads the environment itself, but compares `NO_PROXY` with the proxy and not with the server.
+fn proxy(
+    own: Option<String>,
+    server: &http::Uri,
+    connection: &Connection,
+) -> Result<Option<http::Uri>> {
+    let host = server.host().unwrap_or_default();
+    let of_environment = || {
+        let is_direct =
+            server.scheme_str() != Some("https") || is_direct(host, &connection.no_proxy);
+        connection.proxy.clone().filter(|_| !is_direct)
+    };
+    let Some(url) = own.or_else(of_environment) else {
+        return Ok(None);
+    };
+    let parsed = url.parse().map(Some);
+    parsed.map_err(|_| {
+        // It may hold a password.
+        Error::new(ErrorKind::Invalid, Place::file("proxy"), "the address of the proxy is no URL")
+    })
+}
+
+/// Whether `host` is reached without the proxy of the environment: it is this machine, or `list` has
+/// it, a domain above it, or a network that it is in.
+///
+/// Source: Go `golang.org/x/net/http/httpproxy`, which kubectl goes by.
+fn is_direct(host: &str, list: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    let address: Option<IpAddr> = host.parse().ok();
+    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return true;
+    }
+    list.split(',').map(str::trim).filter(|one| !one.is_empty()).any(|one| {
+        let domain = one.trim_start_matches('*').trim_start_matches('.');
+        let is_within = || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        one == "*"
+            || one == host
+            || address.is_none() && (domain == host || is_within())
+            || address.is_some_and(|address| is_in_network(address, one))
+    })
+}
+
+/// Whether `address` is in `network`, written `10.0.0.0/8`.
+fn is_in_network(address: IpAddr, network: &str) -> bool {
+    let Some((base, length)) = network.split_once('/') else {
+        return false;
+    };
+    let (Ok(base), Ok(length)) = (base.parse::<IpAddr>(), length.parse::<u32>()) else {
+        return false;
+    };
+    match (address, base) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            length <= 32 && (u64::from(a.to_bits() ^ b.to_bits()) >> (32 - length)) == 0
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            let differing = a.to_bits() ^ b.to_bits();
+            length <= 128 && differing.checked_shr(128 - length).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
 }
 
 fn override_user(user: &mut AuthInfo, connection: &Connection) {
@@ -307,5 +388,65 @@ mod tests {
         let named = Connection { is_named: true, ..missing };
         let error = connect(&named).await.err().expect("missing");
         assert!(error.to_string().starts_with("/nowhere/config: "), "{error}");
+    }
+
+    #[test]
+    fn this_machine_and_listed_hosts_need_no_proxy() {
+        for (host, list) in [
+            ("localhost", ""),
+            ("127.0.0.1", ""),
+            ("[::1]", ""),
+            ("api.example.org", "x, example.org"),
+            ("api.example.org", ".example.org"),
+            ("api.example.org", "*"),
+            ("10.1.2.3", "10.0.0.0/8"),
+            ("fd00::1", "fd00::/8"),
+            ("10.1.2.3", "10.1.2.3"),
+        ] {
+            assert!(is_direct(host, list), "{host} {list}");
+        }
+        for (host, list) in [
+            ("api.example.org", ""),
+            ("badexample.org", "example.org"),
+            ("11.1.2.3", "10.0.0.0/8,11.0.0.0/99"),
+            ("10.1.2.3", "fd00::/8"),
+        ] {
+            assert!(!is_direct(host, list), "{host} {list}");
+        }
+    }
+
+    #[test]
+    fn the_proxy_of_the_kubeconfig_counts_more() {
+        let connection =
+            Connection { proxy: Some("http://environment:1".into()), ..Connection::default() };
+        let of = |own: Option<&str>, server: &str| {
+            let server = server.parse().expect("a URL");
+            let proxy = proxy(own.map(str::to_owned), &server, &connection).expect("a proxy");
+            proxy.map(|url| url.host().unwrap_or_default().to_owned())
+        };
+        assert_eq!(of(None, "https://api.example.org").as_deref(), Some("environment"));
+        assert_eq!(of(Some("http://own:1"), "https://127.0.0.1").as_deref(), Some("own"));
+        assert_eq!(of(None, "https://127.0.0.1:6443"), None);
+        assert_eq!(of(None, "http://api.example.org"), None);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_credential_program_that_fails_is_quoted_but_not_its_output() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = dir.path().join("login");
+        std::fs::write(&program, "#!/bin/sh\necho s3cret; echo 'session is over' >&2; exit 3\n")
+            .expect("a program");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("a program");
+        let exec = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: '{}', interactiveMode: Never}}",
+            program.display()
+        );
+        let text = kubeconfig("http://one:1").replace("token: t", &exec);
+        let error =
+            connect(&connection(&[(&dir, &text)])).await.err().expect("it fails").to_string();
+        assert!(error.contains("failed: session is over"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
     }
 }

@@ -460,4 +460,122 @@ mod tests {
         let status = Status::read(502, b"<html>bad gateway</html>", None);
         assert_eq!((status.code, status.message.as_str()), (502, "<html>bad gateway</html>"));
     }
+
+    type Mock = tower_test::mock::Handle<Request<Body>, Response<Body>>;
+
+    fn mocked() -> (Server, Mock) {
+        let (service, handle) = tower_test::mock::pair();
+        let client = kube::Client::new(service, "default");
+        (Server::new(client, "http://mock".into(), "default".into()), handle)
+    }
+
+    fn answer(code: u16, body: &str) -> Response<Body> {
+        let response = Response::builder().status(code).header(header::WARNING, "299 - \"old\"");
+        response.body(Body::from(body.as_bytes().to_vec())).expect("a response")
+    }
+
+    /// Answers one request after the other, and says how many were made.
+    async fn serve(mut handle: Mock, answers: Vec<Response<Body>>) -> usize {
+        let mut served = 0;
+        for response in answers {
+            let Some((_, send)) = handle.next_request().await else { break };
+            send.send_response(response);
+            served += 1;
+        }
+        served
+    }
+
+    const LOCKED: &str = r#"{"kind":"Status","reason":"Conflict","message":"the object has been modified","details":{"name":"a"}}"#;
+    const OWNED: &str = r#"{"kind":"Status","reason":"Conflict","details":{"causes":[
+        {"reason":"FieldManagerConflict","message":"conflict with \"a\"","field":".data.a"}]}}"#;
+
+    async fn outcome(call: Call, answers: Vec<Response<Body>>) -> (Result<Json, Failure>, usize) {
+        let (server, handle) = mocked();
+        let serving = tokio::spawn(serve(handle, answers));
+        tokio::time::pause();
+        let outcome = server.call(&call).await;
+        drop(server);
+        (outcome, serving.await.expect("served"))
+    }
+
+    fn apply() -> Call {
+        Call::apply("/api/v1/x", &serde_json::json!({}))
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_asked_again() {
+        let answers = vec![answer(429, ""), answer(429, ""), answer(200, "{}")];
+        let (outcome, served) = outcome(apply(), answers).await;
+        assert!(outcome.is_ok());
+        assert_eq!(served, 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stays_busy_is_not_asked_for_ever() {
+        let answers = (0..50).map(|_| answer(429, "{}")).collect();
+        let (outcome, served) = outcome(apply(), answers).await;
+        assert!(outcome.is_err());
+        assert_eq!(served, PATIENCE + 1);
+    }
+
+    #[tokio::test]
+    async fn two_writers_that_met_try_again() {
+        let (outcome, served) =
+            outcome(apply(), vec![answer(409, LOCKED), answer(200, "{}")]).await;
+        assert!(outcome.is_ok());
+        assert_eq!(served, 2);
+    }
+
+    #[tokio::test]
+    async fn a_field_of_somebody_else_is_no_reason_to_try_again() {
+        let (outcome, served) = outcome(apply(), vec![answer(409, OWNED), answer(200, "{}")]).await;
+        let failure = outcome.expect_err("a conflict");
+        assert_eq!(failure.status().expect("an answer").conflicts()[0].manager, "a");
+        assert_eq!(served, 1);
+    }
+
+    #[tokio::test]
+    async fn what_depends_on_a_version_is_not_sent_twice() {
+        let replace = Call::send(Method::PUT, "/api/v1/x", &serde_json::json!({}));
+        let (outcome, served) =
+            outcome(replace, vec![answer(409, LOCKED), answer(200, "{}")]).await;
+        assert!(outcome.is_err());
+        assert_eq!(served, 1);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_server_is_repeated_only_where_it_asks_for_it() {
+        let (outcome, _) = outcome(apply(), vec![answer(500, "{}"), answer(200, "{}")]).await;
+        assert!(outcome.is_err());
+    }
+
+    #[tokio::test]
+    async fn each_warning_is_told_once() {
+        let (mut server, handle) = mocked();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hearing = Arc::clone(&heard);
+        server.listen(Arc::new(move |event| {
+            if let Event::Warning(text) = event {
+                hearing.lock().expect("nobody panics").push(text);
+            }
+        }));
+        let serving = tokio::spawn(serve(handle, vec![answer(200, "{}"), answer(200, "{}")]));
+        for _ in 0..2 {
+            server.call(&apply()).await.expect("an answer");
+        }
+        serving.await.expect("served");
+        assert_eq!(*heard.lock().expect("nobody panics"), ["old"]);
+    }
+
+    #[tokio::test]
+    async fn a_watch_is_read_line_by_line_however_it_is_cut() {
+        let (server, handle) = mocked();
+        let body = "{\"type\":\"ADDED\"}\n{\"type\":\"BOOKMARK\"}\n";
+        let serving = tokio::spawn(serve(handle, vec![answer(200, body)]));
+        let events = server.watch("/api/v1/x".into()).await.expect("a watch");
+        let events: Vec<_> =
+            events.map(|event| event.expect("JSON")["type"].clone()).collect().await;
+        assert_eq!(events, ["ADDED", "BOOKMARK"]);
+        serving.await.expect("served");
+    }
 }

@@ -93,6 +93,8 @@ fn connection(flags: &args::Connection, settings: &Settings) -> Connection {
         insecure: flags.insecure_skip_tls_verify,
         tls_server_name: flags.tls_server_name,
         timeout: Some(flags.request_timeout).filter(|timeout| !timeout.is_zero()),
+        proxy: settings.proxy.clone(),
+        no_proxy: settings.no_proxy.clone(),
     }
 }
 
