@@ -64,6 +64,8 @@ pub struct Options {
     pub remote: Option<Arc<Remote>>,
     /// Which programs may be run; the webhook runs none.
     pub tools: Tools,
+    /// Whether everything gets kustomize's label, as with `buildMetadata: [managedByLabel]`.
+    pub managed_by_label: bool,
 }
 
 /// Renders the kustomization in the directory `root`.
@@ -180,6 +182,7 @@ struct Build<'a> {
     tools: Tools,
     /// Helm, once a chart has asked for it.
     helm: Option<helm::Session>,
+    managed_by_label: bool,
 }
 
 /// What a layer has gathered so far.
@@ -241,6 +244,7 @@ impl<'a> Build<'a> {
             warnings: Vec::new(),
             build_metadata: Vec::new(),
             tools: options.tools.clone(),
+            managed_by_label: options.managed_by_label,
             helm: None,
         }
     }
@@ -294,7 +298,7 @@ impl<'a> Build<'a> {
         self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
         drop_local(&mut resources);
         self.sort(site, &mut resources)?;
-        metadata::finish(&mut resources, &self.build_metadata);
+        metadata::finish(&mut resources, &self.build_metadata, self.managed_by_label);
         Ok(resources)
     }
 

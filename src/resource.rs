@@ -273,7 +273,9 @@ impl Resource {
         let Some(annotations) = self.annotations() else { return };
         let enabled = |key: &str| annotations.get(key).and_then(Value::as_text) == Some("enabled");
         let (hash, name, kind) = (enabled(NEEDS_HASH), enabled(ALLOW_NAME), enabled(ALLOW_KIND));
+        let former = noted_ids(annotations, &self.gvk());
         (self.needs_hash, self.may_change_name, self.may_change_kind) = (hash, name, kind);
+        self.former.extend(former);
     }
 
     /// Leaves `metadata` as kustomize does, which keeps its notes in the annotations: its own are
@@ -301,6 +303,25 @@ impl Resource {
     }
 }
 
+/// The former ids of an object whose notes tell names, namespaces and kinds in parallel.
+fn noted_ids(annotations: &Map, gvk: &Gvk) -> Vec<Id> {
+    let list = |key: &str| -> Vec<EcoString> {
+        let text = annotations.get(key).and_then(Value::as_text);
+        text.into_iter().flat_map(|text| text.split(',')).map(EcoString::from).collect()
+    };
+    let (names, namespaces, kinds) =
+        (list(FORMER_NAMES), list(FORMER_NAMESPACES), list(FORMER_KINDS));
+    if names.len() != namespaces.len() || names.len() != kinds.len() {
+        return Vec::new();
+    }
+    let parts = names.into_iter().zip(namespaces).zip(kinds);
+    let id = |((name, namespace), kind)| Id { gvk: Gvk { kind, ..gvk.clone() }, name, namespace };
+    parts.map(id).collect()
+}
+
+const FORMER_KINDS: &str = "internal.config.kubernetes.io/previousKinds";
+const FORMER_NAMES: &str = "internal.config.kubernetes.io/previousNames";
+const FORMER_NAMESPACES: &str = "internal.config.kubernetes.io/previousNamespaces";
 const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
 const ALLOW_NAME: &str = "internal.config.kubernetes.io/allowNameChange";
 const ALLOW_KIND: &str = "internal.config.kubernetes.io/allowKindChange";
@@ -324,9 +345,9 @@ const NOTES: [&str; 21] = [
     NEEDS_HASH,
     "internal.config.kubernetes.io/path",
     "internal.config.kubernetes.io/prefixes",
-    "internal.config.kubernetes.io/previousKinds",
-    "internal.config.kubernetes.io/previousNames",
-    "internal.config.kubernetes.io/previousNamespaces",
+    FORMER_KINDS,
+    FORMER_NAMES,
+    FORMER_NAMESPACES,
     "internal.config.kubernetes.io/refBy",
     "internal.config.kubernetes.io/seqindent",
     "internal.config.kubernetes.io/suffixes",

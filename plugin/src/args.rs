@@ -169,6 +169,9 @@ pub struct Render {
         default_value = "LoadRestrictionsRootOnly"
     )]
     pub load_restrictor: LoadRestrictor,
+    /// Label everything app.kubernetes.io/managed-by, as kustomize does
+    #[arg(long, hide_short_help = true)]
+    pub enable_managedby_label: bool,
     /// Take remote bases as they were fetched last
     #[arg(long, hide_short_help = true)]
     pub offline: bool,
@@ -248,7 +251,7 @@ pub struct Build {
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Order the objects this way, whatever the kustomization says
-    #[arg(long, value_name = "ORDER")]
+    #[arg(long, value_name = "ORDER", overrides_with = "reorder")]
     pub reorder: Option<Reorder>,
     /// How to render.
     #[command(flatten)]

@@ -148,12 +148,12 @@ pub fn note_transformer<'r>(
     }
 }
 
-/// Writes out the notes that `build_metadata` asks for; all other annotations of kustomize's own
+/// Writes out the notes that `build_metadata` asks for, and the label that either asks for; all other annotations of kustomize's own
 /// are gone afterwards.
-pub fn finish(resources: &mut Resources, build_metadata: &[EcoString]) {
+pub fn finish(resources: &mut Resources, build_metadata: &[EcoString], managed_by_label: bool) {
     let asked = |name: &str| build_metadata.iter().any(|one| one == name);
     let (origin, transformations) = (asked("originAnnotations"), asked("transformerAnnotations"));
-    let managed_by = asked("managedByLabel");
+    let managed_by = managed_by_label || asked("managedByLabel");
     for resource in resources.iter_mut() {
         if managed_by {
             let path = ["metadata", "labels", "app.kubernetes.io/managed-by"];
@@ -224,7 +224,7 @@ mod tests {
         note_transformer([&mut resource], &notes.field("PrefixTransformer"));
         note_transformer([&mut resource], &notes.field("ImageTagTransformer"));
         let mut resources = Resources::from(vec![resource]);
-        finish(&mut resources, &["transformerAnnotations".into()]);
+        finish(&mut resources, &["transformerAnnotations".into()], false);
         let annotations = resources.as_slice()[0].annotations().expect("annotations");
         assert_eq!(annotations.len(), 1);
         assert_eq!(

@@ -311,6 +311,7 @@ fn build_tree(
         order: Order::None,
         remote: None,
         tools: Tools::default(),
+        managed_by_label: false,
     };
     let Warned { output, warnings } = flux::render(&files, &store, &options, spec);
     match output {

@@ -124,6 +124,7 @@ pub fn options(render: &Render, settings: &Settings) -> Options {
         order: Order::Legacy,
         remote: remote(render, settings),
         tools: tools(render, settings),
+        managed_by_label: render.enable_managedby_label,
     }
 }
 
