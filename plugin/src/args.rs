@@ -87,8 +87,11 @@ pub enum Command {
     Delete(Delete),
     /// Print the version
     Version(Version),
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell, or for kubectl
     Completion(Completion),
+    /// Answer kubectl, or another shell that speaks Cobra's protocol
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(Complete),
 }
 
 /// Connecting, by kubectl's flags.
@@ -419,6 +422,14 @@ pub struct Completion {
     pub shell: Shell,
 }
 
+/// `__complete`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Complete {
+    /// The words so far; the last one is to be completed.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
 /// A shell that can complete.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Shell {
@@ -430,6 +441,8 @@ pub enum Shell {
     Fish,
     /// `PowerShell`
     Powershell,
+    /// kubectl; save it as `kubectl_complete-overlay` in a folder of PATH
+    Kubectl,
 }
 
 /// A duration as Go writes it (`1h30m`, `90s`, `0.5s`), or a bare number of seconds.

@@ -28,6 +28,11 @@ pub fn run(
 ) -> u8 {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let program = args::Program::of(arguments.first());
+    if program == args::Program::Completion {
+        let words: Vec<_> =
+            arguments.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+        return commands::completion::answer(&words, settings, console);
+    }
     let matches = args::command(program).try_get_matches_from(arguments);
     match matches.and_then(|matches| args::Args::from_arg_matches(&matches)) {
         Ok(args) => commands::run(&args, program, settings, console),

@@ -130,7 +130,7 @@ fn read(connection: &Connection) -> Result<Option<Kubeconfig>> {
 
 fn in_file(file: &std::path::Path, error: &KubeconfigError) -> Error {
     let message = match error {
-        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        KubeconfigError::ReadConfig(error, _) => super::request::plain(&error.to_string()),
         _ => error.to_string(),
     };
     Error::new(ErrorKind::Invalid, Place::file(file.to_string_lossy()), message)

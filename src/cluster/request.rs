@@ -1,6 +1,7 @@
 //! One request to the server, and when it is made again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Server {
     pub namespace: String,
     /// The longest time that one request may take.
     pub timeout: Option<Duration>,
+    /// Whether it has ever answered: only then a lost connection is worth another try.
+    answered: AtomicBool,
     seats: Semaphore,
     warned: Mutex<BTreeSet<String>>,
     listener: Option<Arc<super::Listener<'static>>>,
@@ -140,6 +143,7 @@ impl Server {
             context: None,
             namespace,
             timeout: None,
+            answered: AtomicBool::new(false),
             seats: Semaphore::new(AT_ONCE),
             warned: Mutex::default(),
             listener: None,
@@ -158,7 +162,9 @@ impl Server {
         let mut attempt = 0;
         loop {
             let outcome = self.once(call).await;
-            let pause = outcome.as_ref().err().and_then(|failure| failure.pause(call, attempt));
+            let is_known = self.answered.load(Ordering::Relaxed);
+            let failure = outcome.as_ref().err();
+            let pause = failure.and_then(|failure| failure.pause(call, attempt, is_known));
             let Some(pause) = pause else {
                 return outcome;
             };
@@ -203,6 +209,7 @@ impl Server {
 
     async fn answer(&self, call: &Call) -> Result<(u16, Json), Failure> {
         let response = self.client.send(call.request()?).await.map_err(|e| Failure::of(&e))?;
+        self.answered.store(true, Ordering::Relaxed);
         self.tell_warnings(&response);
         let (code, pause) = (response.status(), retry_after(&response));
         let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES);
@@ -322,10 +329,12 @@ impl Failure {
     }
 
     /// How long to wait before the request is made again; `None` where that would not help.
-    fn pause(&self, call: &Call, attempt: usize) -> Option<Duration> {
+    fn pause(&self, call: &Call, attempt: usize, is_known: bool) -> Option<Duration> {
         let growing = Duration::from_millis(100 << attempt.min(6));
         match self {
-            Self::Transport(_) if attempt < RECONNECTS && call.is_repeatable() => Some(growing * 2),
+            Self::Transport(_) if is_known && attempt < RECONNECTS && call.is_repeatable() => {
+                Some(growing * 2)
+            }
             Self::Status(status) if attempt < PATIENCE => status.pause(call, growing),
             _ => None,
         }
@@ -405,7 +414,11 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let text = innermost.to_string();
+    plain(&innermost.to_string())
+}
+
+/// An error of the operating system as one of ours: in lower case, without its number.
+pub(super) fn plain(text: &str) -> String {
     // `Connection refused (os error 111)`
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -1,0 +1,157 @@
+//! What a person at a terminal sees: the cases of `terminal/*.txt`, played in process.
+//!
+//! A file holds cases, each begun by a line `=== name of the case`, with its files as sections begun
+//! by `-- path --` and one section `-- terminal --`: command lines after `$`, what they print (lines
+//! on standard error behind `! `), and `exit N` where N is not 0. They run in the folder of `cd`.
+//!
+//! `SUITE=write cargo test -p kubectl-overlay --test terminal` writes what is printed anew; read the
+//! difference before you commit it.
+#![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use kubectl_overlay::output::{Console, Streams};
+use kubectl_overlay::settings::Settings;
+
+/// The section that is played.
+const TERMINAL: &str = "terminal";
+
+struct Case {
+    name: String,
+    /// Name and text.
+    sections: Vec<(String, String)>,
+}
+
+#[test]
+fn commands_print_what_the_cases_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal");
+    let writes = std::env::var_os("SUITE").is_some_and(|value| value == "write");
+    let mut failures = String::new();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|one| one.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let before = std::fs::read_to_string(&file).unwrap();
+        let cases: Vec<_> = read(&before).into_iter().map(played).collect();
+        let after = write(&cases);
+        if writes {
+            std::fs::write(&file, after).unwrap();
+        } else if before != after {
+            let diff = similar::TextDiff::from_lines(&before, &after);
+            let _ = writeln!(failures, "{}\n{}", file.display(), diff.unified_diff());
+        }
+    }
+    assert!(failures.is_empty(), "{failures}\nSUITE=write takes it over");
+}
+
+fn read(text: &str) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("=== ") {
+            cases.push(Case { name: name.to_owned(), sections: Vec::new() });
+            continue;
+        }
+        let case = cases.last_mut().expect("a file begins with a case");
+        match line.strip_prefix("-- ").and_then(|rest| rest.strip_suffix(" --")) {
+            Some(name) => case.sections.push((name.to_owned(), String::new())),
+            None => {
+                let (_, text) = case.sections.last_mut().expect("a case begins with a section");
+                let _ = writeln!(text, "{line}");
+            }
+        }
+    }
+    cases
+}
+
+fn write(cases: &[Case]) -> String {
+    let mut text = String::new();
+    for Case { name, sections } in cases {
+        let _ = writeln!(text, "=== {name}");
+        for (name, content) in sections {
+            let _ = write!(text, "-- {name} --\n{content}");
+        }
+    }
+    text
+}
+
+fn played(mut case: Case) -> Case {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in case.sections.iter().filter(|(name, _)| name != TERMINAL) {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    for (_, text) in case.sections.iter_mut().filter(|(name, _)| name == TERMINAL) {
+        *text = play(text, folder.path());
+    }
+    case
+}
+
+fn play(text: &str, folder: &Path) -> String {
+    let mut played = String::new();
+    let mut directory = folder.to_path_buf();
+    for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let _ = writeln!(played, "$ {line}");
+        match line.strip_prefix("cd ") {
+            Some(path) => directory = folder.join(path),
+            None => played.push_str(&run(line, &directory, folder)),
+        }
+    }
+    played
+}
+
+/// A stream that marks its lines.
+#[derive(Clone)]
+struct Marked {
+    text: Arc<Mutex<String>>,
+    mark: &'static str,
+}
+
+impl Write for Marked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut text = self.text.lock().unwrap();
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            if text.is_empty() || text.ends_with('\n') {
+                text.push_str(self.mark);
+            }
+            text.push_str(line);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run(line: &str, directory: &Path, folder: &Path) -> String {
+    let text = Arc::new(Mutex::new(String::new()));
+    let stream = |mark| -> Box<dyn Write + Send> {
+        let marked: Box<dyn Write + Send> = Box::new(Marked { text: Arc::clone(&text), mark });
+        Box::new(anstream::StripStream::new(marked))
+    };
+    let console = Console::new(Streams {
+        out: stream(""),
+        err: stream("! "),
+        input: Box::new(std::io::empty()),
+    });
+    let settings = Settings {
+        directory: PathBuf::from(directory),
+        // None of the machine's.
+        kubeconfig: Some("kubeconfig".into()),
+        ..Settings::default()
+    };
+    let words = line.split_whitespace().map(Into::into);
+    let code = kubectl_overlay::run(words, &settings, &console);
+    let mut text = text.lock().unwrap().replace(&*folder.to_string_lossy(), "");
+    // Lines of a case have no blanks at their ends, which editors would take away.
+    text = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    if code != 0 {
+        let _ = writeln!(text, "exit {code}");
+    }
+    text
+}
