@@ -703,6 +703,11 @@ mod tests {
     }
 
     #[test]
+    fn a_next_line_character_is_folded() {
+        assert_eq!(read("namePrefix: \"a \\x85 b\"\n").expect("valid").name_prefix, "a b");
+    }
+
+    #[test]
     fn null_is_nothing() {
         let fields = read("namePrefix: ~\nresources:\nnamespace: a\ncommonLabels: {a: }\n");
         let fields = fields.expect("valid");

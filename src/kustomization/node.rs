@@ -10,8 +10,8 @@ use ecow::{EcoString, EcoVec, eco_format};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::nearest::nearest;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
-use crate::yaml::Step;
 use crate::yaml::scalar::{self, Meaning};
+use crate::yaml::{self, Step};
 
 /// Which of kustomize's ways of reading configuration a file is subject to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Rules {
     pub takes_numbers_as_text: bool,
     /// Whether plain `yes`, `n` and the like are booleans.
     pub yaml_1_1: bool,
+    /// Whether text takes a detour through JSON into YAML again, to which U+0085 is a line break.
+    pub folds_next_lines: bool,
 }
 
 /// Something that can be read from a YAML value.
@@ -54,17 +56,33 @@ struct Problem {
 
 impl Rules {
     /// The kustomization file: strict, YAML 1.1, text must be text.
-    pub const KUSTOMIZATION: Self =
-        Self { refuses_unknown: true, takes_numbers_as_text: false, yaml_1_1: true };
+    pub const KUSTOMIZATION: Self = Self {
+        refuses_unknown: true,
+        takes_numbers_as_text: false,
+        yaml_1_1: true,
+        folds_next_lines: true,
+    };
     /// Files of `configurations`.
-    pub const CONFIGURATION: Self =
-        Self { refuses_unknown: true, takes_numbers_as_text: true, yaml_1_1: true };
+    pub const CONFIGURATION: Self = Self {
+        refuses_unknown: true,
+        takes_numbers_as_text: true,
+        yaml_1_1: true,
+        folds_next_lines: false,
+    };
     /// Files that an entry of `replacements` or a plugin names.
-    pub const FILE: Self =
-        Self { refuses_unknown: false, takes_numbers_as_text: true, yaml_1_1: true };
+    pub const FILE: Self = Self {
+        refuses_unknown: false,
+        takes_numbers_as_text: true,
+        yaml_1_1: true,
+        folds_next_lines: false,
+    };
     /// Configurations of plugins, which kustomize reads as resources first.
-    pub const PLUGIN: Self =
-        Self { refuses_unknown: false, takes_numbers_as_text: true, yaml_1_1: false };
+    pub const PLUGIN: Self = Self {
+        refuses_unknown: false,
+        takes_numbers_as_text: true,
+        yaml_1_1: false,
+        folds_next_lines: true,
+    };
 }
 
 /// Reads a `T` from `value`; `place` says where in the user's file a path leads to.
@@ -191,6 +209,11 @@ impl<'a> Node<'a> {
         };
         match self.meaning(scalar) {
             Meaning::Null => None,
+            Meaning::Text(text)
+                if self.reader.rules.folds_next_lines && text.contains('\u{85}') =>
+            {
+                Some(yaml::fold_next_lines(&text).into())
+            }
             Meaning::Text(text) => Some(text.into()),
             meaning if self.reader.rules.takes_numbers_as_text => Some(printed(&meaning)),
             _ => {

@@ -120,7 +120,13 @@ impl Config {
             }
         };
         let mut config = Arc::new(Self::default());
-        for (name, _) in definitions.iter() {
+        for (name, definition) in definitions.iter() {
+            if !(definition.is_null() || definition.as_map().is_some()) {
+                let place = source.place(&[Step::Key(&name.text)]);
+                let message = format!("\"{}\" is no OpenAPI definition", name.text);
+                let hint = "a CustomResourceDefinition itself belongs under \"resources\"";
+                return Err(Error::new(ErrorKind::Invalid, place, message).hint(hint));
+            }
             let Some(properties) = properties(definitions, &name.text) else { continue };
             if !["kind", "apiVersion", "metadata"].iter().all(|key| properties.has(key)) {
                 continue;
@@ -861,5 +867,7 @@ nameReference:
         let text = r#"{"Foo": {"Schema": {"properties": {"kind": {}, "apiVersion": {},
             "metadata": {}, "spec": {"$ref": "Foo"}}}}}"#;
         assert!(Config::read_crds(&source(text), &Limits::WEBHOOK).is_err());
+        let itself = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n";
+        assert!(Config::read_crds(&source(itself), &Limits::PERSON).is_err());
     }
 }
