@@ -89,9 +89,6 @@ pub enum Command {
     Version(Version),
     /// Print a completion script for a shell, or for kubectl
     Completion(Completion),
-    /// Answer kubectl, or another shell that speaks Cobra's protocol
-    #[command(name = "__complete", hide = true, disable_help_flag = true)]
-    Complete(Complete),
 }
 
 /// Connecting, by kubectl's flags.
@@ -420,14 +417,6 @@ pub struct Version {
 pub struct Completion {
     /// The shell
     pub shell: Shell,
-}
-
-/// `__complete`
-#[derive(Clone, Debug, clap::Args)]
-pub struct Complete {
-    /// The words so far; the last one is to be completed.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<String>,
 }
 
 /// A shell that can complete.

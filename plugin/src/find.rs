@@ -54,6 +54,8 @@ pub fn names(files: &dyn Files, directory: &Path) -> Vec<(String, PathBuf)> {
         .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
         .collect();
     names.sort();
+    // A level sees what is below it, and so do those above.
+    names.dedup();
     names
 }
 
@@ -130,7 +132,9 @@ fn nothing(files: &dyn Files, directory: &Path, typed: &str) -> Error {
         Some((_, path)) => error.hint(format!("did you mean {}?", files.shown(path))),
         None if names.is_empty() => error.hint("type the directory that holds the kustomization"),
         None => {
-            let list: Vec<_> = names.iter().take(10).map(|(name, _)| name.as_str()).collect();
+            let mut list: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+            list.dedup();
+            list.truncate(10);
             error.hint(format!("there are: {}", list.join(", ")))
         }
     }
@@ -204,9 +208,7 @@ mod tests {
             "stagign: no overlay has this name\nhint: did you mean repo/overlays/staging?"
         );
         let error = find_in("/repo", "elsewhere").expect_err("far from all");
-        assert!(
-            error.to_string().ends_with("there are: production, production, staging, test, west")
-        );
+        assert!(error.to_string().ends_with("there are: production, staging, test, west"));
     }
 
     #[test]

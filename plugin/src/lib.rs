@@ -28,9 +28,7 @@ pub fn run(
 ) -> u8 {
     let arguments: Vec<_> = arguments.into_iter().collect();
     let program = args::Program::of(arguments.first());
-    if program == args::Program::Completion {
-        let words: Vec<_> =
-            arguments.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    if let Some(words) = asked_to_complete(program, &arguments) {
         return commands::completion::answer(&words, settings, console);
     }
     let matches = args::command(program).try_get_matches_from(arguments);
@@ -38,6 +36,17 @@ pub fn run(
         Ok(args) => commands::run(&args, program, settings, console),
         Err(error) => usage(&error, console),
     }
+}
+
+/// The words to complete, where that is what the command line asks for: kubectl calls another name, and
+/// Flux says `__complete`. They are not parsed as a command line, which they are not yet.
+fn asked_to_complete(program: args::Program, arguments: &[OsString]) -> Option<Vec<String>> {
+    let mut words = arguments.iter().skip(1).peekable();
+    if program != args::Program::Completion {
+        words.next().filter(|word| *word == "__complete")?;
+        words.next_if(|word| *word == "--");
+    }
+    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 /// Shows help, or what is wrong with the command line.

@@ -25,7 +25,6 @@ pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console
         Command::Delete(delete) => delete::run(delete, connection, settings, console),
         Command::Version(version) => Ok(version::run(version, console)),
         Command::Completion(completion) => Ok(completion::run(completion, program, console)),
-        Command::Complete(complete) => Ok(completion::answer(&complete.words, settings, console)),
     };
     outcome.unwrap_or_else(|error| {
         console.error(&error);
