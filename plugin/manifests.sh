@@ -64,7 +64,7 @@ EOF
         os: $os
         arch: $arch
     uri: $home/releases/download/v$version/$name
-    sha256: $sum
+    sha256: "$sum"
     bin: $(program "$os")
 EOF
     done
@@ -80,7 +80,7 @@ homepage: $home
 source: $home
 bin: flux-overlay
 versions:
-- version: $version
+- version: "$version"
   platforms:
 EOF
     for platform in $platforms; do
