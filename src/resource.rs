@@ -271,6 +271,9 @@ impl Resource {
     /// Only marks that change what is rendered count; [`Resource::settle_annotations`] drops them all.
     pub fn adopt_notes(&mut self) {
         let Some(annotations) = self.annotations() else { return };
+        if !annotations.iter().any(|(key, _)| key.text.starts_with("internal.")) {
+            return;
+        }
         let enabled = |key: &str| annotations.get(key).and_then(Value::as_text) == Some("enabled");
         let (hash, name, kind) = (enabled(NEEDS_HASH), enabled(ALLOW_NAME), enabled(ALLOW_KIND));
         let former = noted_ids(annotations, &self.gvk());

@@ -345,7 +345,7 @@ impl<'a> Reader<'a> {
         }
         let style = match tag {
             Some(Tag::Str) if !plain => Style::Quoted,
-            Some(Tag::Null) if plain && text.is_empty() => return Value::Null,
+            Some(Tag::Null) if text.is_empty() => return Value::Null,
             Some(tag) => Style::Tagged(tag),
             None if !plain => Style::Quoted,
             // Kustomize prints the document once more before it looks at types, and in brackets it
