@@ -190,18 +190,48 @@ fn is_settled(value: &Value) -> bool {
 fn is_frozen(scalar: &Scalar) -> bool {
     let text = scalar.text.as_str();
     match scalar.style {
-        Style::Quoted => true,
-        Style::Plain => {
-            let bytes = text.as_bytes();
-            let is_short_number = bytes.len() < 6
-                && bytes.iter().all(u8::is_ascii_digit)
-                && (bytes.len() == 1 || bytes.first() != Some(&b'0'));
-            is_short_number && !bytes.is_empty()
-                || matches!(text, "true" | "false")
-                || scalar::resolve(text) == Tag::Str
-        }
-        Style::Tagged(tag) => tag == Tag::Str,
+        Style::Quoted => !stands_plainly(text),
+        Style::Plain => is_short_number(text) || stands_plainly(text),
+        Style::Tagged(Tag::Str) => stands_plainly(text),
+        Style::Tagged(Tag::Bool) => matches!(text, "true" | "false"),
+        Style::Tagged(_) => false,
     }
+}
+
+/// Whether a float prints a number as it is.
+fn is_short_number(text: &str) -> bool {
+    let has_leading_zero = text.len() > 1 && text.starts_with('0');
+    (1..6).contains(&text.len()) && !has_leading_zero && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether go-yaml v3 writes a string without quotes; those that it puts around others outlive them
+/// in a later strategic merge.
+///
+/// Source: go-yaml v3 `encode.go` (`stringv`), `emitterc.go` (`yaml_emitter_analyze_scalar`).
+fn stands_plainly(text: &str) -> bool {
+    let Some(first) = text.chars().next() else { return false };
+    let begins_well = match first {
+        '-' | '?' | ':' => !text[1..].starts_with(' ') && text.len() > 1,
+        first => !" #,[]{}&*!|>'\"%@`".contains(first),
+    };
+    let is_printable = |c: char| matches!(c, ' '..='~' | '\u{a0}'..) && c != '\u{feff}';
+    let is_mapping = text.contains(": ") || text.ends_with(':');
+    begins_well
+        && !is_mapping
+        && !(text.contains(" #") || text.ends_with(' '))
+        && !(text.starts_with("---") || text.starts_with("..."))
+        && text.chars().all(is_printable)
+        && scalar::resolve(text) == Tag::Str
+        && scalar::bool_v2(text).is_none()
+        && !is_base_60(text)
+}
+
+/// A number to the base 60, roughly: `12:30:45`.
+fn is_base_60(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    unsigned.starts_with(|c: char| c.is_ascii_digit())
+        && unsigned.contains(':')
+        && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'_' | b':' | b'.'))
 }
 
 fn check_keys(map: &Map) -> std::result::Result<(), String> {
@@ -248,8 +278,7 @@ fn float(number: f64) -> Value {
 }
 
 fn string(text: &str) -> Value {
-    let is_text = scalar::resolve(text) == Tag::Str && !text.contains('\n');
-    let style = if is_text { Style::Tagged(Tag::Str) } else { Style::Quoted };
+    let style = if stands_plainly(text) { Style::Plain } else { Style::Quoted };
     Value::Scalar(Scalar { text: text.into(), style })
 }
 

@@ -349,6 +349,15 @@ fn merge(
     restore_namespace(&mut merged, object.namespace());
     object.value = merged;
     object.settle_twins_after(&document.value);
+    if wipes_notes(&document.value) && has_notes(object) {
+        let message = format!(
+            "patch takes all annotations of {} away, and with them what it was called before \
+             and whether its name gets a hash",
+            search::named(object)
+        );
+        context.warnings.push(Warning { place: text.whole(), message });
+        forget_notes(object);
+    }
     if may_change_name || may_change_kind {
         objects.renamed();
     }
@@ -443,6 +452,23 @@ fn has_notes(object: &Resource) -> bool {
         || object.may_change_kind
         || object.origin_annotation.is_some()
         || !object.transformations.is_empty()
+}
+
+/// Whether a patch takes all annotations away, and kustomize's notes among them.
+fn wipes_notes(patch: &Value) -> bool {
+    let replaces = |value: &Value| {
+        matches!(value.get("$patch").and_then(Value::as_text), Some("replace" | "delete"))
+    };
+    let Some(metadata) = patch.get("metadata") else { return false };
+    let of_annotations = |value: &Value| value.is_null() || replaces(value);
+    replaces(metadata) || metadata.get("annotations").is_some_and(of_annotations)
+}
+
+/// Forgets what kustomize keeps in annotations.
+fn forget_notes(object: &mut Resource) {
+    let value = std::mem::take(&mut object.value);
+    let named_by = std::mem::take(&mut object.named_by);
+    *object = Resource { named_by, ..Resource::new(value, object.origin.clone()) };
 }
 
 /// Makes the annotations the mapping of strings that they are to a JSON patch where notes are taken
