@@ -330,6 +330,7 @@ impl<'a> Build<'a> {
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
         let mut resources = manifest::resources(&documents, &file, &place)?;
+        patches::note_comments(&mut resources, &text);
         self.met_unknown_kind |= resources.iter().any(|one| !schema::has_scope(&one.gvk()));
         if self.takes_notes() {
             metadata::note_generator(&mut resources, &site.notes().file(entry));

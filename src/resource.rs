@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
 
+use crate::schema::Comments;
 use crate::twins::{self, Twins};
 use crate::value::{Key, Map, Tag, Value};
 
@@ -85,6 +86,8 @@ pub struct Resource {
     pub origin_annotation: Option<EcoString>,
     /// One entry for each transformer that changed it, where `transformerAnnotations` asked for them.
     pub transformations: EcoVec<EcoString>,
+    /// The schemas that its file has beside fields, for strategic merge patches.
+    pub comments: Option<Arc<Comments>>,
 }
 
 impl Gvk {
@@ -156,6 +159,7 @@ impl Resource {
             named_by: EcoVec::new(),
             origin_annotation: None,
             transformations: EcoVec::new(),
+            comments: None,
         }
     }
 

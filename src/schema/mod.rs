@@ -5,6 +5,7 @@
 //! lies in the binary. A schema that the user names (`openapi.path`) takes its place as a whole, or
 //! joins it, see [`Relation`].
 
+mod comments;
 mod table;
 
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use rustc_hash::FxHashMap;
 
 use crate::resource::Gvk;
 use crate::value::Value;
+
+pub use comments::Comments;
 
 /// Longest chain of `$ref`; a longer one is a circle.
 const MAX_REFERENCES: usize = 64;
@@ -61,14 +64,24 @@ struct Field {
     node: u16,
 }
 
-/// What a schema says about one place in a document.
-#[derive(Clone, Copy, Debug)]
-pub struct Type<'a>(Place<'a>);
+/// What a schema, and what comments in the document say about one place in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Type<'a> {
+    place: Option<Place<'a>>,
+    comments: Option<&'a Comments>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Place<'a> {
-    Known { keys: Option<&'static [&'static str]>, node: u16 },
-    Custom { custom: &'a Custom, schema: &'a Value },
+    Known {
+        keys: Option<&'static [&'static str]>,
+        node: u16,
+    },
+    /// Without a custom schema where a comment says it.
+    Custom {
+        custom: Option<&'a Custom>,
+        schema: &'a Value,
+    },
 }
 
 /// Whether kustomize knows the kind to live outside namespaces.
@@ -147,13 +160,13 @@ impl Schema {
     #[must_use]
     pub fn kind(&self, api_version: &str, kind: &str) -> Option<Type<'_>> {
         let builtin = || builtin_kind(&Gvk::new(api_version, kind));
-        let Some(custom) = &self.custom else { return builtin().map(Type) };
+        let Some(custom) = &self.custom else { return builtin().map(Type::from) };
         let own = || {
             let name = custom.kinds.get(&(kind.into(), api_version.into()))?;
             let schema = custom.definitions.get(name)?;
-            Some(Place::Custom { custom, schema })
+            Some(Place::Custom { custom: Some(custom), schema })
         };
-        custom.relation.choose(own, builtin).map(Type)
+        custom.relation.choose(own, builtin).map(Type::from)
     }
 }
 
@@ -172,32 +185,35 @@ impl Relation {
 }
 
 impl<'a> Type<'a> {
-    /// What is known about a field.
-    ///
-    /// Of built-in kinds only the fields that lead to lists that merge are known.
+    /// Nothing but what comments say.
     #[must_use]
-    pub fn field(self, name: &str) -> Option<Self> {
-        match self.0 {
-            Place::Known { keys: Some(_), .. } => None,
-            Place::Known { keys: None, node } => known_field(node, name).map(Self),
-            Place::Custom { custom, schema } => {
-                let properties = schema.get("properties").and_then(|all| all.get(name));
-                let extra = || schema.get("additionalProperties").filter(|v| v.as_map().is_some());
-                custom.resolve(properties.or_else(extra)?)
-            }
-        }
+    pub fn commented(comments: &'a Comments) -> Self {
+        Self { place: None, comments: Some(comments) }
+    }
+
+    /// The same with what is found otherwise where the place itself is not known.
+    #[must_use]
+    pub fn or(self, other: impl FnOnce() -> Option<Self>) -> Self {
+        Self { place: self.place.or_else(|| other()?.place), ..self }
+    }
+
+    /// What is known about a field; of built-in kinds those that lead to lists that merge.
+    #[must_use]
+    pub fn field(self, name: &str) -> Self {
+        let comments = self.comments.and_then(|comments| comments.fields.get(name));
+        let schema = comments.and_then(|comments| comments.schema.as_ref());
+        let place = match schema {
+            // Where its reference leads nowhere, the comment itself is the schema.
+            Some(schema) => resolve(None, schema).or(Some(Place::Custom { custom: None, schema })),
+            None => self.place.and_then(|place| place.field(name)),
+        };
+        Self { place, comments }
     }
 
     /// What is known about the elements of a list.
     #[must_use]
-    pub fn elements(self) -> Option<Self> {
-        match self.0 {
-            Place::Known { keys, node } => keys.map(|_| Self(Place::Known { keys: None, node })),
-            Place::Custom { custom, schema } => {
-                let is_list = schema.text_at(&["type"]) == Some("array");
-                custom.resolve(schema.get("items").filter(|_| is_list)?)
-            }
-        }
+    pub fn elements(self) -> Self {
+        Self { place: self.place.and_then(Place::elements), comments: None }
     }
 
     /// The keys by which the elements of a list are told apart, none for a set of scalars; `None`
@@ -206,9 +222,39 @@ impl<'a> Type<'a> {
     /// Source: kustomize `kyaml/openapi/openapi.go`, `PatchStrategyAndKeyList`.
     #[must_use]
     pub fn merge_keys(self) -> Option<Cow<'a, [&'a str]>> {
-        match self.0 {
+        match self.place? {
             Place::Known { keys, .. } => keys.map(Cow::Borrowed),
             Place::Custom { schema, .. } => custom_keys(schema).map(Cow::Owned),
+        }
+    }
+}
+
+impl<'a> From<Place<'a>> for Type<'a> {
+    fn from(place: Place<'a>) -> Self {
+        Self { place: Some(place), comments: None }
+    }
+}
+
+impl Place<'_> {
+    fn field(self, name: &str) -> Option<Self> {
+        match self {
+            Place::Known { keys: Some(_), .. } => None,
+            Place::Known { keys: None, node } => known_field(node, name),
+            Place::Custom { custom, schema } => {
+                let properties = schema.get("properties").and_then(|all| all.get(name));
+                let extra = || schema.get("additionalProperties").filter(|v| v.as_map().is_some());
+                resolve(custom, properties.or_else(extra)?)
+            }
+        }
+    }
+
+    fn elements(self) -> Option<Self> {
+        match self {
+            Place::Known { keys, node } => keys.map(|_| Place::Known { keys: None, node }),
+            Place::Custom { custom, schema } => {
+                let is_list = schema.text_at(&["type"]) == Some("array");
+                resolve(custom, schema.get("items").filter(|_| is_list)?)
+            }
         }
     }
 }
@@ -231,22 +277,27 @@ fn custom_keys(schema: &Value) -> Option<Vec<&str>> {
     Some(schema.text_at(&["x-kubernetes-patch-merge-key"]).into_iter().collect())
 }
 
-impl Custom {
-    /// Follows `$ref`.
-    fn resolve<'a>(&'a self, mut schema: &'a Value) -> Option<Type<'a>> {
-        for _ in 0..MAX_REFERENCES {
-            let Some(reference) = schema.text_at(&["$ref"]) else {
-                return Some(Type(Place::Custom { custom: self, schema }));
-            };
-            let name = reference.strip_prefix("#/definitions/")?;
-            let own = || Some(Place::Custom { custom: self, schema: self.definitions.get(name)? });
-            match self.relation.choose(own, || builtin_definition(name))? {
-                Place::Custom { schema: next, .. } => schema = next,
-                known => return Some(Type(known)),
+/// Follows `$ref`.
+fn resolve<'a>(custom: Option<&'a Custom>, mut schema: &'a Value) -> Option<Place<'a>> {
+    for _ in 0..MAX_REFERENCES {
+        let Some(reference) = schema.text_at(&["$ref"]) else {
+            return Some(Place::Custom { custom, schema });
+        };
+        let name = reference.strip_prefix("#/definitions/")?;
+        let builtin = || builtin_definition(name);
+        let found = match custom {
+            None => builtin(),
+            Some(own) => {
+                let schema = || own.definitions.get(name);
+                own.relation.choose(|| Some(Place::Custom { custom, schema: schema()? }), builtin)
             }
+        };
+        match found? {
+            Place::Custom { schema: next, .. } => schema = next,
+            known @ Place::Known { .. } => return Some(known),
         }
-        None
     }
+    None
 }
 
 /// Which definition describes which kind.
@@ -292,8 +343,8 @@ mod tests {
     fn path<'a>(schema: &'a Schema, version: &str, kind: &str, path: &[&str]) -> Type<'a> {
         let root = schema.kind(version, kind).expect("a known kind");
         path.iter().fold(root, |place, name| match *name {
-            "[]" => place.elements().expect("a list that merges"),
-            name => place.field(name).expect("a known field"),
+            "[]" => place.elements(),
+            name => place.field(name),
         })
     }
 
@@ -324,7 +375,7 @@ mod tests {
         let containers = ["spec", "template", "spec", "containers"];
         let list = path(&schema, "apps/v1", "Deployment", &containers);
         assert_eq!(list.merge_keys().as_deref(), Some(["name"].as_slice()));
-        let ports = list.elements().and_then(|one| one.field("ports")).expect("ports");
+        let ports = list.elements().field("ports");
         assert_eq!(ports.merge_keys().as_deref(), Some(["containerPort", "protocol"].as_slice()));
     }
 
@@ -333,8 +384,8 @@ mod tests {
         let schema = Schema::builtin();
         let finalizers = path(&schema, "v1", "ConfigMap", &["metadata", "finalizers"]);
         assert_eq!(finalizers.merge_keys().as_deref(), Some([].as_slice()));
-        let spec = path(&schema, "v1", "Pod", &["spec"]);
-        assert!(spec.field("tolerations").is_none());
+        let tolerations = path(&schema, "v1", "Pod", &["spec", "tolerations"]);
+        assert_eq!(tolerations.merge_keys(), None);
     }
 
     #[test]
@@ -350,9 +401,8 @@ mod tests {
         document.set(&["definitions", "a.Foo", "properties", "pod", "$ref"], reference);
         let known = |relation| {
             let schema = Schema::from_openapi(&document, relation);
-            let pod = schema.kind("a/v1", "Foo").and_then(|kind| kind.field("pod"));
-            let containers = pod.and_then(|pod| pod.field("containers"));
-            (containers.and_then(Type::merge_keys).is_some(), schema.kind("v1", "Pod").is_some())
+            let containers = path(&schema, "a/v1", "Foo", &["pod", "containers"]);
+            (containers.merge_keys().is_some(), schema.kind("v1", "Pod").is_some())
         };
         assert_eq!(known(Relation::Instead), (false, false));
         assert_eq!(known(Relation::Over), (true, true));
@@ -370,6 +420,6 @@ mod tests {
         let schema = Schema::from_openapi(&document, Relation::Instead);
         let custom = schema.custom.as_deref().expect("custom");
         let a = custom.definitions.get("a").expect("defined");
-        assert!(Type(Place::Custom { custom, schema: a }).field("b").is_none());
+        assert!(Place::Custom { custom: Some(custom), schema: a }.field("b").is_none());
     }
 }

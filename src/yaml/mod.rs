@@ -1,12 +1,14 @@
 //! YAML as go-yaml reads and writes it.
 
 mod events;
+mod keys;
 mod pieces;
 mod read;
 pub mod scalar;
 mod scan;
 mod write;
 
+pub use keys::{KeyLine, key_lines};
 pub use read::{Step, locate, read, read_first};
 pub use write::write;
 pub(crate) use write::{check_key, duplicate_key, fold_next_lines, unprintable};

@@ -11,6 +11,7 @@ pub mod strategic;
 
 mod search;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::limits::Limits;
 use crate::manifest;
 use crate::resource::Resource;
 use crate::resources::Resources;
-use crate::schema::Schema;
+use crate::schema::{Comments, Schema};
 use crate::selector::Matcher;
 use crate::value::{Scalar, Style, Tag, Value};
 use crate::yaml::{self, Step};
@@ -194,7 +195,10 @@ impl PatchText {
         let documents =
             yaml::read(&self.text, &self.name(), limits).map_err(|error| self.placed(error))?;
         let place = |document| self.at(document, &[]);
-        manifest::resources(&documents, &self.name(), &place).map_err(|error| self.placed(error))
+        let mut resources = manifest::resources(&documents, &self.name(), &place)
+            .map_err(|error| self.placed(error))?;
+        note_comments(&mut resources, &self.text);
+        Ok(resources)
     }
 
     fn operations(&self, limits: &Limits) -> Result<Operations> {
@@ -333,8 +337,11 @@ fn merge(
         object.remember_id();
     }
     *context.has_merged = true;
-    let merged = strategic::merge(context.schema, &object.value, &document.value)
-        .map_err(|conflict| misfit(text, document, object, &conflict))?;
+    let comments = comments_of(object, document);
+    let comments = comments.as_deref();
+    let merged =
+        strategic::merge_commented(context.schema, comments, &object.value, &document.value)
+            .map_err(|conflict| misfit(text, document, object, &conflict))?;
     let Some(mut merged) = merged.filter(|value| value.as_map().is_none_or(|map| !map.is_empty()))
     else {
         objects.remove(at);
@@ -362,6 +369,26 @@ fn merge(
         objects.renamed();
     }
     Ok(())
+}
+
+/// The schemas beside fields of either; the object's count more.
+fn comments_of<'c>(object: &'c Resource, patch: &'c Resource) -> Option<Cow<'c, Comments>> {
+    match (&object.comments, &patch.comments) {
+        (Some(one), Some(other)) => Some(Cow::Owned(Comments::clone(one).or(other))),
+        (Some(one), None) | (None, Some(one)) => Some(Cow::Borrowed(one)),
+        (None, None) => None,
+    }
+}
+
+/// Notes the schemas that stand in `text` beside fields of the resources that were read from it.
+pub fn note_comments(resources: &mut [Resource], text: &[u8]) {
+    let documents = Comments::read(text);
+    if documents.is_empty() {
+        return;
+    }
+    for resource in resources {
+        resource.comments = documents.get(&resource.origin.document).cloned().map(Arc::new);
+    }
 }
 
 /// Sets a field back, with the quotes that it has.
@@ -436,8 +463,9 @@ fn apply_json(
             return Err(text.error(ErrorKind::Invalid, text.whole(), message));
         }
         object.value = value;
-        // On the way through JSON nothing stays shared.
+        // On the way through JSON nothing stays shared, and comments are lost.
         object.twins.clear();
+        object.comments = None;
         objects.renamed();
     }
     Ok(())
@@ -468,7 +496,8 @@ fn wipes_notes(patch: &Value) -> bool {
 fn forget_notes(object: &mut Resource) {
     let value = std::mem::take(&mut object.value);
     let named_by = std::mem::take(&mut object.named_by);
-    *object = Resource { named_by, ..Resource::new(value, object.origin.clone()) };
+    let comments = object.comments.take();
+    *object = Resource { named_by, comments, ..Resource::new(value, object.origin.clone()) };
 }
 
 /// Makes the annotations the mapping of strings that they are to a JSON patch where notes are taken

@@ -26,7 +26,7 @@ pub(super) fn merge<'a>(
     mut old: EcoVec<Value>,
     new: EcoVec<Value>,
     keys: &[&str],
-    place: Option<Type<'a>>,
+    place: Type<'a>,
 ) -> Merge<EcoVec<Value>> {
     let used = used_keys(&[&old, &new], keys);
     let (Some(ids), Some(new_ids)) = (identities(&old, &used), identities(&new, &used)) else {
@@ -43,7 +43,7 @@ pub(super) fn keep<'a>(
     merger: Merger<'a>,
     mut old: EcoVec<Value>,
     keys: &[&str],
-    place: Option<Type<'a>>,
+    place: Type<'a>,
 ) -> Merge<EcoVec<Value>> {
     if identities(&old, &used_keys(&[&old], keys)).is_none() {
         return Walk::new(merger, old, None, place)?.run(keys);
@@ -59,7 +59,7 @@ pub(super) fn settle<'a>(
     merger: Merger<'a>,
     new: EcoVec<Value>,
     keys: &[&str],
-    place: Option<Type<'a>>,
+    place: Type<'a>,
 ) -> Merge<EcoVec<Value>> {
     if identities(&new, &used_keys(&[&new], keys)).is_none() {
         return Walk::shared(merger, new, place)?.run(keys);
@@ -128,7 +128,7 @@ fn merge_ordinary<'a>(
     new: &[Value],
     matches: &[Option<usize>],
     in_old_order: bool,
-    place: Option<Type<'a>>,
+    place: Type<'a>,
 ) -> Merge<EcoVec<Value>> {
     let old = old.make_mut();
     let mut touched = vec![false; old.len()];
@@ -167,7 +167,7 @@ fn merge_ordinary<'a>(
 /// Elements are nodes that the lists point to, since kustomize changes them where they are.
 struct Walk<'a> {
     merger: Merger<'a>,
-    place: Option<Type<'a>>,
+    place: Type<'a>,
     nodes: Vec<Value>,
     old: Vec<usize>,
     /// `None` where the patch has no such list.
@@ -181,7 +181,7 @@ impl<'a> Walk<'a> {
         merger: Merger<'a>,
         old: EcoVec<Value>,
         new: Option<EcoVec<Value>>,
-        place: Option<Type<'a>>,
+        place: Type<'a>,
     ) -> Merge<Self> {
         let count = old.len();
         let both = count + new.as_ref().map_or(0, EcoVec::len);
@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
         Ok(Self { merger, place, nodes, old: (0..count).collect(), new, is_shared: false })
     }
 
-    fn shared(merger: Merger<'a>, list: EcoVec<Value>, place: Option<Type<'a>>) -> Merge<Self> {
+    fn shared(merger: Merger<'a>, list: EcoVec<Value>, place: Type<'a>) -> Merge<Self> {
         let walk = Self::new(merger, list, None, place)?;
         Ok(Self { is_shared: true, ..walk })
     }
@@ -507,17 +507,17 @@ mod tests {
         for _ in 0..2_000 {
             let (old, new) = (list(&mut state), list(&mut state));
             for keys in [&["name"][..], &["name", "value"], &["name", "port"]] {
-                let direct = merge(merger, old.clone(), new.clone(), keys, None);
-                let walked = Walk::new(merger, old.clone(), Some(new.clone()), None)
+                let direct = merge(merger, old.clone(), new.clone(), keys, Type::default());
+                let walked = Walk::new(merger, old.clone(), Some(new.clone()), Type::default())
                     .and_then(|walk| walk.run(keys));
                 assert_eq!(direct, walked, "{keys:?}\n{old:?}\n{new:?}");
-                let direct = settle(merger, new.clone(), keys, None);
-                let walked =
-                    Walk::shared(merger, new.clone(), None).and_then(|walk| walk.run(keys));
+                let direct = settle(merger, new.clone(), keys, Type::default());
+                let walked = Walk::shared(merger, new.clone(), Type::default())
+                    .and_then(|walk| walk.run(keys));
                 assert_eq!(direct, walked, "{keys:?}\n{new:?}");
-                let direct = keep(merger, old.clone(), keys, None);
-                let walked =
-                    Walk::new(merger, old.clone(), None, None).and_then(|walk| walk.run(keys));
+                let direct = keep(merger, old.clone(), keys, Type::default());
+                let walked = Walk::new(merger, old.clone(), None, Type::default())
+                    .and_then(|walk| walk.run(keys));
                 assert_eq!(direct, walked, "{keys:?}\n{old:?}");
             }
         }
@@ -528,9 +528,11 @@ mod tests {
         let schema = Schema::builtin();
         let merger = Merger { schema: &schema };
         let many: EcoVec<Value> = (0..100_000).map(|name| element(name, 1)).collect();
-        let merged = merge(merger, many.clone(), many.clone(), &["name"], None).expect("short");
+        let merged =
+            merge(merger, many.clone(), many.clone(), &["name"], Type::default()).expect("short");
         assert_eq!(merged.len(), many.len());
-        let error = merge(merger, many.clone(), many, &["value"], None).expect_err("too long");
+        let error =
+            merge(merger, many.clone(), many, &["value"], Type::default()).expect_err("too long");
         assert!(error.is_limit);
     }
 }

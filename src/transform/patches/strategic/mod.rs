@@ -13,7 +13,7 @@ mod keyed;
 use ecow::EcoVec;
 
 use crate::limits::Limits;
-use crate::schema::{Schema, Type};
+use crate::schema::{Comments, Schema, Type};
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::{self, scalar};
 
@@ -47,8 +47,22 @@ type Merge<T> = std::result::Result<T, Conflict>;
 /// # Errors
 /// Where both have different types of values at one place, or the patch gives an unknown instruction.
 pub fn merge(schema: &Schema, object: &Value, patch: &Value) -> Merge<Option<Value>> {
+    merge_commented(schema, None, object, patch)
+}
+
+/// As [`merge`], with the schemas that are written beside fields of the object or the patch.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_commented(
+    schema: &Schema,
+    comments: Option<&Comments>,
+    object: &Value,
+    patch: &Value,
+) -> Merge<Option<Value>> {
     let mut merged = object.clone();
-    let outcome = Merger { schema }.merge(&mut merged, patch.clone(), None)?;
+    let known = comments.map(Type::commented).unwrap_or_default();
+    let outcome = Merger { schema }.merge(&mut merged, patch.clone(), known)?;
     Ok(match outcome {
         Outcome::Gone => None,
         // A whole object cannot be replaced: kustomize forgets the new one.
@@ -103,8 +117,8 @@ impl Conflict {
 
 impl<'a> Merger<'a> {
     /// What is known about a value: by its place, or by its own kind where nothing is.
-    fn type_of(self, known: Option<Type<'a>>, values: &[&Value]) -> Option<Type<'a>> {
-        known.or_else(|| values.iter().find_map(|value| self.own_type(value)))
+    fn type_of(self, known: Type<'a>, values: &[&Value]) -> Type<'a> {
+        known.or(|| values.iter().find_map(|value| self.own_type(value)))
     }
 
     fn own_type(self, value: &Value) -> Option<Type<'a>> {
@@ -114,7 +128,7 @@ impl<'a> Merger<'a> {
     }
 
     /// Merges what the patch has into what is there.
-    fn merge(self, old: &mut Value, new: Value, known: Option<Type<'a>>) -> Merge<Outcome> {
+    fn merge(self, old: &mut Value, new: Value, known: Type<'a>) -> Merge<Outcome> {
         if old.is_null() {
             // Also where both are null: the patch's own is never kept.
             return Ok(self.add(new, known)?.map_or(Outcome::Gone, Outcome::New));
@@ -134,7 +148,7 @@ impl<'a> Merger<'a> {
         }
     }
 
-    fn merge_maps(self, old: &mut Value, mut new: Map, place: Option<Type<'a>>) -> Merge<Outcome> {
+    fn merge_maps(self, old: &mut Value, mut new: Map, place: Type<'a>) -> Merge<Outcome> {
         match take_directive(&mut new)? {
             Directive::Delete => return Ok(Outcome::Gone),
             Directive::Replace => {
@@ -146,7 +160,7 @@ impl<'a> Merger<'a> {
         let Value::Map(old) = old else { return Ok(Outcome::Kept) };
         self.keep_fields(old, &new, place)?;
         for (key, value) in sorted(&new) {
-            let known = place.and_then(|place| place.field(&key.text));
+            let known = place.field(&key.text);
             let outcome = match old.get_mut(&key.text) {
                 Some(field) => self.merge(field, value, known),
                 None => self.add(value, known).map(|v| v.map_or(Outcome::Gone, Outcome::New)),
@@ -157,17 +171,16 @@ impl<'a> Merger<'a> {
     }
 
     /// Walks the fields that the patch does not mention, for what a walk does to them.
-    fn keep_fields(self, old: &mut Map, new: &Map, place: Option<Type<'a>>) -> Merge<()> {
+    fn keep_fields(self, old: &mut Map, new: &Map, place: Type<'a>) -> Merge<()> {
         let unsettled: Vec<Key> = old
             .iter()
             .filter(|(key, value)| {
-                let known = || place.and_then(|place| place.field(&key.text));
-                !new.has(&key.text) && !self.is_settled(value, known())
+                !new.has(&key.text) && !self.is_settled(value, place.field(&key.text))
             })
             .map(|(key, _)| key.clone())
             .collect();
         for key in unsettled {
-            let known = place.and_then(|place| place.field(&key.text));
+            let known = place.field(&key.text);
             let Some(field) = old.get_mut(&key.text) else { continue };
             let outcome = self.keep(field, known).map_err(|e| e.within(&key.text))?;
             settle_field(old, key, outcome);
@@ -179,12 +192,12 @@ impl<'a> Merger<'a> {
         self,
         old: &mut Value,
         mut new: EcoVec<Value>,
-        place: Option<Type<'a>>,
+        place: Type<'a>,
     ) -> Merge<Outcome> {
-        let Some(keys) = place.and_then(Type::merge_keys) else {
+        let Some(keys) = place.merge_keys() else {
             return Ok(Outcome::New(Value::List(new)));
         };
-        let elements = place.and_then(Type::elements);
+        let elements = place.elements();
         match take_list_directive(&mut new)? {
             Directive::Delete => Ok(Outcome::Gone),
             Directive::Replace => {
@@ -201,31 +214,30 @@ impl<'a> Merger<'a> {
     }
 
     /// Whether a walk changes nothing in a value that the patch does not mention.
-    fn is_settled(self, value: &Value, known: Option<Type<'a>>) -> bool {
+    fn is_settled(self, value: &Value, known: Type<'a>) -> bool {
         match value {
             // An empty null, unlike a written one, goes.
             Value::Null => false,
             Value::Scalar(scalar) => {
                 !(value.is_null() && scalar.text.is_empty() || wants_quotes(scalar))
             }
-            Value::List(list) => self.type_of(known, &[value]).is_none_or(|place| {
+            Value::List(list) => {
+                let place = self.type_of(known, &[value]);
                 place.merge_keys().is_none_or(|keys| {
                     keyed::is_settled(list, &keys, |element| {
                         self.is_settled(element, place.elements())
                     })
                 })
-            }),
+            }
             Value::Map(map) => {
                 let place = self.type_of(known, &[value]);
-                map.iter().all(|(key, value)| {
-                    self.is_settled(value, place.and_then(|place| place.field(&key.text)))
-                })
+                map.iter().all(|(key, value)| self.is_settled(value, place.field(&key.text)))
             }
         }
     }
 
     /// Walks a value that the patch does not mention.
-    fn keep(self, old: &mut Value, known: Option<Type<'a>>) -> Merge<Outcome> {
+    fn keep(self, old: &mut Value, known: Type<'a>) -> Merge<Outcome> {
         let place = self.type_of(known, &[old]);
         match old {
             Value::Null => return Ok(Outcome::Gone),
@@ -236,8 +248,8 @@ impl<'a> Merger<'a> {
             Value::Scalar(scalar) => quote(scalar),
             Value::Map(map) => self.keep_fields(map, &Map::default(), place)?,
             Value::List(list) => {
-                if let Some(keys) = place.and_then(Type::merge_keys) {
-                    let elements = place.and_then(Type::elements);
+                if let Some(keys) = place.merge_keys() {
+                    let elements = place.elements();
                     *list = keyed::keep(self, std::mem::take(list), &keys, elements)?;
                 }
             }
@@ -246,7 +258,7 @@ impl<'a> Merger<'a> {
     }
 
     /// What a value of the patch becomes where the object has none.
-    fn add(self, new: Value, known: Option<Type<'a>>) -> Merge<Option<Value>> {
+    fn add(self, new: Value, known: Type<'a>) -> Merge<Option<Value>> {
         let place = self.type_of(known, &[&new]);
         match new {
             Value::Map(mut map) => {
@@ -263,9 +275,9 @@ impl<'a> Merger<'a> {
     }
 
     /// Settles the fields of a mapping that the patch brings; nulls vanish.
-    fn settle_fields(self, map: &mut Map, place: Option<Type<'a>>) -> Merge<()> {
+    fn settle_fields(self, map: &mut Map, place: Type<'a>) -> Merge<()> {
         for (key, mut value) in sorted(map) {
-            let known = place.and_then(|place| place.field(&key.text));
+            let known = place.field(&key.text);
             let stays = self.settle(&mut value, known).map_err(|e| e.within(&key.text))?;
             if stays {
                 map.insert(&key.text, quoted(value));
@@ -277,7 +289,7 @@ impl<'a> Merger<'a> {
     }
 
     /// Settles a value within what the patch brings; false where it goes.
-    fn settle(self, new: &mut Value, known: Option<Type<'a>>) -> Merge<bool> {
+    fn settle(self, new: &mut Value, known: Type<'a>) -> Merge<bool> {
         let place = self.type_of(known, &[new]);
         match new {
             Value::Map(map) => {
@@ -286,7 +298,7 @@ impl<'a> Merger<'a> {
                 }
                 self.settle_fields(map, place)?;
             }
-            Value::List(list) if place.and_then(Type::merge_keys).is_some() => {
+            Value::List(list) if place.merge_keys().is_some() => {
                 if take_list_directive(list)? == Directive::Delete {
                     return Ok(false);
                 }
@@ -298,9 +310,9 @@ impl<'a> Merger<'a> {
         Ok(true)
     }
 
-    fn settle_list(self, list: EcoVec<Value>, place: Option<Type<'a>>) -> Merge<EcoVec<Value>> {
-        match place.and_then(Type::merge_keys) {
-            Some(keys) => keyed::settle(self, list, &keys, place.and_then(Type::elements)),
+    fn settle_list(self, list: EcoVec<Value>, place: Type<'a>) -> Merge<EcoVec<Value>> {
+        match place.merge_keys() {
+            Some(keys) => keyed::settle(self, list, &keys, place.elements()),
             None => Ok(list),
         }
     }
