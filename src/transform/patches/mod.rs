@@ -494,10 +494,13 @@ fn wipes_notes(patch: &Value) -> bool {
 
 /// Forgets what kustomize keeps in annotations.
 fn forget_notes(object: &mut Resource) {
-    let value = std::mem::take(&mut object.value);
-    let named_by = std::mem::take(&mut object.named_by);
-    let comments = object.comments.take();
-    *object = Resource { named_by, comments, ..Resource::new(value, object.origin.clone()) };
+    object.former.clear();
+    object.prefixes.clear();
+    object.suffixes.clear();
+    object.transformations.clear();
+    (object.behavior, object.origin_annotation) = (None, None);
+    (object.needs_hash, object.from_helm) = (false, false);
+    (object.may_change_name, object.may_change_kind) = (false, false);
 }
 
 /// Makes the annotations the mapping of strings that they are to a JSON patch where notes are taken
