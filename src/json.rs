@@ -8,7 +8,7 @@ use serde_json::{Map as Object, Number, Value as Json};
 use crate::error::Result;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::scalar::{self, Meaning};
-use crate::yaml::{check_key, duplicate_key, unprintable};
+use crate::yaml::{Printed, Unprintable, check_key, duplicate_key};
 
 /// Appends the canonical JSON of `value` as Go prints it: sorted keys, no spaces, `<`, `>` and `&` escaped.
 ///
@@ -16,12 +16,13 @@ use crate::yaml::{check_key, duplicate_key, unprintable};
 /// As [`crate::yaml::write`].
 pub fn write(value: &Value, out: &mut String) -> Result<()> {
     match value {
-        Value::Map(map) => write_map(map, true, out),
-        value => write_inner(value, out),
+        Value::Map(map) => write_map(map, true, out)?,
+        value => write_inner(value, out)?,
     }
+    Ok(())
 }
 
-fn write_inner(value: &Value, out: &mut String) -> Result<()> {
+fn write_inner(value: &Value, out: &mut String) -> Printed<()> {
     match value {
         Value::Null => out.push_str("null"),
         Value::Scalar(scalar) => return write_scalar(scalar, out),
@@ -31,19 +32,19 @@ fn write_inner(value: &Value, out: &mut String) -> Result<()> {
     Ok(())
 }
 
-fn write_list(list: &[Value], out: &mut String) -> Result<()> {
+fn write_list(list: &[Value], out: &mut String) -> Printed<()> {
     out.push('[');
     for (index, value) in list.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write_inner(value, out)?;
+        write_inner(value, out).map_err(|error| error.element(index))?;
     }
     out.push(']');
     Ok(())
 }
 
-fn write_map(map: &Map, root: bool, out: &mut String) -> Result<()> {
+fn write_map(map: &Map, root: bool, out: &mut String) -> Printed<()> {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by(|a, b| a.0.text.cmp(&b.0.text));
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].0.text == pair[1].0.text) {
@@ -57,14 +58,14 @@ fn write_map(map: &Map, root: bool, out: &mut String) -> Result<()> {
         }
         write_string(&key.text, out);
         out.push(':');
-        write_inner(value, out)?;
+        write_inner(value, out).map_err(|error| error.under(&key.text))?;
     }
     out.push('}');
     Ok(())
 }
 
-fn write_scalar(scalar: &Scalar, out: &mut String) -> Result<()> {
-    match scalar::meaning(scalar).map_err(unprintable)? {
+fn write_scalar(scalar: &Scalar, out: &mut String) -> Printed<()> {
+    match scalar::meaning(scalar).map_err(Unprintable::new)? {
         Meaning::Null => out.push_str("null"),
         Meaning::Bool(true) => out.push_str("true"),
         Meaning::Bool(false) => out.push_str("false"),
@@ -75,7 +76,7 @@ fn write_scalar(scalar: &Scalar, out: &mut String) -> Result<()> {
             let _ = write!(out, "{int}");
         }
         Meaning::Float(float) if float.is_finite() => scalar::write_json_float(float, out),
-        Meaning::Float(_) => return Err(unprintable("infinities and NaN have no JSON")),
+        Meaning::Float(_) => return Err(Unprintable::new("infinities and NaN have no JSON")),
         Meaning::Text(text) => write_string(&text, out),
     }
     Ok(())
@@ -136,34 +137,40 @@ fn from_number(number: &Number) -> Value {
 /// # Errors
 /// As [`crate::yaml::write`].
 pub fn to_json(value: &Value) -> Result<Json> {
+    Ok(match value {
+        Value::Map(map) => map_to_json(map, true)?,
+        value => inner_to_json(value)?,
+    })
+}
+
+fn inner_to_json(value: &Value) -> Printed<Json> {
     match value {
         Value::Null => Ok(Json::Null),
         Value::Scalar(scalar) => scalar_to_json(scalar),
-        Value::List(list) => list.iter().map(inner_to_json).collect::<Result<_>>().map(Json::Array),
-        Value::Map(map) => map_to_json(map, true),
-    }
-}
-
-fn inner_to_json(value: &Value) -> Result<Json> {
-    match value {
+        Value::List(list) => {
+            let element = |(index, value)| {
+                inner_to_json(value).map_err(|error: Box<Unprintable>| error.element(index))
+            };
+            list.iter().enumerate().map(element).collect::<Printed<_>>().map(Json::Array)
+        }
         Value::Map(map) => map_to_json(map, false),
-        value => to_json(value),
     }
 }
 
-fn map_to_json(map: &Map, root: bool) -> Result<Json> {
+fn map_to_json(map: &Map, root: bool) -> Printed<Json> {
     let mut object = Object::new();
     for (key, value) in map.iter() {
         check_key(key, root)?;
-        if object.insert(key.text.to_string(), inner_to_json(value)?).is_some() {
+        let value = inner_to_json(value).map_err(|error| error.under(&key.text))?;
+        if object.insert(key.text.to_string(), value).is_some() {
             return Err(duplicate_key(key));
         }
     }
     Ok(Json::Object(object))
 }
 
-fn scalar_to_json(scalar: &Scalar) -> Result<Json> {
-    Ok(match scalar::meaning(scalar).map_err(unprintable)? {
+fn scalar_to_json(scalar: &Scalar) -> Printed<Json> {
+    Ok(match scalar::meaning(scalar).map_err(Unprintable::new)? {
         Meaning::Null => Json::Null,
         Meaning::Bool(value) => Json::Bool(value),
         Meaning::Int(int) => Json::from(int),
@@ -174,7 +181,7 @@ fn scalar_to_json(scalar: &Scalar) -> Result<Json> {
 }
 
 /// An integral float is sent as an integer, as Go's JSON prints it.
-fn float_to_json(float: f64) -> Result<Json> {
+fn float_to_json(float: f64) -> Printed<Json> {
     let mut text = String::new();
     scalar::write_json_float(float, &mut text);
     match scalar::meaning_v2(&text) {
@@ -182,6 +189,6 @@ fn float_to_json(float: f64) -> Result<Json> {
         Meaning::Uint(int) => Ok(Json::from(int)),
         _ => Number::from_f64(float)
             .map(Json::Number)
-            .ok_or_else(|| unprintable("infinities and NaN have no JSON")),
+            .ok_or_else(|| Unprintable::new("infinities and NaN have no JSON")),
     }
 }

@@ -278,7 +278,11 @@ fn aliases_and_merge_keys_are_expanded() {
 #[test]
 fn keys_that_are_no_strings_fail_when_printed() {
     assert_eq!(printed("1: a\ntrue: b\n"), "\"1\": a\n\"true\": b\n");
-    assert!(refusal("a: {1: b}").contains("key 1 is no string"));
+    assert!(refusal("a: {1: b}").contains("a: key 1 is no string"));
+    assert!(
+        refusal("spec: {list: [1, {a.b: {c: .inf}}]}")
+            .contains("spec.list[1][\"a.b\"].c: infinities")
+    );
     refusal("~: a\n");
     refusal("a: {b: 1, b: 2}\n");
     refusal("a: .inf\n");
@@ -408,4 +412,11 @@ fn json_comes_back_as_it_went() {
     yaml::write(value, &mut texts[0]).unwrap();
     yaml::write(&json::from_json(&json), &mut texts[1]).unwrap();
     assert_eq!(texts[0], texts[1]);
+}
+
+#[test]
+fn comments_indented_by_tabs_may_follow_another_comment() {
+    assert_eq!(printed("a: 1\n# c\n\n\t# d\nb: 2\n"), "a: 1\nb: 2\n");
+    refusal("a: 1\n\t# d\nb: 2\n");
+    refusal("a: 1\n# c\n\tb: 2\n");
 }

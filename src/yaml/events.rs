@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::{self, Form, Malformed, Mark, Scanned, Scanner, Token};
+use super::scan::{self, Form, Malformed, Scanned, Scanner, Token};
 use crate::value::Tag;
 
 /// A part of a document.
@@ -24,6 +24,9 @@ pub(super) enum Event<'a> {
     /// The end of the document.
     DocumentEnd,
 }
+
+/// An event with the bytes before it.
+pub(super) type Found<'a> = (Event<'a>, usize);
 
 /// The beginning of a list or mapping.
 #[derive(Debug)]
@@ -53,23 +56,27 @@ enum State {
     LooseEntry,
     BlockKey,
     BlockValue,
+    /// The value of a key whose colon is taken.
+    BlockRest,
     FlowEntry {
         first: bool,
     },
-    /// Key, value and end of `[key: value]`.
+    /// Key, value, value behind a colon that is taken, and end of `[key: value]`.
     PairKey,
     PairValue,
+    PairRest,
     PairEnd,
     FlowKey {
         first: bool,
     },
     FlowValue,
+    FlowRest,
     /// The value of a key without a colon.
     NoValue,
 }
 
 impl<'a> Events<'a> {
-    /// go-yaml v3 looks at three tokens behind the document, v2 at one.
+    /// go-yaml v3 looks at two or three tokens behind the document, v2 at one.
     pub(super) fn new(text: &'a str, tokens_behind: usize) -> Self {
         Self {
             scanner: Scanner::new(text),
@@ -81,7 +88,7 @@ impl<'a> Events<'a> {
     }
 
     /// The next event and where it begins; `None` at first where there is no document.
-    pub(super) fn next(&mut self) -> Scanned<Option<(Event<'a>, Mark)>> {
+    pub(super) fn next(&mut self) -> Scanned<Option<Found<'a>>> {
         if !self.begun {
             self.begun = true;
             return self.document();
@@ -94,7 +101,7 @@ impl<'a> Events<'a> {
         self.step(state).map(Some)
     }
 
-    fn document(&mut self) -> Scanned<Option<(Event<'a>, Mark)>> {
+    fn document(&mut self) -> Scanned<Option<Found<'a>>> {
         let directives = self.scanner.directives(&mut self.handles)?;
         let (token, at) = self.scanner.peek()?;
         let at = *at;
@@ -117,17 +124,25 @@ impl<'a> Events<'a> {
         self.node(true, false).map(Some)
     }
 
-    fn step(&mut self, state: State) -> Scanned<(Event<'a>, Mark)> {
+    fn step(&mut self, state: State) -> Scanned<Found<'a>> {
         match state {
             State::BlockEntry => self.block_entry(),
             State::LooseEntry => self.loose_entry(),
             State::BlockKey => self.block_key(),
             State::BlockValue => self.block_value(),
-            State::FlowEntry { first } => self.flow_entry(first),
-            State::PairKey => {
-                self.become_state(State::PairValue);
-                self.node_unless(is_flow_end, false, false)
+            State::BlockRest => {
+                self.become_state(State::BlockKey);
+                self.node_unless(is_block_mark, true, true)
             }
+            State::FlowEntry { first } => self.flow_entry(first),
+            State::PairKey => match self.simple_key(State::PairRest)? {
+                Some(found) => Ok(found),
+                None => {
+                    self.become_state(State::PairValue);
+                    self.node_unless(is_flow_end, false, false)
+                }
+            },
+            State::PairRest => self.flow_rest(State::PairEnd),
             State::PairValue => self.flow_value(State::PairEnd),
             State::PairEnd => {
                 let at = self.scanner.mark()?;
@@ -135,6 +150,7 @@ impl<'a> Events<'a> {
                 Ok((Event::End, at))
             }
             State::FlowKey { first } => self.flow_key(first),
+            State::FlowRest => self.flow_rest(State::FlowKey { first: false }),
             State::FlowValue => self.flow_value(State::FlowKey { first: false }),
             State::NoValue => {
                 self.become_state(State::FlowKey { first: false });
@@ -143,7 +159,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn block_entry(&mut self) -> Scanned<(Event<'a>, Mark)> {
+    fn block_entry(&mut self) -> Scanned<Found<'a>> {
         match self.scanner.peek()? {
             (Token::Entry, _) => {
                 self.scanner.next()?;
@@ -155,7 +171,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn loose_entry(&mut self) -> Scanned<(Event<'a>, Mark)> {
+    fn loose_entry(&mut self) -> Scanned<Found<'a>> {
         let (token, at) = self.scanner.peek()?;
         if !matches!(token, Token::Entry) {
             let at = *at;
@@ -168,7 +184,20 @@ impl<'a> Events<'a> {
         self.node_unless(no_node, true, false)
     }
 
-    fn block_key(&mut self) -> Scanned<(Event<'a>, Mark)> {
+    /// Takes a key that is one token with its colon, where one is next.
+    fn simple_key(&mut self, after: State) -> Scanned<Option<Found<'a>>> {
+        if !self.follows(|token| matches!(token, Token::SimpleKey { .. }))? {
+            return Ok(None);
+        }
+        self.become_state(after);
+        let (Token::SimpleKey { text, form }, at) = self.scanner.next()? else { return Ok(None) };
+        Ok(Some((Event::Scalar { text, form, tag: None, anchor: None }, at)))
+    }
+
+    fn block_key(&mut self) -> Scanned<Found<'a>> {
+        if let Some(found) = self.simple_key(State::BlockRest)? {
+            return Ok(found);
+        }
         match self.scanner.peek()? {
             (Token::Key, _) => {
                 self.scanner.next()?;
@@ -187,7 +216,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn block_value(&mut self) -> Scanned<(Event<'a>, Mark)> {
+    fn block_value(&mut self) -> Scanned<Found<'a>> {
         self.become_state(State::BlockKey);
         let (token, at) = self.scanner.peek()?;
         if !matches!(token, Token::Value) {
@@ -197,14 +226,16 @@ impl<'a> Events<'a> {
         self.node_unless(is_block_mark, true, true)
     }
 
-    fn flow_entry(&mut self, first: bool) -> Scanned<(Event<'a>, Mark)> {
+    fn flow_entry(&mut self, first: bool) -> Scanned<Found<'a>> {
         self.become_state(State::FlowEntry { first: false });
         self.comma(first, |token| matches!(token, Token::FlowListEnd), "[")?;
         match self.scanner.peek()? {
             (Token::FlowListEnd, _) => self.end(),
-            (Token::Key, at) => {
+            (Token::Key | Token::SimpleKey { .. }, at) => {
                 let at = *at;
-                self.scanner.next()?;
+                if self.follows(|token| matches!(token, Token::Key))? {
+                    self.scanner.next()?;
+                }
                 self.states.push(State::PairKey);
                 Ok((Event::Map(Opening { anchor: None, flow: true }), at))
             }
@@ -212,9 +243,12 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn flow_key(&mut self, first: bool) -> Scanned<(Event<'a>, Mark)> {
+    fn flow_key(&mut self, first: bool) -> Scanned<Found<'a>> {
         self.become_state(State::FlowKey { first: false });
         self.comma(first, |token| matches!(token, Token::FlowMapEnd), "{")?;
+        if let Some(found) = self.simple_key(State::FlowRest)? {
+            return Ok(found);
+        }
         match self.scanner.peek()? {
             (Token::FlowMapEnd, _) => self.end(),
             (Token::Key, _) => {
@@ -229,13 +263,18 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn flow_value(&mut self, after: State) -> Scanned<(Event<'a>, Mark)> {
+    fn flow_value(&mut self, after: State) -> Scanned<Found<'a>> {
         self.become_state(after);
         let (token, at) = self.scanner.peek()?;
         if !matches!(token, Token::Value) {
             return Ok(empty(*at));
         }
         self.scanner.next()?;
+        self.node_unless(is_flow_end, false, false)
+    }
+
+    fn flow_rest(&mut self, after: State) -> Scanned<Found<'a>> {
+        self.become_state(after);
         self.node_unless(is_flow_end, false, false)
     }
 
@@ -259,13 +298,13 @@ impl<'a> Events<'a> {
         absent: fn(&Token<'_>) -> bool,
         block: bool,
         loose: bool,
-    ) -> Scanned<(Event<'a>, Mark)> {
+    ) -> Scanned<Found<'a>> {
         let at = self.scanner.mark()?;
         if self.follows(absent)? { Ok(empty(at)) } else { self.node(block, loose) }
     }
 
     /// A node; `loose` allows a list that stands no deeper than its key.
-    fn node(&mut self, block: bool, loose: bool) -> Scanned<(Event<'a>, Mark)> {
+    fn node(&mut self, block: bool, loose: bool) -> Scanned<Found<'a>> {
         let start = self.scanner.mark()?;
         let (anchor, tag) = self.properties()?;
         let opening = |flow| Opening { anchor, flow };
@@ -296,8 +335,8 @@ impl<'a> Events<'a> {
         &mut self,
         anchor: Option<&'a str>,
         tag: Option<Option<Tag>>,
-        start: Mark,
-    ) -> Scanned<(Event<'a>, Mark)> {
+        start: usize,
+    ) -> Scanned<Found<'a>> {
         match self.scanner.next()? {
             (Token::Scalar { text, form }, _) => {
                 Ok((Event::Scalar { text, form, tag: tag.flatten(), anchor }, start))
@@ -324,7 +363,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn end(&mut self) -> Scanned<(Event<'a>, Mark)> {
+    fn end(&mut self) -> Scanned<Found<'a>> {
         let (_, at) = self.scanner.next()?;
         self.states.pop();
         Ok((Event::End, at))
@@ -342,18 +381,18 @@ impl<'a> Events<'a> {
 }
 
 fn is_block_mark(token: &Token<'_>) -> bool {
-    matches!(token, Token::Key | Token::Value | Token::BlockEnd)
+    matches!(token, Token::Key | Token::SimpleKey { .. } | Token::Value | Token::BlockEnd)
 }
 
 fn is_flow_end(token: &Token<'_>) -> bool {
     matches!(token, Token::Value | Token::Comma | Token::FlowMapEnd | Token::FlowListEnd)
 }
 
-fn empty<'a>(at: Mark) -> (Event<'a>, Mark) {
+fn empty<'a>(at: usize) -> Found<'a> {
     (Event::Scalar { text: Cow::Borrowed(""), form: Form::Plain, tag: None, anchor: None }, at)
 }
 
-fn no_value(token: &Token<'_>, at: Mark) -> Malformed {
+fn no_value(token: &Token<'_>, at: usize) -> Box<Malformed> {
     let message = match token {
         Token::End => "the text ends where a value is due",
         Token::Comma => "a comma where a value is due",
@@ -366,7 +405,7 @@ fn no_value(token: &Token<'_>, at: Mark) -> Malformed {
 }
 
 /// The type that a tag names: that of YAML's own tags, and text for all others.
-fn resolve(tag: &scan::Tag<'_>, handles: &[(&str, &str)], at: Mark) -> Scanned<Option<Tag>> {
+fn resolve(tag: &scan::Tag<'_>, handles: &[(&str, &str)], at: usize) -> Scanned<Option<Tag>> {
     const YAML: &str = "tag:yaml.org,2002:";
     let prefix = match handles.iter().find(|(handle, _)| *handle == tag.handle) {
         Some((_, prefix)) => prefix,

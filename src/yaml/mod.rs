@@ -6,9 +6,11 @@ mod pieces;
 mod read;
 pub mod scalar;
 mod scan;
+mod unprintable;
 mod write;
 
 pub use keys::{KeyLine, key_lines};
 pub use read::{Step, locate, read, read_first};
+pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;
-pub(crate) use write::{check_key, duplicate_key, fold_next_lines, unprintable};
+pub(crate) use write::{check_key, duplicate_key, fold_next_lines};

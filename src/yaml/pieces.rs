@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::scan::Mark;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::limits::Limits;
 
@@ -66,26 +65,31 @@ impl<'a> Piece<'a> {
         &self.text
     }
 
-    /// Where a mark of this piece is in the file.
-    pub(super) fn place(&self, file: &Arc<str>, mark: Mark) -> Place {
-        let column = self.text[mark.line_start..mark.offset].chars().count() + 1;
-        Place::new(file.clone(), count(self.lines_before + mark.lines + 1), count(column))
+    /// The place in the file of what has `offset` bytes before it in this piece.
+    pub(super) fn place(&self, file: &Arc<str>, offset: usize) -> Place {
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let column = before[line_start..].chars().count() + 1;
+        Place::new(file.clone(), count(self.lines_before + lines(before) + 1), count(column))
     }
 
-    /// The first character that go-yaml refuses anywhere, even in a comment.
-    pub(super) fn control_character(&self) -> Option<Mark> {
+    /// Bytes before the first character that go-yaml refuses anywhere, even in a comment.
+    pub(super) fn control_character(&self) -> Option<usize> {
         let bytes = self.text.as_bytes();
-        let ascii = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n') || *b == 0x7f;
-        let offset = match bytes.is_ascii() {
-            true => bytes.iter().position(ascii),
-            false => self.text.find(|c: char| {
-                c.is_control() && !matches!(c, '\t' | '\n') || matches!(c, '\u{fffe}' | '\u{ffff}')
-            }),
-        }?;
-        let before = &bytes[..offset];
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        Some(Mark { offset, line_start, lines: lines(&self.text[..offset]) })
+        // Those beyond ASCII begin with one of two bytes.
+        let wide = memchr::memchr2_iter(0xc2, 0xef, bytes).find(|at| {
+            matches!(bytes[*at..], [0xc2, 0x80..=0x9f, ..] | [0xef, 0xbf, 0xbe | 0xbf, ..])
+        });
+        [ascii_control(bytes), wide].into_iter().flatten().min()
     }
+}
+
+fn ascii_control(bytes: &[u8]) -> Option<usize> {
+    let control = |b: &u8| *b < b' ' && *b != b'\t' && *b != b'\n' || *b == 0x7f;
+    // Without an early way out of the inner loop it runs on many bytes at once.
+    let clean = |chunk: &&[u8]| !chunk.iter().fold(false, |found, b| found | control(b));
+    let before: usize = bytes.chunks(256).take_while(clean).map(<[u8]>::len).sum();
+    bytes[before..].iter().position(control).map(|at| before + at)
 }
 
 /// A line that begins with `---` and goes on with something other than a comment.
@@ -109,9 +113,10 @@ pub(super) fn pieces(
 ) -> impl Iterator<Item = std::result::Result<Piece<'_>, BadSeparator>> {
     let mut rest = Some(text);
     let mut lines_before = 0;
+    let finder = memmem::Finder::new(b"\n---");
     std::iter::from_fn(move || {
         let text = rest.take()?;
-        let Some((end, next)) = separator(text) else {
+        let Some((end, next)) = separator(text, &finder) else {
             return Some(Ok(Piece::new(text, lines_before)));
         };
         let piece = Piece::new(&text[..=end], lines_before);
@@ -127,8 +132,8 @@ pub(super) fn pieces(
 }
 
 /// Where the line before the next separator ends and where the line after it begins.
-fn separator(text: &str) -> Option<(usize, usize)> {
-    let end = memmem::find(text.as_bytes(), b"\n---")?;
+fn separator(text: &str, finder: &memmem::Finder<'_>) -> Option<(usize, usize)> {
+    let end = finder.find(text.as_bytes())?;
     let next = memchr::memchr(b'\n', &text.as_bytes()[end + 1..])?;
     Some((end, end + 1 + next + 1))
 }

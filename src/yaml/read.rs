@@ -8,13 +8,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ecow::{EcoString, EcoVec};
+use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
-use super::events::{Event, Events, Opening};
+use super::events::{Event, Events, Found, Opening};
 use super::pieces::{Piece, decode, pieces, whole};
 use super::scalar;
-use super::scan::{Form, Malformed, Mark, fold_again};
+use super::scan::{Form, Malformed, fold_again};
 use super::write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
@@ -41,7 +41,7 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
         let piece = piece.map_err(|bad| bad.error(file))?;
         if number >= limits.documents {
             let message = format!("more than {} documents", limits.documents);
-            let place = piece.place(file, Mark::default());
+            let place = piece.place(file, 0);
             return Err(Error::new(ErrorKind::Limit, place, message));
         }
         let document = Reader::new(&piece, file, limits, Flavour::Resource).document()?;
@@ -92,7 +92,7 @@ pub fn locate(text: &[u8], document: usize, path: &[Step<'_>]) -> Option<(u32, u
 }
 
 /// Goes along `path` from a node whose first event is taken.
-fn follow<'a>(events: &mut Events<'a>, event: Event<'a>, at: Mark, path: &[Step<'_>]) -> Mark {
+fn follow<'a>(events: &mut Events<'a>, event: Event<'a>, at: usize, path: &[Step<'_>]) -> usize {
     let (mut node, mut place) = (event, at);
     for step in path {
         let found = match (step, node) {
@@ -107,7 +107,7 @@ fn follow<'a>(events: &mut Events<'a>, event: Event<'a>, at: Mark, path: &[Step<
 }
 
 /// The value under `key` of the mapping that has just begun, with the place of its key.
-fn entry<'a>(events: &mut Events<'a>, key: &str) -> Option<(Event<'a>, Mark)> {
+fn entry<'a>(events: &mut Events<'a>, key: &str) -> Option<Found<'a>> {
     loop {
         let (event, at) = events.next().ok()??;
         match event {
@@ -124,7 +124,7 @@ fn entry<'a>(events: &mut Events<'a>, key: &str) -> Option<(Event<'a>, Mark)> {
 }
 
 /// The element `index` of the list that has just begun.
-fn element<'a>(events: &mut Events<'a>, index: usize) -> Option<(Event<'a>, Mark)> {
+fn element<'a>(events: &mut Events<'a>, index: usize) -> Option<Found<'a>> {
     for _ in 0..index {
         let (event, _) = events.next().ok()??;
         if matches!(event, Event::End | Event::DocumentEnd) {
@@ -165,6 +165,10 @@ struct Reader<'a> {
     limits: &'a Limits,
     flavour: Flavour,
     open: Vec<Collection<'a>>,
+    /// The values of all open lists, the innermost last, so that each list is allocated once.
+    values: Vec<Value>,
+    /// The entries of all open mappings likewise.
+    entries: Vec<(Key, Value)>,
     anchors: FxHashMap<&'a str, Node>,
     /// Nodes that aliases have added.
     alias_nodes: usize,
@@ -184,18 +188,20 @@ struct Collection<'a> {
     opening: Opening<'a>,
     nodes: usize,
     height: usize,
+    /// How many values or entries the collections around it have so far.
+    from: usize,
     content: Content,
 }
 
 enum Content {
-    List(EcoVec<Value>),
-    Map(Entries),
+    List,
+    Map(Keys),
 }
 
-/// A mapping whose end is not reached.
+/// What is open in a mapping whose end is not reached.
 #[derive(Default)]
-struct Entries {
-    entries: Vec<(Key, Value)>,
+struct Keys {
+    /// The key whose value comes next.
     key: Option<ReadKey>,
     /// Whether there was a merge key.
     merge: bool,
@@ -213,8 +219,17 @@ enum ReadKey {
 
 impl<'a> Reader<'a> {
     fn new(piece: &'a Piece<'a>, file: &'a Arc<str>, limits: &'a Limits, flavour: Flavour) -> Self {
-        let (open, anchors) = (Vec::new(), FxHashMap::default());
-        Self { piece, file, limits, flavour, open, anchors, alias_nodes: 0 }
+        Self {
+            piece,
+            file,
+            limits,
+            flavour,
+            open: Vec::new(),
+            values: Vec::new(),
+            entries: Vec::new(),
+            anchors: FxHashMap::default(),
+            alias_nodes: 0,
+        }
     }
 
     /// The document, or `None` where the piece has none.
@@ -225,12 +240,12 @@ impl<'a> Reader<'a> {
                 .hint("remove the character, or write it as an escape in double quotes"));
         }
         let tokens_behind = match self.flavour {
-            Flavour::Resource => 3,
+            Flavour::Resource => 2,
             Flavour::Configuration => 1,
         };
         let mut events = Events::new(self.piece.text(), tokens_behind);
         let mut document = None;
-        while let Some((event, at)) = events.next().map_err(|bad| self.malformed(bad))? {
+        while let Some((event, at)) = events.next().map_err(|bad| self.malformed(&bad))? {
             if matches!(event, Event::DocumentEnd) {
                 break;
             }
@@ -240,17 +255,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes an event in and gives the document back once it is whole.
-    fn event(&mut self, event: Event<'a>, at: Mark) -> Result<Option<Value>> {
+    fn event(&mut self, event: Event<'a>, at: usize) -> Result<Option<Value>> {
         let (anchor, node) = match event {
             Event::Scalar { text, form, tag, anchor } => {
                 (anchor, Node { value: self.leaf(&text, form, tag), nodes: 1, height: 0 })
             }
             Event::Alias(name) => (None, self.alias(name, at)?),
-            Event::List(opening) => {
-                return self.begin(opening, Content::List(EcoVec::new()), at);
-            }
+            Event::List(opening) => return self.begin(opening, Content::List, at),
             Event::Map(opening) => {
-                return self.begin(opening, Content::Map(Entries::default()), at);
+                return self.begin(opening, Content::Map(Keys::default()), at);
             }
             Event::End => match self.open.pop() {
                 Some(collection) => (collection.opening.anchor, self.finish(collection)),
@@ -264,13 +277,17 @@ impl<'a> Reader<'a> {
         self.place(node, at)
     }
 
-    fn begin(&mut self, opening: Opening<'a>, content: Content, at: Mark) -> Result<Option<Value>> {
+    fn begin(
+        &mut self,
+        opening: Opening<'a>,
+        content: Content,
+        at: usize,
+    ) -> Result<Option<Value>> {
         if self.open.len() >= self.limits.depth {
             return Err(self.too_deep(at));
         }
-        if let Some(Content::Map(Entries { key: None, .. })) = self.open.last().map(|o| &o.content)
-        {
-            let braces = self.piece.text()[at.offset..].starts_with('{');
+        if self.at_key() {
+            let braces = self.piece.text()[at..].starts_with('{');
             let error = self.error(at, "a key has to be a string");
             return Err(if braces {
                 error.hint("put a value that begins with \"{{\" in quotes")
@@ -282,11 +299,15 @@ impl<'a> Reader<'a> {
         if let Some(name) = opening.anchor {
             self.anchors.remove(name);
         }
-        self.open.push(Collection { opening, nodes: 1, height: 1, content });
+        let from = match content {
+            Content::List => self.values.len(),
+            Content::Map(_) => self.entries.len(),
+        };
+        self.open.push(Collection { opening, nodes: 1, height: 1, from, content });
         Ok(None)
     }
 
-    fn alias(&mut self, name: &str, at: Mark) -> Result<Node> {
+    fn alias(&mut self, name: &str, at: usize) -> Result<Node> {
         let Some(node) = self.anchors.get(name) else {
             let within = self.open.iter().any(|open| open.opening.anchor == Some(name));
             let error = if within {
@@ -314,33 +335,37 @@ impl<'a> Reader<'a> {
     }
 
     /// Puts a finished node into the collection that is open, if any.
-    fn place(&mut self, node: Node, at: Mark) -> Result<Option<Value>> {
-        let flavour = self.flavour;
+    fn place(&mut self, node: Node, at: usize) -> Result<Option<Value>> {
         let Some(parent) = self.open.last_mut() else { return Ok(Some(node.value)) };
         parent.nodes = parent.nodes.saturating_add(node.nodes);
         parent.height = parent.height.max(node.height + 1);
-        let added = match &mut parent.content {
-            Content::List(list) => {
-                list.push(node.value);
-                Ok(())
+        match &mut parent.content {
+            Content::List => self.values.push(node.value),
+            Content::Map(keys) => {
+                let added = keys.add(node.value, self.flavour, &mut self.entries);
+                added.map_err(|message| self.error(at, message))?;
             }
-            Content::Map(entries) => entries.add(node.value, flavour),
-        };
-        added.map_err(|message| self.error(at, message))?;
+        }
         Ok(None)
     }
 
-    fn finish(&self, collection: Collection<'a>) -> Node {
+    fn finish(&mut self, collection: Collection<'a>) -> Node {
         let value = match collection.content {
-            Content::List(list) => Value::List(list),
-            Content::Map(entries) => Value::Map(entries.finish(self.flavour)),
+            Content::List => Value::List(self.values.drain(collection.from..).collect()),
+            Content::Map(keys) if keys.merge => {
+                let mut entries = self.entries.split_off(collection.from);
+                keys.merge(&mut entries, self.flavour);
+                Value::Map(entries.into_iter().collect())
+            }
+            Content::Map(_) => Value::Map(self.entries.drain(collection.from..).collect()),
         };
         Node { value, nodes: collection.nodes, height: collection.height }
     }
 
     fn leaf(&self, text: &str, form: Form, tag: Option<Tag>) -> Value {
         let plain = form == Form::Plain;
-        if form == Form::Folded && self.flavour == Flavour::Resource {
+        let resource = self.flavour == Flavour::Resource;
+        if form == Form::Folded && tag.is_none() && resource {
             return self.folded(text);
         }
         let style = match tag {
@@ -350,7 +375,7 @@ impl<'a> Reader<'a> {
             None if !plain => Style::Quoted,
             // Kustomize prints the document once more before it looks at types, and in brackets it
             // puts the empty text and text with a colon in quotes. Until then blank is null.
-            None if text.is_empty() && self.at_key() => Style::Quoted,
+            None if text.is_empty() && self.at_key() && resource => Style::Quoted,
             None if text.is_empty() && self.in_brackets() => Style::Tagged(Tag::Null),
             None => match scalar::resolve(text) {
                 Tag::Null if text.is_empty() => return Value::Null,
@@ -373,51 +398,54 @@ impl<'a> Reader<'a> {
         Value::Scalar(Scalar { text, style: Style::Quoted })
     }
 
-    /// Whether a key of a resource comes next.
+    /// Whether a key comes next.
     fn at_key(&self) -> bool {
-        self.flavour == Flavour::Resource
-            && self.open.last().is_some_and(|open| {
-                matches!(&open.content, Content::Map(Entries { key: None, .. }))
-            })
+        let last = self.open.last().map(|open| &open.content);
+        matches!(last, Some(Content::Map(Keys { key: None, .. })))
     }
 
     fn in_brackets(&self) -> bool {
         self.flavour == Flavour::Resource && self.open.last().is_some_and(|open| open.opening.flow)
     }
 
-    fn malformed(&self, malformed: Malformed) -> Error {
-        let error = self.error(malformed.at, malformed.message);
+    fn malformed(&self, malformed: &Malformed) -> Error {
+        let error = self.error(malformed.at, malformed.message.as_ref());
         match malformed.hint {
             Some(hint) => error.hint(hint),
             None => error,
         }
     }
 
-    fn error(&self, at: Mark, message: impl Into<String>) -> Error {
+    fn error(&self, at: usize, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Invalid, self.piece.place(self.file, at), message)
     }
 
-    fn limit(&self, at: Mark, message: impl Into<String>) -> Error {
+    fn limit(&self, at: usize, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Limit, self.piece.place(self.file, at), message)
     }
 
-    fn too_deep(&self, at: Mark) -> Error {
+    fn too_deep(&self, at: usize) -> Error {
         self.limit(at, format!("nested deeper than {} levels", self.limits.depth))
     }
 }
 
-impl Entries {
-    /// Takes a key or the value that belongs to the last one.
-    fn add(&mut self, value: Value, flavour: Flavour) -> std::result::Result<(), &'static str> {
+impl Keys {
+    /// Takes a key, or the value that belongs to the last one.
+    fn add(
+        &mut self,
+        value: Value,
+        flavour: Flavour,
+        entries: &mut Vec<(Key, Value)>,
+    ) -> std::result::Result<(), &'static str> {
         match self.key.take() {
             None => self.key = Some(read_key(value, flavour)?),
-            Some(ReadKey::Plain(key)) => self.entries.push((key, value)),
+            Some(ReadKey::Plain(key)) => entries.push((key, value)),
             Some(ReadKey::Dropped) => {}
             Some(ReadKey::Merge) if flavour == Flavour::Configuration => {
                 // There the merged entries take part in "the last one wins".
                 self.merge = true;
                 for source in sources(value)?.iter().rev() {
-                    self.entries.extend(entries_of(source));
+                    entries.extend(entries_of(source));
                 }
             }
             Some(ReadKey::Merge) => {
@@ -430,18 +458,17 @@ impl Entries {
         Ok(())
     }
 
-    fn finish(mut self, flavour: Flavour) -> Map {
-        if self.merge && flavour == Flavour::Configuration {
-            self.entries.reverse();
-            keep_first(&mut self.entries, 0);
-            self.entries.reverse();
-        } else if self.merge {
+    fn merge(&self, entries: &mut Vec<(Key, Value)>, flavour: Flavour) {
+        if flavour == Flavour::Configuration {
+            entries.reverse();
+            keep_first(entries, 0);
+            entries.reverse();
+        } else {
             // Duplicates among the entries themselves stay: they are an error later.
-            let own = self.entries.len();
-            self.entries.extend(self.merged.iter().flat_map(entries_of));
-            keep_first(&mut self.entries, own);
+            let own = entries.len();
+            entries.extend(self.merged.iter().flat_map(entries_of));
+            keep_first(entries, own);
         }
-        self.entries.into_iter().collect()
     }
 }
 

@@ -15,34 +15,17 @@ use std::borrow::Cow;
 /// Source: YAML 1.2, 7.4.2, "Implicit keys are restricted to a single line and 1024 characters".
 const KEY_CHARACTERS: usize = 1024;
 
-/// A place in the text of a piece.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Mark {
-    /// Bytes before it.
-    pub(super) offset: usize,
-    /// Bytes before its line.
-    pub(super) line_start: usize,
-    /// Lines before it.
-    pub(super) lines: usize,
-}
-
-impl Mark {
-    /// Bytes before it on its line; where it counts, all of them are spaces and indicators.
-    fn column(self) -> usize {
-        self.offset - self.line_start
-    }
-}
-
 /// Why a text is no YAML.
 #[derive(Debug)]
 pub(super) struct Malformed {
-    pub(super) at: Mark,
+    /// Bytes before the mistake.
+    pub(super) at: usize,
     pub(super) message: Cow<'static, str>,
     pub(super) hint: Option<&'static str>,
 }
 
 /// An outcome of scanning.
-pub(super) type Scanned<T> = std::result::Result<T, Malformed>;
+pub(super) type Scanned<T> = std::result::Result<T, Box<Malformed>>;
 
 /// A unit of the text.
 #[derive(Debug)]
@@ -71,6 +54,11 @@ pub(super) enum Token<'a> {
         text: Cow<'a, str>,
         form: Form,
     },
+    /// `Key`, `Scalar` and `Value` in one: a scalar that is a key, with its colon.
+    SimpleKey {
+        text: Cow<'a, str>,
+        form: Form,
+    },
 }
 
 /// How a scalar is written, as far as it matters.
@@ -95,9 +83,12 @@ pub(super) struct Tag<'a> {
 pub(super) struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
-    at: Mark,
-    /// Tokens that are found and not taken yet; the first is at `taken`.
-    queue: Vec<(Token<'a>, Mark)>,
+    /// Bytes before the next character.
+    at: usize,
+    /// Bytes before the line that it is on.
+    line_start: usize,
+    /// Tokens that are found and not taken yet, with the bytes before them; the first is at `taken`.
+    queue: Vec<(Token<'a>, usize)>,
     taken: usize,
     /// Columns of the block collections that are open, the innermost last.
     indents: Vec<usize>,
@@ -136,7 +127,8 @@ impl<'a> Scanner<'a> {
         Self {
             text,
             bytes: text.as_bytes(),
-            at: Mark::default(),
+            at: 0,
+            line_start: 0,
             queue: Vec::with_capacity(8),
             taken: 0,
             indents: Vec::new(),
@@ -146,7 +138,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next token, which stays.
-    pub(super) fn peek(&mut self) -> Scanned<&(Token<'a>, Mark)> {
+    pub(super) fn peek(&mut self) -> Scanned<&(Token<'a>, usize)> {
         while self.taken == self.queue.len() {
             self.queue.clear();
             self.taken = 0;
@@ -156,7 +148,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes the next token away.
-    pub(super) fn next(&mut self) -> Scanned<(Token<'a>, Mark)> {
+    pub(super) fn next(&mut self) -> Scanned<(Token<'a>, usize)> {
         self.peek()?;
         let token = std::mem::replace(&mut self.queue[self.taken], (Token::End, self.at));
         self.taken += 1;
@@ -164,7 +156,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Looks at the next tokens, up to the end, and gives the place of the first.
-    pub(super) fn look_ahead(&mut self, tokens: usize) -> Scanned<Mark> {
+    pub(super) fn look_ahead(&mut self, tokens: usize) -> Scanned<usize> {
         while self.queue.len() < self.taken + tokens
             && !matches!(self.queue.last(), Some((Token::End, _)))
         {
@@ -174,7 +166,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where the next token begins, once it is peeked at.
-    pub(super) fn mark(&mut self) -> Scanned<Mark> {
+    pub(super) fn mark(&mut self) -> Scanned<usize> {
         Ok(self.peek()?.1)
     }
 
@@ -185,7 +177,7 @@ impl<'a> Scanner<'a> {
         let mut found = false;
         loop {
             self.skip_to_token();
-            if self.at.column() != 0 || self.byte(0) != Some(b'%') {
+            if self.column() != 0 || self.byte(0) != Some(b'%') {
                 return Ok(found);
             }
             found = true;
@@ -207,10 +199,9 @@ impl<'a> Scanner<'a> {
 
     fn fetch(&mut self) -> Scanned<()> {
         self.skip_to_token();
-        let at = self.at;
-        self.close_blocks(Some(at.column()));
+        self.close_blocks(Some(self.column()));
         let Some(first) = self.byte(0) else { return self.end() };
-        if at.column() == 0 {
+        if self.column() == 0 {
             if self.document_indicator(b"---") {
                 return self.document(Token::DocumentStart);
             }
@@ -236,7 +227,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn no_token(&self, first: u8) -> Malformed {
+    fn no_token(&self, first: u8) -> Box<Malformed> {
         let c = char::from(first);
         match first {
             b'\t' => {
@@ -247,28 +238,32 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn byte(&self, ahead: usize) -> Option<u8> {
-        self.bytes.get(self.at.offset + ahead).copied()
+    /// Bytes before here on this line; where it counts, all of them are spaces and indicators.
+    fn column(&self) -> usize {
+        self.at - self.line_start
     }
 
-    fn push(&mut self, token: Token<'a>, at: Mark) {
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    fn push(&mut self, token: Token<'a>, at: usize) {
         self.queue.push((token, at));
     }
 
     fn skip(&mut self, bytes: usize) {
-        self.at.offset += bytes;
+        self.at += bytes;
     }
 
     /// Goes over a line break of `bytes`.
     fn skip_break(&mut self, bytes: usize) {
-        self.at.offset += bytes;
-        self.at.line_start = self.at.offset;
-        self.at.lines += 1;
+        self.at += bytes;
+        self.line_start = self.at;
     }
 
     /// Bytes of the line break that stands `ahead`, 0 for none.
     fn break_at(&self, ahead: usize) -> usize {
-        break_length(&self.bytes[(self.at.offset + ahead).min(self.bytes.len())..])
+        break_length(&self.bytes[(self.at + ahead).min(self.bytes.len())..])
     }
 
     fn break_follows(&self, ahead: usize) -> bool {
@@ -291,7 +286,7 @@ impl<'a> Scanner<'a> {
                 self.skip(1);
             }
             if self.byte(0) == Some(b'#') {
-                self.skip_comment();
+                self.skip_comments();
             }
             match self.break_at(0) {
                 0 => return,
@@ -303,11 +298,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Goes over a comment; where it stands on a line of its own, over those that follow it too,
+    /// for which go-yaml v3 allows tabs as indentation.
+    fn skip_comments(&mut self) {
+        let before = &self.bytes[self.line_start..self.at];
+        let own_line = before.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'-'));
+        self.skip_comment();
+        while own_line && let Some(next) = self.next_comment() {
+            self.at = next;
+            self.skip_comment();
+        }
+    }
+
+    /// Where the next comment begins, if nothing but blanks and line breaks comes before it.
+    fn next_comment(&mut self) -> Option<usize> {
+        let rest = &self.bytes[self.at..];
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n')).count();
+        let line_break = memchr::memrchr(b'\n', &rest[..blanks])?;
+        if rest.get(blanks) != Some(&b'#') {
+            return None;
+        }
+        self.line_start = self.at + line_break + 1;
+        // As at every line break.
+        self.key_allowed |= self.flow == 0;
+        Some(self.at + blanks)
+    }
+
     fn skip_comment(&mut self) {
         loop {
-            let rest = &self.bytes[self.at.offset..];
+            let rest = &self.bytes[self.at..];
             let Some(next) = memchr::memchr2(b'\n', 0xe2, rest) else {
-                self.at.offset = self.bytes.len();
+                self.at = self.bytes.len();
                 return;
             };
             self.skip(next);
@@ -319,7 +340,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn document_indicator(&self, indicator: &[u8; 3]) -> bool {
-        self.bytes[self.at.offset..].starts_with(indicator) && self.blank_follows(3)
+        self.bytes[self.at..].starts_with(indicator) && self.blank_follows(3)
     }
 
     fn document(&mut self, token: Token<'a>) -> Scanned<()> {
@@ -350,8 +371,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// Begins a block collection where `at` stands deeper than the one that is open.
-    fn open_block(&mut self, token: Token<'a>, at: Mark) {
-        let column = at.column();
+    fn open_block(&mut self, token: Token<'a>, at: usize) {
+        let column = at - self.line_start;
         if self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column) {
             self.indents.push(column);
             self.push(token, at);
@@ -360,7 +381,7 @@ impl<'a> Scanner<'a> {
 
     fn flow_start(&mut self, token: Token<'a>) -> Scanned<()> {
         // Here a key is due, and a collection is none.
-        if self.key_allowed && self.flow == 0 && self.indents.last() == Some(&self.at.column()) {
+        if self.key_allowed && self.flow == 0 && self.indents.last() == Some(&self.column()) {
             return Err(Malformed::new(self.at, "a bracket where a key is due")
                 .hint("indent it deeper than the key it belongs to"));
         }
@@ -432,7 +453,7 @@ impl<'a> Scanner<'a> {
     fn node(&mut self) -> Scanned<()> {
         let start = self.at;
         let may_be_key = self.key_allowed;
-        let required = may_be_key && self.flow == 0 && self.indents.last() == Some(&start.column());
+        let required = may_be_key && self.flow == 0 && self.indents.last() == Some(&self.column());
         self.key_allowed = false;
         let first = self.queue.len();
         let whole = self.properties()?;
@@ -446,7 +467,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads anchors and tags and then a scalar or alias; false where there is none on this line.
     fn properties(&mut self) -> Scanned<bool> {
-        loop {
+        // One of each is allowed. With a third the events find the mistake.
+        for _ in 0..2 {
             let at = self.at;
             let token = match self.byte(0) {
                 Some(b'&') => Token::Anchor(self.name()?),
@@ -462,6 +484,7 @@ impl<'a> Scanner<'a> {
         let blank_follows = self.blank_follows(1);
         let in_flow = self.flow > 0;
         let token = match self.byte(0) {
+            Some(b'&' | b'!') => return Ok(false),
             Some(b'*') => Token::Alias(self.name()?),
             Some(b'\'') => Token::Scalar { text: self.quoted(b'\'')?, form: Form::Quoted },
             Some(b'"') => Token::Scalar { text: self.quoted(b'"')?, form: Form::Quoted },
@@ -479,29 +502,37 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether what began at `start` is a key: on its line, within 1024 characters, comes a colon.
-    fn colon_follows(&mut self, start: Mark) -> bool {
-        if self.at.lines != start.lines {
+    fn colon_follows(&mut self, start: usize) -> bool {
+        if start < self.line_start {
             return false;
         }
         while matches!(self.byte(0), Some(b' ' | b'\t')) {
             self.skip(1);
         }
-        let length = self.at.offset - start.offset;
+        let length = self.at - start;
         self.byte(0) == Some(b':')
             && (self.flow > 0 || self.blank_follows(1))
             && (length <= KEY_CHARACTERS
-                || self.text[start.offset..self.at.offset].chars().count() <= KEY_CHARACTERS)
+                || self.text[start..self.at].chars().count() <= KEY_CHARACTERS)
     }
 
     /// Makes a key of the tokens from `first` on, and takes the colon.
-    fn make_key(&mut self, first: usize, start: Mark) {
-        let column = start.column();
-        self.queue.insert(first, (Token::Key, start));
-        if self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column) {
+    fn make_key(&mut self, first: usize, start: usize) {
+        let column = start - self.line_start;
+        let opens = self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column);
+        if self.queue.len() == first + 1
+            && let Some((token @ Token::Scalar { .. }, _)) = self.queue.last_mut()
+            && let Token::Scalar { text, form } = std::mem::replace(token, Token::Comma)
+        {
+            *token = Token::SimpleKey { text, form };
+        } else {
+            self.queue.insert(first, (Token::Key, start));
+            self.push(Token::Value, self.at);
+        }
+        if opens {
             self.indents.push(column);
             self.queue.insert(first, (Token::MapStart, start));
         }
-        self.push(Token::Value, self.at);
         self.skip(1);
     }
 
@@ -509,15 +540,15 @@ impl<'a> Scanner<'a> {
     fn name(&mut self) -> Scanned<&'a str> {
         let start = self.at;
         self.skip(1);
-        let from = self.at.offset;
+        let from = self.at;
         while self.byte(0).is_some_and(is_word) {
             self.skip(1);
         }
-        let name = &self.text[from..self.at.offset];
+        let name = &self.text[from..self.at];
         let ends = self.blank_follows(0)
             || matches!(self.byte(0), Some(b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`'));
         if name.is_empty() || !ends {
-            let what = if self.bytes[start.offset] == b'*' { "alias" } else { "anchor" };
+            let what = if self.bytes[start] == b'*' { "alias" } else { "anchor" };
             return Err(Malformed::new(
                 start,
                 format!("the name of an {what} is made of letters, digits, \"-\" and \"_\""),
@@ -529,7 +560,7 @@ impl<'a> Scanner<'a> {
 
     fn tag(&mut self) -> Scanned<Tag<'a>> {
         let start = self.at;
-        let rest = &self.text[start.offset..];
+        let rest = &self.text[start..];
         let tag = if let Some(verbatim) = rest.strip_prefix("!<") {
             let length = uri_length(verbatim);
             if length == 0 || !verbatim[length..].starts_with('>') {
@@ -596,12 +627,12 @@ impl<'a> Scanner<'a> {
     fn plain(&mut self) -> Scanned<Cow<'a, str>> {
         let least_column = self.indents.last().map_or(0, |indent| indent + 1);
         let mut folded: Option<String> = None;
-        let (mut from, mut end) = (self.at.offset, self.at.offset);
+        let (mut from, mut end) = (self.at, self.at);
         let mut broken = false;
         loop {
-            let run = self.at.offset;
+            let run = self.at;
             self.plain_run();
-            if self.at.offset == run {
+            if self.at == run {
                 break;
             }
             if broken {
@@ -610,11 +641,11 @@ impl<'a> Scanner<'a> {
                 fold(&self.text[end..run], text);
                 from = run;
             }
-            end = self.at.offset;
+            end = self.at;
             broken = self.gap(Some(least_column))?;
-            let outside = self.flow == 0 && self.at.column() < least_column;
+            let outside = self.flow == 0 && self.column() < least_column;
             let ended = broken && (outside || self.document_boundary());
-            if ended || self.byte(0) == Some(b'#') || self.at.offset == end {
+            if ended || self.byte(0) == Some(b'#') || self.at == end {
                 break;
             }
         }
@@ -632,13 +663,15 @@ impl<'a> Scanner<'a> {
     /// Goes over what a plain scalar has without spaces.
     fn plain_run(&mut self) {
         let stop = if self.flow > 0 { FLOW } else { BLOCK };
-        while let Some(byte) = self.byte(0) {
-            let ends = STOPS[usize::from(byte)] & stop != 0
-                && match byte {
-                    b':' => self.blank_follows(1),
-                    0xe2 => self.break_follows(0),
-                    _ => true,
-                };
+        loop {
+            let rest = &self.bytes[self.at..];
+            let run = rest.iter().position(|byte| STOPS[usize::from(*byte)] & stop != 0);
+            self.at += run.unwrap_or(rest.len());
+            let ends = match self.byte(0) {
+                Some(b':') => self.blank_follows(1),
+                Some(0xe2) => self.break_follows(0),
+                _ => true,
+            };
             if ends {
                 return;
             }
@@ -655,7 +688,7 @@ impl<'a> Scanner<'a> {
             match self.byte(0) {
                 Some(b' ') => self.skip(1),
                 Some(b'\t') => {
-                    if broken && least_column.is_some_and(|least| self.at.column() < least) {
+                    if broken && least_column.is_some_and(|least| self.column() < least) {
                         return Err(self.no_token(b'\t'));
                     }
                     self.skip(1);
@@ -672,12 +705,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn document_boundary(&self) -> bool {
-        self.at.column() == 0
-            && (self.document_indicator(b"---") || self.document_indicator(b"..."))
+        self.column() == 0 && (self.document_indicator(b"---") || self.document_indicator(b"..."))
     }
 
     fn quoted(&mut self, quote: u8) -> Scanned<Cow<'a, str>> {
-        let rest = &self.bytes[self.at.offset + 1..];
+        let rest = &self.bytes[self.at + 1..];
         let simple = if quote == b'"' {
             memchr::memchr3(b'"', b'\\', b'\n', rest)
         } else {
@@ -687,7 +719,7 @@ impl<'a> Scanner<'a> {
             && rest[length] == quote
             && !(quote == b'\'' && rest.get(length + 1) == Some(&b'\''))
         {
-            let text = &self.text[self.at.offset + 1..self.at.offset + 1 + length];
+            let text = &self.text[self.at + 1..self.at + 1 + length];
             if !text.contains(['\u{2028}', '\u{2029}']) {
                 self.skip(length + 2);
                 return Ok(text.into());
@@ -707,7 +739,7 @@ impl<'a> Scanner<'a> {
                     "a quote is not closed before the document ends",
                 ));
             }
-            let from = self.at.offset;
+            let from = self.at;
             match self.byte(0) {
                 None => return Err(Malformed::new(start, "a quote is not closed")),
                 Some(b'\'') if quote == b'\'' && self.byte(1) == Some(b'\'') => {
@@ -721,14 +753,14 @@ impl<'a> Scanner<'a> {
                 Some(b'\\') if quote == b'"' => self.escape(&mut text)?,
                 _ if self.blank_follows(0) => {
                     if self.gap(None)? {
-                        fold(&self.text[from..self.at.offset], &mut text);
+                        fold(&self.text[from..self.at], &mut text);
                     } else {
-                        text.push_str(&self.text[from..self.at.offset]);
+                        text.push_str(&self.text[from..self.at]);
                     }
                 }
                 Some(_) => {
                     self.quoted_run(quote);
-                    text.push_str(&self.text[from..self.at.offset]);
+                    text.push_str(&self.text[from..self.at]);
                 }
             }
         }
@@ -752,9 +784,9 @@ impl<'a> Scanner<'a> {
         if length > 0 {
             self.skip(1);
             self.skip_break(length);
-            let from = self.at.offset;
+            let from = self.at;
             self.gap(None)?;
-            text.extend(self.text[from..self.at.offset].chars().filter(|c| is_break(*c)));
+            text.extend(self.text[from..self.at].chars().filter(|c| is_break(*c)));
             return Ok(());
         }
         let c = match self.byte(1) {
@@ -777,7 +809,7 @@ impl<'a> Scanner<'a> {
             Some(b'u') => return self.code(4, text),
             Some(b'U') => return self.code(8, text),
             _ => {
-                let c = self.text[at.offset + 1..].chars().next();
+                let c = self.text[at + 1..].chars().next();
                 return Err(c.map_or_else(
                     || Malformed::new(at, "a quote is not closed"),
                     |c| unknown_escape(at, c),
@@ -790,7 +822,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn code(&mut self, digits: usize, text: &mut String) -> Scanned<()> {
-        let from = self.at.offset + 2;
+        let from = self.at + 2;
         let code = self.bytes.get(from..from + digits).unwrap_or_default();
         let number = code.iter().try_fold(0u32, |number, byte| {
             let digit = char::from(*byte).to_digit(16)?;
@@ -820,7 +852,7 @@ impl<'a> Scanner<'a> {
         };
         let mut text = String::new();
         self.block_breaks(&mut block)?;
-        while Some(self.at.column()) == block.indent && self.byte(0).is_some() {
+        while Some(self.column()) == block.indent && self.byte(0).is_some() {
             let blank = matches!(self.byte(0), Some(b' ' | b'\t'));
             let joined = !literal && !block.blank_before && !blank && block.line_break == "\n";
             if !joined {
@@ -846,7 +878,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads `|2-` up to the end of its line.
-    fn block_header(&mut self, start: Mark) -> Scanned<(Chomping, Option<usize>)> {
+    fn block_header(&mut self, start: usize) -> Scanned<(Chomping, Option<usize>)> {
         let mut chomping = Chomping::Clip;
         let mut increment = None;
         for _ in 0..2 {
@@ -879,17 +911,17 @@ impl<'a> Scanner<'a> {
 
     /// Goes over the empty lines before a line of a block, and over its indentation.
     fn block_breaks(&mut self, block: &mut Block<'a>) -> Scanned<()> {
-        let from = self.at.offset;
+        let from = self.at;
         let mut deepest = 0;
         let mut end;
         loop {
-            end = self.at.offset;
+            end = self.at;
             let within = |column: usize| block.indent.is_none_or(|indent| column < indent);
-            while within(self.at.column()) && self.byte(0) == Some(b' ') {
+            while within(self.column()) && self.byte(0) == Some(b' ') {
                 self.skip(1);
             }
-            deepest = deepest.max(self.at.column());
-            if within(self.at.column()) && self.byte(0) == Some(b'\t') {
+            deepest = deepest.max(self.column());
+            if within(self.column()) && self.byte(0) == Some(b'\t') {
                 return Err(self.no_token(b'\t'));
             }
             match self.break_at(0) {
@@ -907,18 +939,18 @@ impl<'a> Scanner<'a> {
 
     /// Goes over the rest of a line.
     fn line(&mut self) -> &'a str {
-        let from = self.at.offset;
+        let from = self.at;
         self.skip_comment();
-        &self.text[from..self.at.offset]
+        &self.text[from..self.at]
     }
 
     fn take_break(&mut self) -> &'a str {
-        let from = self.at.offset;
+        let from = self.at;
         let length = self.break_at(0);
         if length > 0 {
             self.skip_break(length);
         }
-        &self.text[from..self.at.offset]
+        &self.text[from..self.at]
     }
 }
 
@@ -943,17 +975,17 @@ enum Chomping {
 }
 
 impl Malformed {
-    pub(super) fn new(at: Mark, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { at, message: message.into(), hint: None }
+    pub(super) fn new(at: usize, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { at, message: message.into(), hint: None })
     }
 
-    pub(super) fn hint(mut self, hint: &'static str) -> Self {
+    pub(super) fn hint(mut self: Box<Self>, hint: &'static str) -> Box<Self> {
         self.hint = Some(hint);
         self
     }
 }
 
-fn unknown_escape(at: Mark, c: char) -> Malformed {
+fn unknown_escape(at: usize, c: char) -> Box<Malformed> {
     Malformed::new(at, format!("unknown escape \"\\{c}\""))
         .hint("write \"\\\\\" for a backslash, or use single quotes")
 }

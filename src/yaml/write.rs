@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::scalar::{self, Meaning};
-use crate::error::{Error, ErrorKind, Place, Result};
+use super::unprintable::{Printed, Unprintable};
+use crate::error::Result;
 use crate::value::{Key, Map, Scalar, Tag, Value};
 
 /// Column after which a space becomes a line break, in characters.
@@ -38,11 +39,6 @@ pub fn write(value: &Value, out: &mut String) -> Result<()> {
     writer.node(value, Position { indent: 0, after: After::Start })?;
     writer.end_line();
     Ok(())
-}
-
-/// Whether a value can be printed, and why not.
-pub(crate) fn unprintable(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, Place::file("output"), message)
 }
 
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
@@ -77,7 +73,7 @@ enum After {
 }
 
 impl Writer<'_> {
-    fn node(&mut self, value: &Value, at: Position) -> Result<()> {
+    fn node(&mut self, value: &Value, at: Position) -> Printed<()> {
         match value {
             Value::Null => self.word("null", at),
             Value::Scalar(scalar) => return self.scalar(scalar, at),
@@ -89,22 +85,23 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn list(&mut self, list: &[Value], at: Position) -> Result<()> {
+    fn list(&mut self, list: &[Value], at: Position) -> Printed<()> {
         let indent = match at.after {
             After::Start | After::Colon => at.indent,
             After::Dash => at.indent + 2,
         };
         let mut inline = at.after == After::Dash;
-        for value in list {
+        for (index, value) in list.iter().enumerate() {
             self.begin(indent, inline);
             inline = false;
             self.out.push('-');
-            self.node(value, Position { indent, after: After::Dash })?;
+            self.node(value, Position { indent, after: After::Dash })
+                .map_err(|error| error.element(index))?;
         }
         Ok(())
     }
 
-    fn map(&mut self, map: &Map, at: Position) -> Result<()> {
+    fn map(&mut self, map: &Map, at: Position) -> Printed<()> {
         let indent = match at.after {
             After::Start => 0,
             After::Colon | After::Dash => at.indent + 2,
@@ -113,13 +110,14 @@ impl Writer<'_> {
         for (key, value) in sorted(map)? {
             self.begin(indent, inline);
             inline = false;
-            self.entry(key, value, Position { indent, after: at.after })?;
+            self.entry(key, value, Position { indent, after: at.after })
+                .map_err(|error| error.under(&key.text))?;
         }
         Ok(())
     }
 
     /// `at` is where the entry stands, behind what the whole mapping stands.
-    fn entry(&mut self, key: &Key, value: &Value, at: Position) -> Result<()> {
+    fn entry(&mut self, key: &Key, value: &Value, at: Position) -> Printed<()> {
         check_key(key, at.after == After::Start)?;
         let indent = at.indent;
         if is_plain_word(&key.text) && key.text.len() <= SIMPLE_KEY_BYTES {
@@ -145,8 +143,8 @@ impl Writer<'_> {
         self.node(value, Position { indent, after: After::Colon })
     }
 
-    fn scalar(&mut self, scalar: &Scalar, at: Position) -> Result<()> {
-        let meaning = scalar::meaning(scalar).map_err(unprintable)?;
+    fn scalar(&mut self, scalar: &Scalar, at: Position) -> Printed<()> {
+        let meaning = scalar::meaning(scalar).map_err(Unprintable::new)?;
         match meaning {
             Meaning::Null => self.word("null", at),
             Meaning::Bool(true) => self.word("true", at),
@@ -168,9 +166,9 @@ impl Writer<'_> {
     }
 
     /// JSON prints integral floats without a point, and YAML then reads them as integers.
-    fn float(&mut self, float: f64, at: Position) -> Result<()> {
+    fn float(&mut self, float: f64, at: Position) -> Printed<()> {
         if !float.is_finite() {
-            return Err(unprintable("infinities and NaN have no JSON"));
+            return Err(Unprintable::new("infinities and NaN have no JSON"));
         }
         self.gap(at);
         let mut json = String::new();
@@ -535,13 +533,13 @@ fn is_plain_word(text: &str) -> bool {
 }
 
 /// What text becomes when JSON carries it to go-yaml v2.
-fn through_json(text: &str) -> Result<Cow<'_, str>> {
+fn through_json(text: &str) -> Printed<Cow<'_, str>> {
     if text.is_ascii() && !text.contains('\x7f') {
         return Ok(Cow::Borrowed(text));
     }
     let control = |c: char| matches!(c, '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
     if let Some(c) = text.chars().find(|&c| control(c)) {
-        return Err(unprintable(format!(
+        return Err(Unprintable::new(format!(
             "control character U+{:04X} is not allowed",
             u32::from(c)
         ))
@@ -551,16 +549,16 @@ fn through_json(text: &str) -> Result<Cow<'_, str>> {
 }
 
 /// What a key becomes on that way, which go-yaml v2 takes only on one line and not too long.
-fn key_through_json(key: &Key) -> Result<Cow<'_, str>> {
+fn key_through_json(key: &Key) -> Printed<Cow<'_, str>> {
     if key.text.contains('\u{85}') {
-        return Err(unprintable("a key with the line break U+0085"));
+        return Err(Unprintable::new("a key with the line break U+0085"));
     }
     // No character takes more than six bytes there.
     if key.text.len() > JSON_KEY_CHARACTERS / 6 - 2 {
         let mut json = String::new();
         crate::json::write_string(&key.text, &mut json);
         if json.chars().count() > JSON_KEY_CHARACTERS {
-            return Err(unprintable(format!(
+            return Err(Unprintable::new(format!(
                 "a key of more than {JSON_KEY_CHARACTERS} characters"
             )));
         }
@@ -591,20 +589,20 @@ pub(crate) fn fold_next_lines(text: &str) -> String {
 ///
 /// # Errors
 /// The error that a printer gives.
-pub(crate) fn check_key(key: &Key, root: bool) -> Result<()> {
+pub(crate) fn check_key(key: &Key, root: bool) -> Printed<()> {
     if !key.typed || root && scalar::resolve(&key.text) != Tag::Null {
         return Ok(());
     }
-    Err(unprintable(format!("key {} is no string", key.text))
+    Err(Unprintable::new(format!("key {} is no string", key.text))
         .hint(format!("put it in quotes: \"{}\"", key.text)))
 }
 
-pub(crate) fn duplicate_key(key: &Key) -> Error {
-    unprintable(format!("key \"{}\" is there twice", key.text)).hint("remove one of the two")
+pub(crate) fn duplicate_key(key: &Key) -> Box<Unprintable> {
+    Unprintable::new(format!("key \"{}\" is there twice", key.text)).hint("remove one of the two")
 }
 
 /// The entries in the order in which go-yaml v2 prints them.
-fn sorted(map: &Map) -> Result<Vec<(&Key, &Value)>> {
+fn sorted(map: &Map) -> Printed<Vec<(&Key, &Value)>> {
     let mut entries: Vec<(&Key, &Value)> = map.iter().collect();
     let ordered = |a: &(&Key, &Value), b: &(&Key, &Value)| order(&a.0.text, &b.0.text);
     // The order is not quite transitive, so no sort of the standard library may be trusted with it.
