@@ -11,6 +11,9 @@ pub(crate) struct Unprintable {
     path: Vec<String>,
 }
 
+/// How much of a key a message shows.
+const KEY_CHARACTERS: usize = 80;
+
 /// An outcome of printing a part.
 pub(crate) type Printed<T> = std::result::Result<T, Box<Unprintable>>;
 
@@ -26,6 +29,8 @@ impl Unprintable {
 
     /// Adds the key of the mapping that the value stands in.
     pub(crate) fn under(mut self: Box<Self>, key: &str) -> Box<Self> {
+        let end = key.char_indices().nth(KEY_CHARACTERS).map_or(key.len(), |(at, _)| at);
+        let key = &key[..end];
         let plain = !key.is_empty() && !key.contains(['.', '[', '"', ' ']);
         self.path.push(if plain { format!(".{key}") } else { format!("[{key:?}]") });
         self

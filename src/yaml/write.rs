@@ -110,6 +110,7 @@ impl Writer<'_> {
         for (key, value) in sorted(map)? {
             self.begin(indent, inline);
             inline = false;
+            check_key(key, at.after == After::Start)?;
             self.entry(key, value, Position { indent, after: at.after })
                 .map_err(|error| error.under(&key.text))?;
         }
@@ -118,7 +119,6 @@ impl Writer<'_> {
 
     /// `at` is where the entry stands, behind what the whole mapping stands.
     fn entry(&mut self, key: &Key, value: &Value, at: Position) -> Printed<()> {
-        check_key(key, at.after == After::Start)?;
         let indent = at.indent;
         if is_plain_word(&key.text) && key.text.len() <= SIMPLE_KEY_BYTES {
             self.out.push_str(&key.text);
