@@ -114,7 +114,10 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
 /// The entries of both as text, the new ones winning.
 fn united(old: Option<&Value>, new: Option<&Value>) -> BTreeMap<EcoString, EcoString> {
     let maps = [old, new].into_iter().flatten().filter_map(Value::as_map);
-    let text = |value: &Value| value.as_text().unwrap_or_default().into();
+    let text = |value: &Value| match value.as_text() {
+        Some(text) if !value.is_null() => text.into(),
+        _ => EcoString::new(),
+    };
     maps.flat_map(Map::iter).map(|(key, value)| (key.text.clone(), text(value))).collect()
 }
 
@@ -196,6 +199,19 @@ mod tests {
         assert_eq!(merged.value.text_at(&["data", "a"]), Some("2"));
         assert_eq!(merged.value.text_at(&["data", "b"]), Some("1"));
         assert!(merged.needs_hash);
+    }
+
+    #[test]
+    fn what_is_no_text_is_merged_as_text() {
+        let mut old = config_map("c", &[]);
+        let null = Value::Scalar(Scalar { text: "null".into(), style: Style::Tagged(Tag::Null) });
+        old.value.set(&["data", "n"], null);
+        old.value.set(&["data", "l"], Value::list());
+        old.value.set(&["data", "i"], Value::plain("0x1"));
+        let mut resources = Resources::from(vec![old]);
+        absorb(&mut resources, generated("c", &[], Behavior::Merge), &place()).expect("merged");
+        let data = |key| resources.as_slice()[0].value.text_at(&["data", key]);
+        assert_eq!((data("n"), data("l"), data("i")), (Some(""), Some(""), Some("0x1")));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn suffix(value: &Value) -> Result<EcoString> {
 
 /// A field as it is hashed: nothing is an empty text, scalars are their text, lists are null.
 fn content(field: Option<&Value>) -> Value {
-    match field {
+    match field.filter(|value| !value.is_null()) {
         Some(Value::Map(map)) => Value::Map(map.clone()),
         Some(Value::List(_)) => Value::Null,
         Some(Value::Scalar(scalar)) => Value::string(scalar.text.clone()),
