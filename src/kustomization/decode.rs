@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
-use crate::resource::Behavior;
+use crate::resource::{Behavior, Gvk};
 use crate::value::Value;
 use crate::yaml::{self, Step};
 
@@ -292,23 +292,39 @@ record!(Labels {
     "fields": fields,
 });
 
-record!(FieldSpec {
-    "group": gvk.group,
-    "version": gvk.version,
-    "kind": gvk.kind,
-    "path": path,
-    "create": create,
-});
+impl Decode for FieldSpec {
+    fn decode(&mut self, node: &Node<'_>) {
+        node.record(&["group", "version", "kind", "path", "create"], |name, node| match name {
+            "path" => self.path.decode(node),
+            "create" => self.create.decode(node),
+            name => decode_gvk(&mut self.gvk, name, node),
+        });
+    }
+}
 
-record!(Selector {
-    "group": gvk.group,
-    "version": gvk.version,
-    "kind": gvk.kind,
-    "name": name,
-    "namespace": namespace,
-    "labelSelector": label_selector,
-    "annotationSelector": annotation_selector,
-});
+impl Decode for Selector {
+    fn decode(&mut self, node: &Node<'_>) {
+        node.record(&SELECTOR_FIELDS, |name, node| match name {
+            "labelSelector" => self.label_selector.decode(node),
+            "annotationSelector" => self.annotation_selector.decode(node),
+            "name" => self.name.decode(&node.inlined()),
+            "namespace" => self.namespace.decode(&node.inlined()),
+            name => decode_gvk(&mut self.gvk, name, node),
+        });
+    }
+}
+
+const SELECTOR_FIELDS: [&str; 7] =
+    ["group", "version", "kind", "name", "namespace", "labelSelector", "annotationSelector"];
+
+/// One part of a kind, which is inlined wherever it stands.
+pub(crate) fn decode_gvk(gvk: &mut Gvk, name: &str, node: &Node<'_>) {
+    match name {
+        "group" => gvk.group.decode(&node.inlined()),
+        "version" => gvk.version.decode(&node.inlined()),
+        _ => gvk.kind.decode(&node.inlined()),
+    }
+}
 
 record!(Image {
     "name": name,
@@ -361,13 +377,11 @@ impl Decode for ReplacementSource {
     fn decode(&mut self, node: &Node<'_>) {
         let names = &["group", "version", "kind", "name", "namespace", "fieldPath", "options"];
         node.record(names, |name, node| match name {
-            "group" => self.gvk.group.decode(node),
-            "version" => self.gvk.version.decode(node),
-            "kind" => self.gvk.kind.decode(node),
-            "name" => self.name.decode(node),
-            "namespace" => self.namespace.decode(node),
+            "name" => self.name.decode(&node.inlined()),
+            "namespace" => self.namespace.decode(&node.inlined()),
             "fieldPath" => self.field_path.decode(node),
-            _ => self.options.decode(node),
+            "options" => self.options.decode(node),
+            name => decode_gvk(&mut self.gvk, name, node),
         });
         if self.field_path.is_empty() {
             self.field_path = DEFAULT_FIELD_PATH.into();
@@ -402,9 +416,9 @@ impl Decode for ReplacementEntry {
         let mut path = EcoString::new();
         let mut inline = Replacement::default();
         node.record(&["source", "sourceValue", "targets", "path"], |name, node| match name {
-            "source" => inline.source.decode(node),
-            "sourceValue" => inline.source_value.decode(node),
-            "targets" => inline.targets.decode(node),
+            "source" => inline.source.decode(&node.inlined()),
+            "sourceValue" => inline.source_value.decode(&node.inlined()),
+            "targets" => inline.targets.decode(&node.inlined()),
             _ => path.decode(node),
         });
         if path.is_empty() {
@@ -792,9 +806,11 @@ mod tests {
     #[test]
     fn files_of_replacements_take_numbers_as_text() {
         let source = |text: &'static str| Source { file: "r.yaml".into(), text: text.into() };
-        let one = source("source: {kind: A, name: 1}\nmisspelt: 2\n");
+        let one = source("source: {kind: A, fieldPath: 1}\nmisspelt: 2\n");
         let list = replacements(&one, &Limits::PERSON).expect("valid");
-        assert_eq!(list[0].source.as_ref().expect("said").name, "1");
+        assert_eq!(list[0].source.as_ref().expect("said").field_path, "1");
+        // But not in what Go inlines.
+        assert!(replacements(&source("source: {name: 1}\n"), &Limits::PERSON).is_err());
         let two = source("- {source: {kind: A}}\n- {source: {kind: B}}\n");
         assert_eq!(replacements(&two, &Limits::PERSON).expect("valid").len(), 2);
         assert!(replacements(&source(""), &Limits::PERSON).is_err());

@@ -22,6 +22,8 @@ pub struct Rules {
     pub takes_numbers_as_text: bool,
     /// Whether plain `yes`, `n` and the like are booleans.
     pub yaml_1_1: bool,
+    /// Whether go-yaml itself reads it: names match exactly, and any word of YAML 1.1 is a boolean.
+    pub directly: bool,
     /// Whether text takes a detour through JSON into YAML again, to which U+0085 is a line break.
     pub folds_next_lines: bool,
 }
@@ -39,6 +41,8 @@ pub struct Node<'a> {
     pub value: &'a Value,
     step: Option<Step<'a>>,
     parent: Option<&'a Self>,
+    /// Whether it stands in a Go struct that is inlined into another one.
+    is_inlined: bool,
     reader: &'a Reader<'a>,
 }
 
@@ -60,6 +64,7 @@ impl Rules {
         refuses_unknown: true,
         takes_numbers_as_text: false,
         yaml_1_1: true,
+        directly: false,
         folds_next_lines: true,
     };
     /// Files of `configurations`.
@@ -67,6 +72,7 @@ impl Rules {
         refuses_unknown: true,
         takes_numbers_as_text: true,
         yaml_1_1: true,
+        directly: false,
         folds_next_lines: false,
     };
     /// Files that an entry of `replacements` or a plugin names.
@@ -74,6 +80,7 @@ impl Rules {
         refuses_unknown: false,
         takes_numbers_as_text: true,
         yaml_1_1: true,
+        directly: false,
         folds_next_lines: false,
     };
     /// Configurations of plugins, which kustomize reads as resources first.
@@ -81,8 +88,11 @@ impl Rules {
         refuses_unknown: false,
         takes_numbers_as_text: true,
         yaml_1_1: false,
+        directly: false,
         folds_next_lines: true,
     };
+    /// Configurations of the plugins for prefixes and suffixes.
+    pub const AFFIXES: Self = Self { directly: true, ..Self::PLUGIN };
 }
 
 /// Reads a `T` from `value`; `place` says where in the user's file a path leads to.
@@ -107,7 +117,7 @@ pub(super) fn decode_into(
     decode: impl FnOnce(&Node<'_>),
 ) -> Result<()> {
     let reader = Reader { rules, place, problems: RefCell::default() };
-    decode(&Node { value, step: None, parent: None, reader: &reader });
+    decode(&Node { value, step: None, parent: None, is_inlined: false, reader: &reader });
     match joined(reader.problems.into_inner()) {
         Some(error) => Err(error),
         None => Ok(()),
@@ -154,6 +164,15 @@ impl<'a> Node<'a> {
         self.wrong(wanted, || None);
     }
 
+    /// The value as one of a Go struct that is inlined into another one: the library that takes
+    /// numbers as text finds no types there, and leaves them numbers.
+    ///
+    /// Source: `sigs.k8s.io/yaml`, `convertToJSONableObject`.
+    #[must_use]
+    pub fn inlined(&self) -> Self {
+        Self { is_inlined: true, ..*self }
+    }
+
     /// Whether the value is null, however written.
     #[must_use]
     pub fn is_null(&self) -> bool {
@@ -170,7 +189,11 @@ impl<'a> Node<'a> {
     pub fn record(&self, names: &[&'static str], mut field: impl FnMut(&'static str, &Node<'_>)) {
         for (key, text, value) in self.entries(|| "a mapping".into()) {
             let node = self.child(Step::Key(&key.text), value);
-            match names.iter().find(|name| is_same_name(name, &text)) {
+            let directly = self.reader.rules.directly;
+            let is_it = |name: &&&str| {
+                if directly { **name == text } else { is_same_name(name, &text) }
+            };
+            match names.iter().find(is_it) {
                 Some(name) => field(name, &node),
                 None if self.reader.rules.refuses_unknown => node.unknown(&text, names),
                 None => {}
@@ -215,7 +238,7 @@ impl<'a> Node<'a> {
                 Some(yaml::fold_next_lines(&text).into())
             }
             Meaning::Text(text) => Some(text.into()),
-            meaning if self.reader.rules.takes_numbers_as_text => Some(printed(&meaning)),
+            meaning if self.takes_numbers_as_text() => Some(printed(&meaning)),
             _ => {
                 self.wrong("a string", || Some(format!("put it in quotes: \"{}\"", scalar.text)));
                 None
@@ -226,10 +249,16 @@ impl<'a> Node<'a> {
     /// A boolean; null is none.
     #[must_use]
     pub fn boolean(&self) -> Option<bool> {
-        if let Value::Scalar(scalar) = self.value
-            && let Meaning::Bool(value) = self.meaning(scalar)
-        {
-            return Some(value);
+        if let Value::Scalar(scalar) = self.value {
+            match self.meaning(scalar) {
+                Meaning::Bool(value) => return Some(value),
+                Meaning::Text(text) if self.reader.rules.directly => {
+                    if let Some(value) = scalar::bool_v2(&text) {
+                        return Some(value);
+                    }
+                }
+                _ => {}
+            }
         }
         if !self.is_null() {
             self.wrong("true or false", || None);
@@ -277,7 +306,13 @@ impl<'a> Node<'a> {
     }
 
     fn child<'b>(&'b self, step: Step<'b>, value: &'b Value) -> Node<'b> {
-        Node { value, step: Some(step), parent: Some(self), reader: self.reader }
+        let Self { is_inlined, reader, .. } = *self;
+        Node { value, step: Some(step), parent: Some(self), is_inlined, reader }
+    }
+
+    fn takes_numbers_as_text(&self) -> bool {
+        let rules = self.reader.rules;
+        rules.directly || rules.takes_numbers_as_text && !self.is_inlined
     }
 
     fn path(&self) -> Vec<Step<'_>> {

@@ -167,11 +167,19 @@ pub fn is_builtin(value: &Value) -> bool {
 /// Where there is no such plugin, it does not fit its role, or its configuration is no such.
 pub fn decode(value: &Value, role: Role, place: &dyn Fn(&[Step<'_>]) -> Place) -> Result<Plugin> {
     let document = Document { value, place };
-    match document.kind(role)? {
+    let kind = document.kind(role)?;
+    // Kustomize prints it for the plugin to read, and cannot print everything.
+    yaml::write(value, &mut String::new()).map_err(|error| error.at(place(&[])))?;
+    match kind {
         "ConfigMapGenerator" => Ok(Plugin::ConfigMap(document.args(&CONFIG_MAP_FIELDS)?)),
         "SecretGenerator" => Ok(Plugin::Secret(document.args(&SECRET_FIELDS)?)),
         "HelmChartInflationGenerator" => {
-            Ok(Plugin::Helm(document.read()?, Box::new(document.read()?)))
+            let (mut globals, mut chart) = (HelmGlobals::default(), HelmChart::default());
+            decode_into(value, Rules::PLUGIN, place, |node| {
+                globals.decode(&node.inlined());
+                chart.decode(&node.inlined());
+            })?;
+            Ok(Plugin::Helm(globals, Box::new(chart)))
         }
         "IAMPolicyGenerator" => document.read().map(Plugin::IamPolicy),
         "HashTransformer" => Ok(Plugin::Hash),
@@ -272,7 +280,7 @@ impl<'a> Document<'a> {
     fn args(&self, names: &[&'static str]) -> Result<ConfigMapArgs> {
         let (mut args, mut metadata) = (ConfigMapArgs::default(), Metadata::default());
         decode_into(self.value, Rules::PLUGIN, self.place, |node| {
-            args = config_map_args(names, node);
+            args = config_map_args(names, &node.inlined());
             node.record(&["metadata"], |_, node| metadata.decode(node));
         })?;
         if args.name.is_empty() {
@@ -314,9 +322,12 @@ impl<'a> Document<'a> {
         let mut specs: Option<Vec<FieldSpec>> = None;
         for affix in affixes {
             let mut text = EcoString::new();
-            self.record(&[affix, "fieldSpecs"], |name, node| match name {
-                "fieldSpecs" => specs.decode(node),
-                _ => text.decode(node),
+            let names = [*affix, "fieldSpecs"];
+            decode_into(self.value, Rules::AFFIXES, self.place, |node| {
+                node.record(&names, |name, node| match name {
+                    "fieldSpecs" => specs.decode(node),
+                    _ => text.decode(node),
+                });
             })?;
             match *affix {
                 "prefix" => plugin.prefix = Some(text),
@@ -348,16 +359,20 @@ impl<'a> Document<'a> {
 
 impl Decode for IamPolicy {
     fn decode(&mut self, node: &Node<'_>) {
-        node.record(&["cloud", "kubernetesService", "serviceAccount"], |name, node| match name {
-            "cloud" => self.cloud.decode(node),
-            "kubernetesService" => node.record(&["name", "namespace"], |name, node| match name {
-                "name" => self.name.decode(node),
-                _ => self.namespace.decode(node),
-            }),
-            _ => node.record(&["name", "projectId"], |name, node| match name {
-                "name" => self.account.decode(node),
-                _ => self.project.decode(node),
-            }),
+        node.inlined().record(&["cloud", "kubernetesService", "serviceAccount"], |name, node| {
+            match name {
+                "cloud" => self.cloud.decode(node),
+                "kubernetesService" => {
+                    node.record(&["name", "namespace"], |name, node| match name {
+                        "name" => self.name.decode(node),
+                        _ => self.namespace.decode(node),
+                    })
+                }
+                _ => node.record(&["name", "projectId"], |name, node| match name {
+                    "name" => self.account.decode(node),
+                    _ => self.project.decode(node),
+                }),
+            }
         });
     }
 }
@@ -433,6 +448,8 @@ mod tests {
 
     #[test]
     fn numbers_are_text_and_unknown_fields_nothing() {
+        let inlined = "kind: ConfigMapGenerator\nmetadata: {name: c}\nliterals: [1]\n";
+        assert!(read(Role::Generator, inlined).is_err());
         let text = "kind: LabelTransformer\nmetadata: {name: l}\nlabels: {a: 1}\nfoo: bar\n";
         let Ok(Plugin::Labels(pairs, specs)) = transformer(text) else { panic!("one") };
         assert_eq!(pairs, [("a".into(), "1".into())]);
@@ -445,6 +462,26 @@ mod tests {
         let Ok(Plugin::Affixes(affixes)) = transformer(text) else { panic!("one") };
         assert_eq!(affixes.prefix.as_deref(), Some("on"));
         assert_eq!(affixes.suffix, None);
+    }
+
+    #[test]
+    fn affixes_are_read_more_laxly() {
+        let text = |create: &str| {
+            format!(
+                "kind: PrefixTransformer\nprefix: 1\nfieldSpecs: [{{path: a, create: {create}}}]\n"
+            )
+        };
+        let Ok(Plugin::Affixes(affixes)) = transformer(&text("yes")) else { panic!("one") };
+        assert_eq!(affixes.prefix.as_deref(), Some("1"));
+        assert!(affixes.specs[0].create);
+        assert!(transformer(&text("[]")).is_err());
+        let other = "kind: LabelTransformer\nfieldSpecs: [{path: a, create: yes}]\n";
+        assert!(transformer(other).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_no_configuration() {
+        assert!(transformer("kind: HashTransformer\na: {b: 1, b: 2}\n").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::kustomization::node::{Decode, Node, Rules, decode_as};
-use crate::kustomization::{FieldSpec, Source};
+use crate::kustomization::{FieldSpec, Source, decode_gvk};
 use crate::limits::Limits;
 use crate::resource::Gvk;
 use crate::transform::sort;
@@ -218,10 +218,8 @@ impl Decode for Config {
 impl Decode for References {
     fn decode(&mut self, node: &Node<'_>) {
         node.record(&["group", "version", "kind", "fieldSpecs"], |name, node| match name {
-            "group" => self.target.group.decode(node),
-            "version" => self.target.version.decode(node),
-            "kind" => self.target.kind.decode(node),
-            _ => self.fields.decode(node),
+            "fieldSpecs" => self.fields.decode(node),
+            name => decode_gvk(&mut self.target, name, node),
         });
     }
 }
