@@ -11,8 +11,7 @@ use super::config_map::key;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
-use crate::value::{Map, Scalar, Style, Tag, Value};
-use crate::yaml::scalar;
+use crate::value::{Map, Scalar, Style, Value};
 
 /// Adds a generated object, or merges it with the one that has or had its id.
 ///
@@ -143,17 +142,12 @@ fn take_name(value: &mut Value, old: &Resource) {
     }
 }
 
-/// Replaces the text of a scalar as kustomize does, which keeps quotes but no tag: text that was
-/// given a tag is quoted only where it had looked like something other than a string.
+/// Replaces the text of a scalar as kustomize does, which keeps quotes but no tag.
 pub(super) fn rename(value: &mut Value, text: &str) {
-    let quoted = match value.as_scalar() {
-        Some(Scalar { style: Style::Quoted, .. }) => true,
-        Some(Scalar { style: Style::Tagged(Tag::Str), text }) => {
-            scalar::resolve_v2(text) != Tag::Str
-        }
-        _ => false,
+    let style = match value.as_scalar() {
+        Some(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        _ => Style::Plain,
     };
-    let style = if quoted { Style::Quoted } else { Style::Plain };
     *value = Value::Scalar(Scalar { text: text.into(), style });
 }
 
@@ -161,6 +155,7 @@ pub(super) fn rename(value: &mut Value, text: &str) {
 mod tests {
     use super::*;
     use crate::resource::Origin;
+    use crate::value::Tag;
 
     fn config_map(name: &str, data: &[(&str, &str)]) -> Resource {
         let mut value = Value::map();

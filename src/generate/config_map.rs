@@ -9,7 +9,7 @@ use super::{Inputs, pairs};
 use crate::error::Result;
 use crate::kustomization::{ConfigMapArgs, GeneratorOptions};
 use crate::resource::{Origin, Resource};
-use crate::value::{Key, Map, Tag, Value};
+use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::{Step, scalar};
 
 /// Makes the ConfigMap that an entry of `configMapGenerator` describes.
@@ -54,11 +54,19 @@ pub(super) fn base(kind: &str, args: &ConfigMapArgs, inputs: &Inputs<'_>) -> Res
     let mut value = Value::map();
     value.set(&["apiVersion"], Value::string("v1"));
     value.set(&["kind"], Value::string(kind));
-    value.set(&["metadata", "name"], Value::string(args.name.clone()));
+    value.set(&["metadata", "name"], name(&args.name));
     if !args.namespace.is_empty() {
-        value.set(&["metadata", "namespace"], Value::string(args.namespace.clone()));
+        value.set(&["metadata", "namespace"], name(&args.namespace));
     }
     Ok(value)
+}
+
+/// A name, in quotes where it looks like something other than a string: they stay when a prefix
+/// comes before it, a tag would not.
+fn name(text: &EcoString) -> Value {
+    let looks_like_text = scalar::resolve_v2(text) == Tag::Str;
+    let style = if looks_like_text { Style::Tagged(Tag::Str) } else { Style::Quoted };
+    Value::Scalar(Scalar { text: text.clone(), style })
 }
 
 /// What the options of an entry and of the kustomization say together.

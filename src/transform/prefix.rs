@@ -34,9 +34,6 @@ pub fn suffix(resources: &mut Resources, suffix: &str, specs: &[FieldSpec]) -> R
 }
 
 fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -> Result<()> {
-    if text.is_empty() {
-        return Ok(());
-    }
     let mut chosen = Chosen::new(specs);
     for resource in resources.iter_mut() {
         let original = resource.original_gvk();
@@ -60,7 +57,8 @@ fn is_skipped(gvk: &Gvk) -> bool {
 }
 
 fn apply(resource: &mut Resource, end: End, text: &str, path: &Path<'_>) -> Result<()> {
-    if path.is("metadata/name") {
+    // An empty one is walked too: it may make fields, and refuses what is no scalar.
+    if path.is("metadata/name") && !text.is_empty() {
         match end {
             End::Prefix => resource.prefixes.push(text.into()),
             End::Suffix => resource.suffixes.push(text.into()),
@@ -108,6 +106,16 @@ mod tests {
         let former: Vec<_> = one.former.iter().map(|id| id.name.as_str()).collect();
         assert_eq!(former, ["e3", "1e3"]);
         assert_eq!((&*one.prefixes, &*one.suffixes), (&["1".into()][..], &["-x".into()][..]));
+    }
+
+    #[test]
+    fn an_empty_prefix_leaves_no_history() {
+        let mut resources = Resources::from(vec![resource("v1", "ConfigMap", "a")]);
+        prefix(&mut resources, "", &Config::builtin().name_prefix).unwrap();
+        let one = &resources.as_slice()[0];
+        assert!(one.former.is_empty() && one.prefixes.is_empty());
+        let specs = [FieldSpec { path: "metadata".into(), ..FieldSpec::default() }];
+        assert!(prefix(&mut resources, "", &specs).is_err());
     }
 
     #[test]
