@@ -14,6 +14,7 @@ mod connect;
 mod discovery;
 mod explain;
 mod ledger;
+mod marked;
 mod prepare;
 mod prune;
 pub mod request;

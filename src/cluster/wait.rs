@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use serde_json::Value as Json;
 
-use super::discovery::{Kind, escape};
-use super::request::{Call, Failure, Server};
+use super::discovery::Kind;
+use super::marked::{self, Marked};
+use super::request::{Failure, Server};
 use super::{Event, Listener};
 use crate::health::{Health, health};
-use crate::inventory::{Key, PART_OF};
+use crate::inventory::Key;
 
 /// An object to wait for.
 pub(super) struct Awaited {
@@ -53,8 +54,9 @@ pub(super) async fn wait(
 /// The objects of one kind in one namespace: one watch.
 struct Group {
     path: String,
-    api_version: String,
-    kind: String,
+    kind: Kind,
+    /// What the kind is called.
+    name: String,
     /// By name.
     paths: BTreeMap<String, String>,
     /// By name.
@@ -65,8 +67,8 @@ impl Group {
     fn new(path: String, one: &Awaited) -> Self {
         Self {
             path,
-            api_version: one.kind.api_version(),
-            kind: one.key.kind.clone(),
+            kind: one.kind.clone(),
+            name: one.key.kind.clone(),
             paths: BTreeMap::new(),
             state: Mutex::default(),
         }
@@ -105,22 +107,13 @@ impl Group {
         id: &str,
         listener: &Listener<'_>,
     ) -> Result<(), Failure> {
-        let selector = format!("labelSelector={PART_OF}%3D{}", escape(id)).replace('/', "%2F");
-        let list = server.call(&Call::get(format!("{}?{selector}", self.path))).await?;
-        let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for item in items {
-            // The server names version and kind of a list once, and not of its items.
-            let mut item = item.clone();
-            item["apiVersion"] = self.api_version.as_str().into();
-            item["kind"] = self.kind.as_str().into();
-            self.see(&item, listener);
-        }
-        self.miss(items, listener);
+        let marked = Marked::list(server, &self.path, &self.kind, &self.name, id).await?;
+        marked.items.iter().for_each(|item| self.see(item, listener));
+        self.miss(&marked.items, listener);
         if self.is_settled() {
             return Ok(());
         }
-        let version = escape(list["metadata"]["resourceVersion"].as_str().unwrap_or_default());
-        let path = format!("{}?watch=true&{selector}&resourceVersion={version}", self.path);
+        let path = marked.watch_path(&self.path, id);
         let events = server.watch(path).await?;
         pin_mut!(events);
         while let Some(event) = events.next().await {
@@ -141,8 +134,7 @@ impl Group {
 
     /// Notes those that are in no list any more.
     fn miss(&self, items: &[Json], listener: &Listener<'_>) {
-        let listed: BTreeSet<_> =
-            items.iter().filter_map(|i| i["metadata"]["name"].as_str()).collect();
+        let listed: BTreeSet<_> = items.iter().map(marked::name).collect();
         let names: Vec<_> =
             self.paths.keys().filter(|name| !listed.contains(name.as_str())).collect();
         for name in names {
@@ -177,9 +169,8 @@ impl Group {
     }
 
     fn note(&self, object: &Json, now: Health, listener: &Listener<'_>) {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let mut state = self.state();
-        let Some((key, health)) = state.get_mut(name) else {
+        let Some((key, health)) = state.get_mut(marked::name(object)) else {
             return;
         };
         if *health != now {

@@ -45,7 +45,7 @@ pub fn run(
             return Ok(None);
         }
         if !args.yes {
-            sync::confirm(console, settings)?;
+            sync::confirm(console, settings).await?;
         }
         end(args, &server, teardown, &progress).await.map(Some)
     });

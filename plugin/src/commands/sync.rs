@@ -84,7 +84,7 @@ impl Sync<'_> {
         let review = self.review(server, &options, &locate).await?;
         self.progress.end();
         self.show(&review, server);
-        if let Some(code) = self.stops(&review)? {
+        if let Some(code) = self.stops(&review).await? {
             return Ok(code);
         }
         self.progress.begin("applying");
@@ -150,7 +150,7 @@ impl Sync<'_> {
     }
 
     /// The code to end with before anything is written, where that is the end.
-    fn stops(&self, review: &Review) -> Result<Option<u8>> {
+    async fn stops(&self, review: &Review) -> Result<Option<u8>> {
         let errors: Vec<_> = review.failures.iter().chain(&review.conflicts).collect();
         if !errors.is_empty() {
             self.report(&errors);
@@ -167,7 +167,7 @@ impl Sync<'_> {
         if review.plan.is_empty() || self.args.yes {
             return Ok(None);
         }
-        confirm(self.console, self.settings)?;
+        confirm(self.console, self.settings).await?;
         Ok(None)
     }
 
@@ -215,20 +215,20 @@ impl Sync<'_> {
 ///
 /// # Errors
 /// Where the answer is no, or nobody is there to ask.
-pub fn confirm(console: &Console, settings: &Settings) -> Result<()> {
+pub async fn confirm(console: &Console, settings: &Settings) -> Result<()> {
     if !settings.can_ask {
         let message = "nobody can be asked: standard input is no terminal";
         return Err(Error::new(ErrorKind::Cancelled, Place::file("confirmation"), message)
             .hint("say --yes to go on without asking"));
     }
-    if console.confirm("Go on?") {
+    // On a thread of its own, so that Ctrl-C is an answer too.
+    let asking = console.clone();
+    let answer = tokio::task::spawn_blocking(move || asking.confirm("Go on?")).await;
+    if answer.unwrap_or(false) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Cancelled,
-        Place::file("confirmation"),
-        "declined; nothing was written",
-    ))
+    let message = "declined; nothing was written";
+    Err(Error::new(ErrorKind::Cancelled, Place::file("confirmation"), message))
 }
 
 /// The exit code of what was done.

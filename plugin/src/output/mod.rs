@@ -8,7 +8,7 @@ pub mod table;
 
 use std::fmt::Display;
 use std::io::{BufRead, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use overlay::error::{Error, Warning};
 
@@ -17,8 +17,14 @@ use crate::settings::Settings;
 /// The streams of a run; a clone is another handle to the same ones.
 #[derive(Clone)]
 pub struct Console {
-    streams: Arc<Mutex<Streams>>,
+    out: Shared<dyn Write + Send>,
+    err: Shared<dyn Write + Send>,
+    input: Shared<dyn BufRead + Send>,
 }
+
+/// A stream that several handles share, each locked for itself: somebody waits for input while others
+/// go on writing.
+type Shared<T> = Arc<Mutex<Box<T>>>;
 
 /// Where text comes from and goes to.
 pub struct Streams {
@@ -44,20 +50,19 @@ impl Console {
     /// Other streams, for tests.
     #[must_use]
     pub fn new(streams: Streams) -> Self {
-        Self { streams: Arc::new(Mutex::new(streams)) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        let Streams { out, err, input } = streams;
+        Self {
+            out: Arc::new(Mutex::new(out)),
+            err: Arc::new(Mutex::new(err)),
+            input: Arc::new(Mutex::new(input)),
+        }
     }
 
     /// Writes data as it is.
     ///
     /// A reader that went away (`| head`) is no failure of the command.
     pub fn print(&self, data: &str) {
-        let mut streams = self.lock();
-        let _ = streams.out.write_all(data.as_bytes());
-        let _ = streams.out.flush();
+        write(&self.out, data);
     }
 
     /// Writes a line of data.
@@ -67,9 +72,7 @@ impl Console {
 
     /// Says something as it is.
     pub fn say(&self, text: &str) {
-        let mut streams = self.lock();
-        let _ = streams.err.write_all(text.as_bytes());
-        let _ = streams.err.flush();
+        write(&self.err, text);
     }
 
     /// Says one line.
@@ -92,7 +95,14 @@ impl Console {
     pub fn confirm(&self, question: &str) -> bool {
         self.say(&format!("{question} [y/N] "));
         let mut answer = String::new();
-        let read = self.lock().input.read_line(&mut answer);
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = input.read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
+}
+
+fn write(stream: &Shared<dyn Write + Send>, text: &str) {
+    let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = stream.write_all(text.as_bytes());
+    let _ = stream.flush();
 }

@@ -66,6 +66,8 @@ impl Progress {
     /// Says what is being done.
     pub fn begin(&self, what: &str) {
         if let Form::Live(bar) = &self.form {
+            // It may have been taken away before.
+            bar.reset();
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(TICK);
         }
