@@ -1,11 +1,12 @@
 # quickstart: builds the plugin and syncs examples/nginx to a local API server that it starts.
 # test:       everything that CI runs.
+# fuzz:       random trees, rendered by us and by kustomize, until something differs or it is stopped.
 
 CARGO ?= cargo
 PEERS = $(shell tests/peers.sh)
 CONFORMANCE = ../shared/conformance
 
-.PHONY: quickstart test fmt clippy unit engine docs deny conformance
+.PHONY: quickstart test fuzz fmt clippy unit engine docs deny conformance
 
 quickstart:
 	@tests/quickstart.sh
@@ -24,6 +25,10 @@ engine:
 
 unit:
 	PATH="$(PEERS):$$PATH" $(CARGO) test --workspace --locked
+
+fuzz:
+	PATH="$(PEERS):$$PATH" TREES=forever SEED="$${SEED:-$$(date +%s)}" \
+		$(CARGO) test -p overlay --no-default-features --test differential --locked -- --nocapture
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
