@@ -129,9 +129,13 @@ pub struct Config {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
     pub fetch_timeout: Duration,
 
-    /// How many artifacts are unpacked or built at a time; 0 for one per processor
+    /// How many artifacts are fetched or built at a time; 0 for one per processor
     #[arg(long, value_name = "COUNT", default_value_t = 0, help_heading = "Limits")]
     pub renders: usize,
+
+    /// Bytes that a build may allocate; each has a process of its own
+    #[arg(long, value_name = "BYTES", default_value_t = 448 << 20, help_heading = "Limits")]
+    pub render_memory: u64,
 
     /// Open TLS connections; beyond, the one that is idle longest is closed
     #[arg(long, value_name = "COUNT", default_value_t = 512, help_heading = "Limits")]
@@ -145,7 +149,7 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value_t = 100 << 20, help_heading = "Limits")]
     pub unpacked_bytes: u64,
 
-    /// Bytes of unpacked artifacts that are kept for the next review
+    /// Bytes of artifacts that are kept for the next review
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, help_heading = "Limits")]
     pub cache_bytes: usize,
 

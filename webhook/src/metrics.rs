@@ -30,8 +30,8 @@ pub struct Metrics {
     pub fetch_seconds: Histogram,
     /// Verdicts that were known already.
     pub cache_hits: Counter,
-    /// Renders that panicked.
-    pub panics: Counter,
+    /// Renders that crashed or ran out of memory.
+    pub crashes: Counter,
     /// Open connections.
     pub connections: Gauge,
     /// Connections that were closed because there were too many.
@@ -63,7 +63,7 @@ impl Metrics {
             render_seconds: Histogram::new(SECONDS),
             fetch_seconds: Histogram::new(SECONDS),
             cache_hits: Counter::default(),
-            panics: Counter::default(),
+            crashes: Counter::default(),
             connections: Gauge::default(),
             connections_shed: Counter::default(),
             handshakes_failed: Counter::default(),
@@ -89,7 +89,8 @@ impl Metrics {
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         }
         registry.register("verdict_cache_hits", "Verdicts known already", self.cache_hits.clone());
-        registry.register("render_panics", "Renders that panicked", self.panics.clone());
+        let help = "Renders that crashed or ran out of memory";
+        registry.register("render_crashes", help, self.crashes.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         let help = "Connections closed because there were too many";
         registry.register("connections_shed", help, self.connections_shed.clone());

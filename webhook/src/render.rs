@@ -1,41 +1,32 @@
-//! From a source to a verdict: fetch, unpack and build, each thing once however many ask.
+//! From a source to a verdict: look up, fetch and build, each thing once however many ask.
 //!
-//! Building is work for a processor and its input is hostile. So it runs on a thread of its own with a
-//! deep stack, behind permits that bound memory, with a time at which it stops; and whatever happens there
-//! is the fate of one review.
+//! Building is work for a processor and its input is hostile. So it happens in a process of its own, a [`worker`],
+//! behind permits that bound how many there are; and whatever happens there is the fate of one review.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use overlay::archive;
-use overlay::build::{self, Order};
-use overlay::files::{FileKind, Files, Memory};
 use overlay::flux;
-use overlay::store::Store;
-use overlay::tools::Tools;
-use overlay::{Error, ErrorKind, Limits, Place, Warned};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::log;
 use crate::metrics::Metrics;
 use crate::review::{Denial, Render};
 use crate::source::{self, Artifact, Digest, Fetcher, Lookup, Refusal, Trouble};
+use crate::worker::{self, Report, Task};
 
-/// Stack of a rendering thread: nesting is limited long before it is used up, and what is not used costs nothing.
-const STACK_BYTES: usize = 64 << 20;
-/// Limits of a build; what is read counts a dozen times in memory at worst.
-const LIMITS: Limits = Limits { total_bytes: 24 << 20, ..Limits::WEBHOOK };
 /// How many verdicts are remembered: a few hundred bytes each.
 const VERDICTS: usize = 4096;
 /// How many artifacts are remembered, also such that could not be had.
-const TREES: usize = 256;
+const ARCHIVES: usize = 256;
 /// Longest wait for a permit, as a share of what is left of the deadline: who waits longer is told to come back,
 /// so that there is time left to serve the others.
 const WAIT_SHARE: u32 = 2;
@@ -70,13 +61,15 @@ pub struct Built {
 
 /// Reaches verdicts.
 pub struct Renderer {
+    program: PathBuf,
     client: kube::Client,
     fetcher: Fetcher,
-    limits: archive::Limits,
+    unpacked_bytes: u64,
+    memory_bytes: u64,
     permits: Arc<Semaphore>,
     verdicts: Cells<(Digest, [u8; 32]), Arc<Judged>>,
-    trees: Cells<Digest, Arc<Tree>>,
-    tree_bytes: usize,
+    archives: Cells<Digest, Bytes>,
+    cache_bytes: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -84,14 +77,8 @@ pub struct Renderer {
 #[derive(Debug)]
 enum Judged {
     Good { objects: usize, warnings: Vec<String> },
-    Bad(Denial),
-}
-
-/// An unpacked artifact.
-#[derive(Debug)]
-struct Tree {
-    files: Memory,
-    bytes: usize,
+    Bad(String),
+    Unfit(Trouble),
 }
 
 /// Why a cell stays empty.
@@ -103,16 +90,20 @@ enum Unfilled {
 
 /// What a renderer is made of.
 pub struct Parts {
+    /// This program, to be started as a [`worker`].
+    pub program: PathBuf,
     /// Asks for sources.
     pub client: kube::Client,
     /// Fetches their artifacts.
     pub fetcher: Fetcher,
-    /// Bounds what they unpack to.
-    pub limits: archive::Limits,
-    /// How many artifacts are unpacked or built at a time.
+    /// What an artifact may unpack to.
+    pub unpacked_bytes: u64,
+    /// What a worker may allocate.
+    pub memory_bytes: u64,
+    /// How many artifacts are fetched or built at a time.
     pub permits: usize,
-    /// Bytes of unpacked artifacts that are kept for the next review.
-    pub tree_bytes: usize,
+    /// Bytes of artifacts that are kept for the next review.
+    pub cache_bytes: usize,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -121,16 +112,17 @@ impl Renderer {
     /// A renderer that knows no verdict yet.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, fetcher, limits, permits, tree_bytes, metrics } = parts;
         Self {
-            client,
-            fetcher,
-            limits,
-            permits: Arc::new(Semaphore::new(permits)),
+            program: parts.program,
+            client: parts.client,
+            fetcher: parts.fetcher,
+            unpacked_bytes: parts.unpacked_bytes,
+            memory_bytes: parts.memory_bytes,
+            permits: Arc::new(Semaphore::new(parts.permits)),
             verdicts: Cells::new(),
-            trees: Cells::new(),
-            tree_bytes,
-            metrics,
+            archives: Cells::new(),
+            cache_bytes: parts.cache_bytes,
+            metrics: parts.metrics,
         }
     }
 
@@ -196,42 +188,41 @@ impl Renderer {
         artifact: &Artifact,
         deadline: Instant,
     ) -> Result<Arc<Judged>, Unfilled> {
-        let tree = self.tree(artifact, deadline).await?;
-        let permit = self.permit(deadline).await?;
+        let archive = self.archive(artifact, deadline).await?;
+        let _permit = self.permit(deadline).await?;
         let started = Instant::now();
-        let spec = render.spec.clone();
-        let built =
-            self.on_thread(permit, move |stop| build_tree(&tree, &spec, stop, deadline)).await;
+        let task = Task {
+            spec: render.spec.clone(),
+            unpacked_bytes: self.unpacked_bytes,
+            memory_bytes: self.memory_bytes,
+            seconds: deadline.saturating_duration_since(started).as_secs() + 1,
+        };
+        let report = self.work(&task, &archive).await;
         self.metrics.render_seconds.observe(started.elapsed().as_secs_f64());
-        built?.map(Arc::new).map_err(Unfilled::Trouble)
+        Ok(Arc::new(judge(report?)))
     }
 
-    async fn tree(&self, artifact: &Artifact, deadline: Instant) -> Result<Arc<Tree>, Unfilled> {
-        let cell = self.trees.cell(artifact.digest.clone());
-        let tree = cell.get_or_try_init(|| self.unpack(artifact, deadline)).await.cloned();
-        let budget = self.tree_bytes;
-        self.trees.shed(|count, trees| {
-            count > TREES || trees.map(|tree| tree.bytes).sum::<usize>() > budget
+    /// The compressed artifact. Unpacked it is a dozen times larger, and nowhere for longer than a build.
+    async fn archive(&self, artifact: &Artifact, deadline: Instant) -> Result<Bytes, Unfilled> {
+        let cell = self.archives.cell(artifact.digest.clone());
+        let archive = cell.get_or_try_init(|| self.fetch(artifact, deadline)).await.cloned();
+        let budget = self.cache_bytes;
+        self.archives.shed(|count, archives| {
+            count > ARCHIVES || archives.map(Bytes::len).sum::<usize>() > budget
         });
-        tree
+        archive
     }
 
-    async fn unpack(&self, artifact: &Artifact, deadline: Instant) -> Result<Arc<Tree>, Unfilled> {
-        // Held while it is fetched too: what is in memory is bounded by permits.
-        let permit = self.permit(deadline).await?;
+    async fn fetch(&self, artifact: &Artifact, deadline: Instant) -> Result<Bytes, Unfilled> {
+        // What is fetched at a time is bounded as what is built.
+        let _permit = self.permit(deadline).await?;
         let started = Instant::now();
         let archive = self.fetcher.fetch(artifact).await.map_err(|refusal| match refusal {
             Refusal::Gone => Unfilled::Gone,
             Refusal::Trouble(trouble) => Unfilled::Trouble(trouble),
         })?;
-        let limits = self.limits;
-        let files = self.on_thread(permit, move |_| archive::unpack(&archive, &limits)).await?;
         self.metrics.fetch_seconds.observe(started.elapsed().as_secs_f64());
-        let files = files.map_err(|error| {
-            Unfilled::Trouble(Trouble::new("archive", format!("the artifact is refused: {error}")))
-        })?;
-        let bytes = files.bytes();
-        Ok(Arc::new(Tree { files, bytes }))
+        Ok(archive)
     }
 
     async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Unfilled> {
@@ -243,35 +234,53 @@ impl Renderer {
         }
     }
 
-    /// Runs `work` on a thread of its own; dropping the future tells it to stop.
-    async fn on_thread<T: Send + 'static>(
-        &self,
-        permit: OwnedSemaphorePermit,
-        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
-    ) -> Result<T, Unfilled> {
-        let trouble = |message| Unfilled::Trouble(Trouble::new("panic", message));
-        let (sender, receiver) = oneshot::channel();
-        let stop = Stop::default();
-        let stopped = stop.0.clone();
-        let run = move || {
-            // What it leaves behind is dropped with it: nothing half-done is seen again.
-            let result = catch_unwind(AssertUnwindSafe(|| work(&stopped)));
-            drop(permit);
-            let _ = sender.send(result);
-        };
-        std::thread::Builder::new()
-            .name("render".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(run)
+    /// Has a worker do it, which is killed when this future is dropped.
+    async fn work(&self, task: &Task, archive: &Bytes) -> Result<Report, Unfilled> {
+        let mut worker = Command::new(&self.program)
+            .arg(worker::FLAG)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // A signal from a terminal is for us: what is in flight is still answered.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
             .map_err(|_| Unfilled::Overloaded)?;
-        match receiver.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(_)) => {
-                self.metrics.panics.inc();
-                log::error("a render panicked", &[]);
-                Err(trouble("the render failed by a fault of the webhook"))
-            }
-            Err(_) => Err(trouble("the render was lost")),
+        let (Some(mut input), Some(output)) = (worker.stdin.take(), worker.stdout.take()) else {
+            return Err(self.crashed());
+        };
+        let write = async move {
+            let mut head = serde_json::to_vec(task)?;
+            head.push(b'\n');
+            input.write_all(&head).await?;
+            input.write_all(archive).await
+        };
+        let mut report = Vec::new();
+        let mut output = output.take(worker::REPORT_BYTES);
+        // One that does not read to the end has no report either.
+        let _ = tokio::join!(write, output.read_to_end(&mut report));
+        serde_json::from_slice(&report).map_err(|_| self.crashed())
+    }
+
+    fn crashed(&self) -> Unfilled {
+        self.metrics.crashes.inc();
+        log::error("a render crashed or ran out of memory", &[]);
+        let message = "the render ran out of memory, or failed by a fault of the webhook";
+        Unfilled::Trouble(Trouble::new("crash", message))
+    }
+}
+
+fn judge(report: Report) -> Judged {
+    match report {
+        Report::Built { objects, warnings } => Judged::Good { objects, warnings },
+        Report::Broken(message) => Judged::Bad(message),
+        Report::Archive(why) => {
+            Judged::Unfit(Trouble::new("archive", format!("the artifact is refused: {why}")))
+        }
+        Report::Limit(why) => {
+            let message = format!("the overlay exceeds a limit of the webhook: {why}");
+            Judged::Unfit(Trouble::new("limit", message))
         }
     }
 }
@@ -284,104 +293,17 @@ fn finish(verdict: &Judged, artifact: &Artifact) -> Outcome {
             revision: artifact.revision.clone(),
             digest: artifact.digest.to_string(),
         }),
-        Judged::Bad(denial) => {
-            let Denial { field, message } = denial;
-            let revision = &artifact.revision;
-            Outcome::Broken(Denial {
-                field,
-                message: format!("does not build at {revision}:\n{message}"),
-            })
+        Judged::Bad(why) => {
+            let message = format!("does not build at {}:\n{why}", artifact.revision);
+            Outcome::Broken(Denial { field: "spec.path", message })
         }
-    }
-}
-
-/// The build of `spec.path` as Flux does it: unrestricted within the artifact, in the order of accumulation.
-fn build_tree(
-    tree: &Tree,
-    spec: &flux::Spec,
-    stop: &AtomicBool,
-    deadline: Instant,
-) -> Result<Judged, Trouble> {
-    let files = Stoppable { files: &tree.files, stop, deadline };
-    // One for each build: parsed, a hostile file is a dozen times its size, and must not stay.
-    let store = Store::new(LIMITS.total_bytes);
-    let options = build::Options {
-        limits: LIMITS,
-        unrestricted: true,
-        order: Order::None,
-        remote: None,
-        tools: Tools::default(),
-        managed_by_label: false,
-    };
-    let Warned { output, warnings } = flux::render(&files, &store, &options, spec);
-    match output {
-        Ok(resources) => {
-            let warnings = warnings.iter().map(|w| format!("{}: {}", w.place, w.message)).collect();
-            Ok(Judged::Good { objects: resources.iter().count(), warnings })
-        }
-        Err(_) if files.is_stopped() => {
-            Err(Trouble::new("deadline", "rendering took longer than the review may"))
-        }
-        // It may well build with more room.
-        Err(error) if error.kind() == ErrorKind::Limit => Err(Trouble::new(
-            "limit",
-            format!("the overlay exceeds a limit of the webhook: {error}"),
-        )),
-        Err(error) => Ok(Judged::Bad(Denial { field: "spec.path", message: error.to_string() })),
+        Judged::Unfit(trouble) => Outcome::Unknown(trouble.clone()),
     }
 }
 
 fn key(spec: &flux::Spec) -> [u8; 32] {
     // Of plain strings, lists and booleans: there is nothing in it that cannot be written.
     Sha256::digest(serde_json::to_vec(spec).unwrap_or_default()).into()
-}
-
-/// Tells a thread to stop when it is dropped.
-#[derive(Default)]
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Files that cannot be read any more once nobody waits for the result.
-struct Stoppable<'a> {
-    files: &'a Memory,
-    stop: &'a AtomicBool,
-    deadline: Instant,
-}
-
-impl Stoppable<'_> {
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || Instant::now() > self.deadline
-    }
-}
-
-impl Files for Stoppable<'_> {
-    fn read(&self, path: &Path, limit: usize) -> overlay::Result<Bytes> {
-        if self.is_stopped() {
-            return Err(Error::new(ErrorKind::Limit, Place::file(self.shown(path)), "out of time"));
-        }
-        self.files.read(path, limit)
-    }
-
-    fn kind(&self, path: &Path) -> FileKind {
-        self.files.kind(path)
-    }
-
-    fn list(&self, dir: &Path) -> overlay::Result<Vec<PathBuf>> {
-        self.files.list(dir)
-    }
-
-    fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        self.files.canonical(path)
-    }
-
-    fn shown(&self, path: &Path) -> Arc<str> {
-        self.files.shown(path)
-    }
 }
 
 /// Values that are made once, and the newest of them kept.
@@ -438,58 +360,41 @@ mod tests {
 
     use super::*;
 
-    fn renderer() -> Renderer {
+    fn renderer(program: &str) -> Renderer {
         let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
         let timeout = Duration::from_secs(1);
         Renderer::new(Parts {
+            program: program.into(),
             client: kube::Client::try_from(config).unwrap(),
             fetcher: Fetcher { hosts: Vec::new(), limit_bytes: 1, timeout },
-            limits: archive::Limits::WEBHOOK,
+            unpacked_bytes: 1 << 20,
+            memory_bytes: 1 << 30,
             permits: 1,
-            tree_bytes: 1,
+            cache_bytes: 1,
             metrics: Arc::new(Metrics::new()),
         })
     }
 
-    async fn permit(renderer: &Renderer) -> OwnedSemaphorePermit {
-        renderer.permits.clone().acquire_owned().await.unwrap()
+    async fn work(renderer: &Renderer) -> Result<Report, Unfilled> {
+        let task =
+            Task { spec: flux::Spec::default(), unpacked_bytes: 1, memory_bytes: 1, seconds: 1 };
+        renderer.work(&task, &vec![0; 1 << 20].into()).await
     }
 
     #[tokio::test]
-    async fn a_panic_is_the_fate_of_one_render() {
-        let renderer = renderer();
-        let failing = renderer.on_thread(permit(&renderer).await, |_| -> u8 { panic!("secret") });
-        match failing.await {
-            Err(Unfilled::Trouble(trouble)) => assert!(!trouble.message.contains("secret")),
-            _ => panic!("a panic is trouble"),
+    async fn a_worker_that_fails_or_says_something_else_is_trouble() {
+        // One that ends at once, one that repeats what it reads, one that never stops talking.
+        for program in ["false", "cat", "yes"] {
+            let renderer = renderer(program);
+            assert!(matches!(work(&renderer).await, Err(Unfilled::Trouble(_))), "{program}");
+            assert_eq!(renderer.metrics.crashes.get(), 1);
         }
-        assert_eq!(renderer.metrics.panics.get(), 1);
-        // Its permit is free again.
-        assert_eq!(renderer.on_thread(permit(&renderer).await, |_| 7).await.ok(), Some(7));
     }
 
     #[tokio::test]
-    async fn a_deep_recursion_fits_the_stack() {
-        fn depth(left: usize) -> usize {
-            let page = std::hint::black_box([left; 128]);
-            if left == 0 { 0 } else { depth(left - 1) + usize::from(page[0] > 0) }
-        }
-        let renderer = renderer();
-        let deep = renderer.on_thread(permit(&renderer).await, |_| depth(20_000)).await;
-        assert_eq!(deep.ok(), Some(20_000));
-    }
-
-    #[tokio::test]
-    async fn a_render_that_nobody_waits_for_is_told_to_stop() {
-        let renderer = renderer();
-        let endless = renderer.on_thread(permit(&renderer).await, |stop| {
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-        });
-        assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
-        // Only the end of the thread gives it back.
-        drop(permit(&renderer).await);
+    async fn without_processes_there_is_too_much_to_do() {
+        let renderer = renderer("/nowhere");
+        assert!(matches!(work(&renderer).await, Err(Unfilled::Overloaded)));
     }
 
     #[test]

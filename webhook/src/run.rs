@@ -1,9 +1,9 @@
 //! The life of the webhook: from the command line to the last answer.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use overlay::archive;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -68,11 +68,15 @@ pub async fn client() -> Result<kube::Client, Failure> {
 }
 
 impl Webhook {
-    /// Gets a certificate and both ports.
+    /// Gets a certificate and both ports; `program` is this one, for its [`workers`](crate::worker).
     ///
     /// # Errors
     /// Where one of them cannot be had.
-    pub async fn start(config: &Config, client: kube::Client) -> Result<Self, Failure> {
+    pub async fn start(
+        config: &Config,
+        client: kube::Client,
+        program: PathBuf,
+    ) -> Result<Self, Failure> {
         let metrics = Arc::new(Metrics::new());
         let current = Arc::new(Current::default());
         certify(config, &client, &current, &metrics).await?;
@@ -83,7 +87,7 @@ impl Webhook {
             None => None,
         };
         let (phase, phases) = watch::channel(Phase::Starting);
-        let renderer = renderer(config, client, metrics.clone());
+        let renderer = renderer(config, client, program, metrics.clone());
         let routes = Routes {
             renderer,
             metrics,
@@ -150,7 +154,12 @@ async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure(format!("cannot listen on {address}: {error}")))
 }
 
-fn renderer(config: &Config, client: kube::Client, metrics: Arc<Metrics>) -> Renderer {
+fn renderer(
+    config: &Config,
+    client: kube::Client,
+    program: PathBuf,
+    metrics: Arc<Metrics>,
+) -> Renderer {
     let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let fetcher = Fetcher {
         hosts: config.artifact_hosts.clone(),
@@ -158,11 +167,13 @@ fn renderer(config: &Config, client: kube::Client, metrics: Arc<Metrics>) -> Ren
         timeout: config.fetch_timeout,
     };
     Renderer::new(Parts {
+        program,
         client,
         fetcher,
-        limits: archive::Limits { bytes: config.unpacked_bytes, ..archive::Limits::WEBHOOK },
+        unpacked_bytes: config.unpacked_bytes,
+        memory_bytes: config.render_memory,
         permits: if config.renders == 0 { processors } else { config.renders },
-        tree_bytes: config.cache_bytes,
+        cache_bytes: config.cache_bytes,
         metrics,
     })
 }

@@ -306,7 +306,13 @@ impl Hook {
             "--drain-delay=0",
         ];
         line.extend(arguments);
-        let webhook = Webhook::start(&Config::parse_from(line), cluster.client()).await.unwrap();
+        let webhook = Webhook::start(
+            &Config::parse_from(line),
+            cluster.client(),
+            env!("CARGO_BIN_EXE_overlay-webhook").into(),
+        )
+        .await
+        .unwrap();
         let (address, plain) = webhook.addresses();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(webhook.serve(async move {
