@@ -94,8 +94,17 @@ struct Index<'a> {
     by_name: FxHashMap<&'a str, Vec<usize>>,
     /// The same for each scope that the object is in now.
     by_scope: FxHashMap<(&'a str, Scope<'a>), Vec<usize>>,
-    /// Original namespaces of all objects, with where they are now; few builds ask.
-    origins: OnceCell<FxHashSet<(&'a str, Option<Scope<'a>>)>>,
+    /// Where the objects come from; few builds ask.
+    origins: OnceCell<Origins<'a>>,
+}
+
+/// Which namespaces objects were written in.
+#[derive(Debug, Default)]
+struct Origins<'a> {
+    /// The namespaces, with where an object of theirs is now, and with nothing.
+    seen: FxHashSet<(&'a str, Option<Scope<'a>>)>,
+    /// Positions of the objects that once had the name and were written in the namespace.
+    by_name: FxHashMap<(&'a str, &'a str), Vec<usize>>,
 }
 
 /// An object whose references are looked at.
@@ -133,6 +142,14 @@ impl<'a> Object<'a> {
                 .any(|id| pattern.kind.is_empty() || pattern.kind == id.gvk.kind)
     }
 
+    /// The names it had, each once.
+    fn former_names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.resource.former.iter().map(|id| &*id.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The namespace it was written with, nothing for what lives outside of namespaces.
     fn original_namespace(&self) -> Option<&'a str> {
         match (self.resource.former.first(), self.scope) {
@@ -154,10 +171,7 @@ impl<'a> Index<'a> {
         let mut by_name: FxHashMap<_, Vec<usize>> = FxHashMap::default();
         let mut by_scope: FxHashMap<_, Vec<usize>> = FxHashMap::default();
         for object in &objects {
-            let mut names: Vec<&str> = object.resource.former.iter().map(|id| &*id.name).collect();
-            names.sort_unstable();
-            names.dedup();
-            for name in names {
+            for name in object.former_names() {
                 by_name.entry(name).or_default().push(object.position);
                 by_scope.entry((name, object.scope)).or_default().push(object.position);
                 if object.is_account() && object.scope != Scope::Cluster {
@@ -245,16 +259,11 @@ impl<'a> Index<'a> {
         map: Option<Option<&str>>,
     ) -> std::result::Result<Option<&'a Object<'a>>, Problem> {
         let role = referrer.role.as_ref().filter(|_| target.is_role);
-        let mut candidates = self.visible(referrer, name);
+        let mut candidates = match map {
+            Some(Some(namespace)) => self.visible_in(referrer, name, namespace),
+            _ => self.visible(referrer, name),
+        };
         candidates.retain(|one| one.was(target.gvk) && role.is_none_or(|role| one.was(role)));
-        if let Some(Some(namespace)) = map {
-            let by_origin = self.any_was_in(referrer, namespace);
-            candidates.retain(|one| match one.scope {
-                _ if by_origin => one.original_namespace() == Some(namespace),
-                Scope::In(now) => now == namespace,
-                Scope::Cluster | Scope::Written(_) => false,
-            });
-        }
         if candidates.len() != 1 {
             narrow(&mut candidates, referrer.object.resource);
         }
@@ -283,25 +292,58 @@ impl<'a> Index<'a> {
         positions.into_iter().map(|at| &self.objects[at]).collect()
     }
 
+    /// Those of them that were written in `namespace`, if it is known, or else are in it now.
+    fn visible_in(
+        &'a self,
+        referrer: &Referrer<'a>,
+        name: &str,
+        namespace: &str,
+    ) -> Vec<&'a Object<'a>> {
+        let by_origin = self.any_was_in(referrer, namespace);
+        if referrer.object.scope == Scope::Cluster {
+            let named = match by_origin {
+                true => self.origins().by_name.get(&(name, namespace)),
+                false => self.by_scope.get(&(name, Scope::In(namespace))),
+            };
+            return named.into_iter().flatten().map(|at| &self.objects[*at]).collect();
+        }
+        let mut candidates = self.visible(referrer, name);
+        candidates.retain(|one| match one.scope {
+            _ if by_origin => one.original_namespace() == Some(namespace),
+            Scope::In(now) => now == namespace,
+            Scope::Cluster | Scope::Written(_) => false,
+        });
+        candidates
+    }
+
     /// Whether any object that the referrer can see was written in `namespace`.
     fn any_was_in(&'a self, referrer: &Referrer<'a>, namespace: &str) -> bool {
-        let origins = self.origins.get_or_init(|| self.origins());
+        let seen = &self.origins().seen;
         match referrer.object.scope {
-            Scope::Cluster => origins.contains(&(namespace, None)),
-            _ => referrer.scopes().any(|scope| origins.contains(&(namespace, Some(scope)))),
+            Scope::Cluster => seen.contains(&(namespace, None)),
+            _ => referrer.scopes().any(|scope| seen.contains(&(namespace, Some(scope)))),
         }
     }
 
-    fn origins(&'a self) -> FxHashSet<(&'a str, Option<Scope<'a>>)> {
-        let mut origins = FxHashSet::default();
-        for object in &self.objects {
-            if let Some(namespace) = object.original_namespace() {
-                origins.insert((namespace, None));
-                origins.insert((namespace, Some(object.scope)));
-                if object.scope != Scope::Cluster {
-                    let written = Scope::Written(object.resource.namespace());
-                    origins.insert((namespace, Some(written)));
-                }
+    fn origins(&'a self) -> &'a Origins<'a> {
+        self.origins.get_or_init(|| Origins::new(&self.objects))
+    }
+}
+
+impl<'a> Origins<'a> {
+    fn new(objects: &'a [Object<'a>]) -> Self {
+        let mut origins = Self::default();
+        for object in objects {
+            let Some(namespace) = object.original_namespace() else { continue };
+            let seen = &mut origins.seen;
+            seen.insert((namespace, None));
+            seen.insert((namespace, Some(object.scope)));
+            if object.scope != Scope::Cluster {
+                let written = Scope::Written(object.resource.namespace());
+                seen.insert((namespace, Some(written)));
+            }
+            for name in object.former_names() {
+                origins.by_name.entry((name, namespace)).or_default().push(object.position);
             }
         }
         origins
