@@ -458,6 +458,7 @@ fn apply_json(
         operations
             .apply(&mut value, context.limits)
             .map_err(|failure| inapplicable(text, object, failure))?;
+        settle_annotations(&mut value);
         if let Some(lost) = lost(&value) {
             let message = format!("JSON patch leaves {} without {lost}", search::named(object));
             return Err(text.error(ErrorKind::Invalid, text.whole(), message));
@@ -503,20 +504,27 @@ fn forget_notes(object: &mut Resource) {
     (object.may_change_name, object.may_change_kind) = (false, false);
 }
 
-/// Makes the annotations the mapping of strings that they are to a JSON patch where notes are taken
-/// in them: so it can add one where the object has none.
+/// Makes the annotations the mapping that they are to a JSON patch where notes are taken in them: so
+/// it can add one where the object has none.
 fn open_annotations(value: &mut Value) {
-    let Some(annotations) = value.make(&["metadata", "annotations"]) else { return };
-    if !matches!(annotations, Value::Map(_)) {
+    settle_annotations(value);
+    let annotations = value.make(&["metadata", "annotations"]);
+    if let Some(annotations) = annotations.filter(|value| value.as_map().is_none()) {
         *annotations = Value::map();
     }
-    let is_string = |value: &Value| value.as_str().is_some();
-    if let Value::Map(map) = annotations
-        && !map.iter().all(|(_, value)| is_string(value))
-    {
-        for (_, value) in map.iter_mut() {
-            *value = Value::Scalar(as_string(value));
+}
+
+/// Leaves annotations as kustomize writes them: strings, or nothing at all.
+fn settle_annotations(value: &mut Value) {
+    let Some(metadata) = value.get_mut("metadata").and_then(Value::as_map_mut) else { return };
+    match metadata.get_mut("annotations") {
+        None => {}
+        Some(Value::Map(map)) if !map.is_empty() => {
+            if !map.iter().all(|(_, value)| value.as_str().is_some()) {
+                map.iter_mut().for_each(|(_, value)| *value = Value::Scalar(as_string(value)));
+            }
         }
+        Some(_) => drop(metadata.remove("annotations")),
     }
 }
 
