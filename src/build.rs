@@ -209,6 +209,11 @@ impl Site<'_> {
         self.source.place(&[Step::Key(field), Step::Index(index)])
     }
 
+    /// The entry of a list field of patches.
+    fn listed<'s>(&'s self, field: &'s str, index: usize) -> patches::Entry<'s> {
+        patches::Entry::Listed { source: &self.source, field, index }
+    }
+
     fn field(&self, field: &str) -> Place {
         self.source.place(&[Step::Key(field)])
     }
@@ -224,7 +229,8 @@ impl Site<'_> {
     fn notes(&self) -> Notes {
         let directory = self.layer.origin.clone();
         let repository = self.layer.repository.as_ref();
-        let repository = repository.map(|one| (one.url.as_str().into(), one.reference.as_str().into()));
+        let repository =
+            repository.map(|one| (one.url.as_str().into(), one.reference.as_str().into()));
         Notes { directory, file_name: self.file_name, repository }
     }
 }
@@ -636,8 +642,8 @@ impl<'a> Build<'a> {
                 } else {
                     (entry.as_str(), "")
                 };
-                let place = site.entry("patchesStrategicMerge", index);
-                self.patch_text(site, place, path, inline)
+                let entry = site.listed("patchesStrategicMerge", index);
+                self.patch_text(site, entry, path, inline)
             })
             .collect::<Result<_>>()?;
         if texts.is_empty() {
@@ -683,38 +689,38 @@ impl<'a> Build<'a> {
 
     fn loaded_patches<'p>(
         &self,
-        site: &Site<'_>,
-        field: &str,
+        site: &'p Site<'_>,
+        field: &'p str,
         entries: &'p [Patch],
     ) -> Result<Vec<LoadedPatch<'p>>> {
         let load = |(index, patch): (usize, &'p Patch)| {
-            let place = site.entry(field, index);
-            let text = self.patch_text(site, place, &patch.path, &patch.patch)?;
+            let text =
+                self.patch_text(site, site.listed(field, index), &patch.path, &patch.patch)?;
             Ok(LoadedPatch { text, patch })
         };
         entries.iter().enumerate().map(load).collect()
     }
 
-    /// The text of a patch, which stands in a file or in the entry at `place`.
-    fn patch_text(
+    /// The text of a patch, which stands in a file or in the entry itself.
+    fn patch_text<'p>(
         &self,
         site: &Site<'_>,
-        place: Place,
+        entry: patches::Entry<'p>,
         path: &str,
         inline: &str,
-    ) -> Result<PatchText> {
+    ) -> Result<PatchText<'p>> {
         let inline = inline.trim();
-        let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+        let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, entry.place(), message));
         match (path, inline) {
             ("", "") => invalid("patch has neither a path nor a text"),
             ("", inline) => {
                 let text = Bytes::copy_from_slice(inline.as_bytes());
-                Ok(PatchText { text, file: None, place })
+                Ok(PatchText { text, file: None, entry })
             }
             (path, "") => {
                 let read = self.reader.file(&site.layer, path);
-                let (text, file) = read.map_err(|error| error.within(place.clone()))?;
-                Ok(PatchText { text, file: Some(file), place })
+                let (text, file) = read.map_err(|error| error.within(entry.place()))?;
+                Ok(PatchText { text, file: Some(file), entry })
             }
             _ => invalid("patch has both a path and a text"),
         }

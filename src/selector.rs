@@ -104,6 +104,15 @@ impl Matcher {
             && self.matches_metadata(resource)
     }
 
+    /// The one name that resources can be selected by, where there is just one.
+    #[must_use]
+    pub fn only_name(&self) -> Option<&str> {
+        match &self.name {
+            Pattern::Text(name) if !name.contains('.') => Some(name),
+            Pattern::Any | Pattern::Text(_) | Pattern::Regex(_) => None,
+        }
+    }
+
     /// Whether one id is selected; labels and annotations are not asked.
     ///
     /// Replacements compare the namespace as it is written, where patches take a blank one for

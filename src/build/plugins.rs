@@ -18,7 +18,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::transform::metadata::{self, By};
 use crate::transform::namespace::Namespace;
-use crate::transform::patches::{self, LoadedPatch, PatchText};
+use crate::transform::patches::{self, Entry, LoadedPatch, PatchText};
 use crate::transform::{annotations, images, labels, namespace, prefix, replicas, value_add};
 use crate::value::Value;
 use crate::yaml::{self, Step};
@@ -274,12 +274,22 @@ impl Build<'_> {
             }
             Plugin::ValueAdd(plugin) => self.add_value(site, resources, plugin),
             Plugin::Patch(patch) => {
-                let text = self.patch_text(site, step.place.clone(), &patch.path, &patch.patch)?;
+                let text = self.patch_text(
+                    site,
+                    Entry::At(step.place.clone()),
+                    &patch.path,
+                    &patch.patch,
+                )?;
                 let loaded = [LoadedPatch { text, patch }];
                 self.patching(|context| patches::apply(resources, &loaded, context))
             }
             Plugin::JsonPatch(patch) => {
-                let text = self.patch_text(site, step.place.clone(), &patch.path, &patch.patch)?;
+                let text = self.patch_text(
+                    site,
+                    Entry::At(step.place.clone()),
+                    &patch.path,
+                    &patch.patch,
+                )?;
                 let loaded = [LoadedPatch { text, patch }];
                 self.patching(|context| patches::apply_json6902(resources, &loaded, context))
             }
@@ -324,16 +334,16 @@ impl Build<'_> {
         step: &Configured,
         paths: &[EcoString],
         inline: &EcoString,
-    ) -> Result<Vec<PatchText>> {
+    ) -> Result<Vec<PatchText<'static>>> {
         let of = |entry: &EcoString| {
             let (path, text) =
                 if patches::is_inline(entry) { ("", entry.as_str()) } else { (entry.as_str(), "") };
-            self.patch_text(site, step.place.clone(), path, text)
+            self.patch_text(site, Entry::At(step.place.clone()), path, text)
         };
         let mut texts: Vec<_> = paths.iter().map(of).collect::<Result<_>>()?;
         if !inline.is_empty() {
             let text = Bytes::copy_from_slice(inline.as_bytes());
-            texts.push(PatchText { text, file: None, place: step.place.clone() });
+            texts.push(PatchText { text, file: None, entry: Entry::At(step.place.clone()) });
         }
         Ok(texts)
     }

@@ -15,9 +15,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ecow::EcoString;
 
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
-use crate::kustomization::{Patch, Selector};
+use crate::kustomization::{Patch, Selector, Source};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::resource::Resource;
@@ -32,20 +33,36 @@ use strategic::{Conflict, Segment};
 
 /// The text of a patch, and where it comes from.
 #[derive(Clone, Debug)]
-pub struct PatchText {
+pub struct PatchText<'a> {
     /// The patch.
     pub text: Bytes,
     /// The file that holds it; `None` where it is written into the kustomization.
     pub file: Option<Arc<str>>,
-    /// The entry of the kustomization.
-    pub place: Place,
+    /// What names or holds it.
+    pub entry: Entry<'a>,
+}
+
+/// The entry of a kustomization that a patch belongs to.
+#[derive(Clone, Debug)]
+pub enum Entry<'a> {
+    /// Where it stands.
+    At(Place),
+    /// Which one of a list it is; only messages ask for its place, which takes a look at the text.
+    Listed {
+        /// The kustomization.
+        source: &'a Source,
+        /// The name of the list.
+        field: &'a str,
+        /// The position in the list, from 0.
+        index: usize,
+    },
 }
 
 /// An entry of `patches` or `patchesJson6902` with its text.
 #[derive(Clone, Debug)]
 pub struct LoadedPatch<'a> {
     /// The patch.
-    pub text: PatchText,
+    pub text: PatchText<'a>,
     /// Target and options.
     pub patch: &'a Patch,
 }
@@ -94,7 +111,6 @@ pub fn apply(
             (Content::Json(operations), Some(target)) => {
                 apply_json(&mut objects, &loaded.text, &operations, target, true, context)?;
             }
-            (Content::Json(operations), None) if operations.is_empty() => {}
             (Content::Json(_), None) => return Err(untargeted(&loaded.text)),
         }
     }
@@ -108,7 +124,7 @@ pub fn apply(
 /// As [`apply`], and where there is not one object in all texts.
 pub fn apply_strategic(
     resources: &mut Resources,
-    patches: &[PatchText],
+    patches: &[PatchText<'_>],
     context: &mut Context<'_>,
 ) -> Result<()> {
     let mut all = Vec::new();
@@ -143,7 +159,7 @@ pub fn apply_json6902(
         let target = patch.target.as_ref().filter(|target| !target.name.is_empty());
         let Some(target) = target else {
             let message = "target of a JSON patch needs a name";
-            return Err(text.error(ErrorKind::Invalid, text.place.clone(), message));
+            return Err(text.error(ErrorKind::Invalid, text.entry.place(), message));
         };
         let operations = text.operations(context.limits)?;
         if operations.is_empty() {
@@ -165,29 +181,51 @@ pub fn is_inline(entry: &str) -> bool {
     let text = PatchText {
         text: Bytes::copy_from_slice(entry.as_bytes()),
         file: None,
-        place: Place::file(""),
+        entry: Entry::At(Place::file("")),
     };
     text.documents(&Limits::PERSON).is_ok()
 }
 
-impl PatchText {
-    /// Decides by the content what it is.
-    fn content(&self, limits: &Limits) -> Result<Content> {
-        match self.documents(limits) {
-            Ok(documents) => Ok(Content::Strategic(documents)),
-            Err(error) if self.looks_like_json(limits) => {
-                // The list says what it is meant to be, so only what is wrong with that is reported.
-                let _ = error;
-                self.operations(limits).map(Content::Json)
+impl Entry<'_> {
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Entry::At(place) => place.clone(),
+            Entry::Listed { source, field, index } => {
+                source.place(&[Step::Key(field), Step::Index(*index)])
             }
-            Err(error) => Err(error),
         }
     }
 
-    fn looks_like_json(&self, limits: &Limits) -> bool {
-        self.text.first() == Some(&b'[')
-            || yaml::read_first(&self.text, &self.name(), limits)
-                .is_ok_and(|value| value.as_list().is_some() || value.is_null())
+    /// The file that it stands in.
+    fn file(&self) -> Arc<str> {
+        match self {
+            Entry::At(place) => place.file.clone(),
+            Entry::Listed { source, .. } => source.file.clone(),
+        }
+    }
+}
+
+impl PatchText<'_> {
+    /// Decides by the content what it is: a list is a JSON patch, anything else objects.
+    fn content(&self, limits: &Limits) -> Result<Content> {
+        if self.is_list(limits) {
+            let operations = self.operations(limits)?;
+            if !operations.is_empty() {
+                return Ok(Content::Json(operations));
+            }
+        }
+        self.documents(limits).map(Content::Strategic)
+    }
+
+    fn is_list(&self, limits: &Limits) -> bool {
+        match self.text.trim_ascii_start() {
+            [b'[', ..] | [b'-', b' ' | b'\n' | b'\r', ..] => true,
+            [b'a'..=b'z' | b'A'..=b'Z' | b'{', ..] | [] => false,
+            _ => yaml::read_first(&self.text, &self.name(), limits)
+                .is_ok_and(|value| value.as_list().is_some()),
+        }
     }
 
     /// The objects of a strategic merge patch.
@@ -207,14 +245,14 @@ impl PatchText {
 
     /// What the text is called in messages about it.
     fn name(&self) -> Arc<str> {
-        self.file.clone().unwrap_or_else(|| self.place.file.clone())
+        self.file.clone().unwrap_or_else(|| self.entry.file())
     }
 
     /// Puts an error at its place in the file, or at the entry for text that is written there.
     fn placed(&self, error: Error) -> Error {
         match self.file {
-            Some(_) => error.within(self.place.clone()),
-            None => error.at(self.place.clone()),
+            Some(_) => error.within(self.entry.place()),
+            None => error.at(self.entry.place()),
         }
     }
 
@@ -224,22 +262,22 @@ impl PatchText {
             Some(file) => {
                 Place { file: file.clone(), at: yaml::locate(&self.text, document, path) }
             }
-            None => self.place.clone(),
+            None => self.entry.place(),
         }
     }
 
     fn whole(&self) -> Place {
-        self.file.clone().map_or_else(|| self.place.clone(), Place::file)
+        self.file.clone().map_or_else(|| self.entry.place(), Place::file)
     }
 
     fn error(&self, kind: ErrorKind, place: Place, message: impl Into<String>) -> Error {
         let error = Error::new(kind, place, message);
-        if self.file.is_some() { error.within(self.place.clone()) } else { error }
+        if self.file.is_some() { error.within(self.entry.place()) } else { error }
     }
 }
 
-fn untargeted(text: &PatchText) -> Error {
-    text.error(ErrorKind::Invalid, text.place.clone(), "JSON patch needs a target")
+fn untargeted(text: &PatchText<'_>) -> Error {
+    text.error(ErrorKind::Invalid, text.entry.place(), "JSON patch needs a target")
         .hint("add \"target:\" with the kind and name of the objects to be patched")
 }
 
@@ -281,17 +319,17 @@ fn apply_to_target(
 }
 
 fn select(
-    objects: &Search<'_>,
-    text: &PatchText,
+    objects: &mut Search<'_>,
+    text: &PatchText<'_>,
     target: &Selector,
     context: &mut Context<'_>,
 ) -> Result<Vec<usize>> {
     let matcher =
-        Matcher::within(target, context.limits).map_err(|error| error.at(text.place.clone()))?;
+        Matcher::within(target, context.limits).map_err(|error| error.at(text.entry.place()))?;
     let selected = objects.select(&matcher);
     if selected.is_empty() {
         let message = format!("patch has no effect: {}", objects.nothing_selected(target));
-        context.warnings.push(Warning { place: text.place.clone(), message });
+        context.warnings.push(Warning { place: text.entry.place(), message });
     }
     Ok(selected)
 }
@@ -299,7 +337,7 @@ fn select(
 /// Merges a patch into the object whose id it has.
 fn merge_into_own(
     objects: &mut Search<'_>,
-    text: &PatchText,
+    text: &PatchText<'_>,
     document: &Resource,
     patch: &Patch,
     context: &mut Context<'_>,
@@ -325,12 +363,13 @@ fn merge_into_own(
 fn merge(
     objects: &mut Search<'_>,
     at: usize,
-    text: &PatchText,
+    text: &PatchText<'_>,
     document: &Resource,
     patch: &Patch,
     context: &mut Context<'_>,
 ) -> Result<()> {
     let object = objects.change(at);
+    let before = EcoString::from(object.name());
     let may_change_name = patch.allow_name_change || document.may_change_name;
     let may_change_kind = patch.allow_kind_change || document.may_change_kind;
     if may_change_name || may_change_kind {
@@ -365,9 +404,7 @@ fn merge(
         context.warnings.push(Warning { place: text.whole(), message });
         forget_notes(object);
     }
-    if may_change_name || may_change_kind {
-        objects.renamed();
-    }
+    objects.renamed(at, &before);
     Ok(())
 }
 
@@ -409,7 +446,12 @@ fn restore_namespace(value: &mut Value, namespace: &str) {
     }
 }
 
-fn misfit(text: &PatchText, document: &Resource, object: &Resource, conflict: &Conflict) -> Error {
+fn misfit(
+    text: &PatchText<'_>,
+    document: &Resource,
+    object: &Resource,
+    conflict: &Conflict,
+) -> Error {
     let path: Vec<Step<'_>> = conflict
         .path
         .iter()
@@ -440,7 +482,7 @@ fn dotted(path: &[Segment]) -> String {
 /// Applies JSON operations to everything that the target selects.
 fn apply_json(
     objects: &mut Search<'_>,
-    text: &PatchText,
+    text: &PatchText<'_>,
     operations: &Operations,
     target: &Selector,
     remembers: bool,
@@ -448,6 +490,7 @@ fn apply_json(
 ) -> Result<()> {
     for at in select(objects, text, target, context)? {
         let object = objects.change(at);
+        let before = EcoString::from(object.name());
         if remembers {
             object.remember_id();
         }
@@ -467,7 +510,7 @@ fn apply_json(
         // On the way through JSON nothing stays shared, and comments are lost.
         object.twins.clear();
         object.comments = None;
-        objects.renamed();
+        objects.renamed(at, &before);
     }
     Ok(())
 }
@@ -540,7 +583,7 @@ fn lost(value: &Value) -> Option<&'static str> {
     (!has_name && !kind.ends_with("List")).then_some("a name")
 }
 
-fn inapplicable(text: &PatchText, object: &Resource, failure: Failure) -> Error {
+fn inapplicable(text: &PatchText<'_>, object: &Resource, failure: Failure) -> Error {
     let kind = if failure.is_limit { ErrorKind::Limit } else { ErrorKind::Invalid };
     let place = text.at(0, &[Step::Index(failure.operation)]);
     let message = format!(
@@ -557,13 +600,13 @@ fn inapplicable(text: &PatchText, object: &Resource, failure: Failure) -> Error 
 }
 
 /// Makes the labels and annotations of a patch strings, as kustomize does on its way to a target.
-fn stringify_metadata(patch: &mut Value, text: &PatchText, warnings: &mut Vec<Warning>) {
+fn stringify_metadata(patch: &mut Value, text: &PatchText<'_>, warnings: &mut Vec<Warning>) {
     stringify(patch, "labels", text, warnings);
     stringify(patch, "annotations", text, warnings);
 }
 
 /// Makes the values under `metadata.FIELD` strings: a null, which was to delete one, becomes "null".
-fn stringify(patch: &mut Value, field: &str, text: &PatchText, warnings: &mut Vec<Warning>) {
+fn stringify(patch: &mut Value, field: &str, text: &PatchText<'_>, warnings: &mut Vec<Warning>) {
     let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
     match metadata.get_mut(field) {
         None => {}

@@ -40,9 +40,11 @@ impl<'a> Search<'a> {
         &mut self.list[at]
     }
 
-    /// To be called after names may have changed.
-    pub(super) fn renamed(&mut self) {
-        self.names = None;
+    /// To be called after a change that may have given the object another name than `before`.
+    pub(super) fn renamed(&mut self, at: usize, before: &str) {
+        if self.list[at].name() != before {
+            self.names = None;
+        }
     }
 
     pub(super) fn remove(&mut self, at: usize) {
@@ -58,19 +60,28 @@ impl<'a> Search<'a> {
     }
 
     /// The positions of everything selected.
-    pub(super) fn select(&self, matcher: &Matcher) -> Vec<usize> {
-        let all = self.list.iter().enumerate();
-        let selected = all.filter(|(_, one)| is_there(one) && matcher.matches(one));
-        selected.map(|(at, _)| at).collect()
+    pub(super) fn select(&mut self, matcher: &Matcher) -> Vec<usize> {
+        let selected = |at: &usize| {
+            let object = &self.list[*at];
+            is_there(object) && matcher.matches(object)
+        };
+        match matcher.only_name() {
+            // Most targets name one object.
+            Some(name) => {
+                let list = &*self.list;
+                let names = self.names.get_or_insert_with(|| all_names(list));
+                with_name(names, name).filter(selected).collect()
+            }
+            None => (0..self.list.len()).filter(selected).collect(),
+        }
     }
 
     /// The position of the one object that has or had this id.
     pub(super) fn find(&mut self, id: &Id) -> Result<usize, NotOne> {
-        let found = self.with_name(&id.name).into_iter().filter(|&at| {
-            let object = &self.list[at];
-            is_there(object) && has_or_had(object, id)
-        });
-        let found: Vec<_> = found.collect();
+        let list = &*self.list;
+        let names = self.names.get_or_insert_with(|| all_names(list));
+        let is_it = |at: &usize| is_there(&list[*at]) && has_or_had(&list[*at], id);
+        let found: Vec<_> = with_name(names, &id.name).filter(is_it).collect();
         match found.as_slice() {
             [one] => Ok(*one),
             [] => Err(self.missing(id)),
@@ -87,15 +98,6 @@ impl<'a> Search<'a> {
                 })
             }
         }
-    }
-
-    /// The positions of what has or had a name, without others but for colliding hashes.
-    fn with_name(&mut self, name: &str) -> Vec<usize> {
-        let list = &*self.list;
-        let names = self.names.get_or_insert_with(|| all_names(list));
-        let wanted = hash(name);
-        let start = names.partition_point(|(hash, _)| *hash < wanted);
-        names[start..].iter().take_while(|(hash, _)| *hash == wanted).map(|(_, at)| *at).collect()
     }
 
     fn missing(&self, id: &Id) -> NotOne {
@@ -182,6 +184,13 @@ fn all_names(list: &[Resource]) -> Vec<(u64, usize)> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// The positions of what has or had a name, without others but for colliding hashes, in order.
+fn with_name(names: &[(u64, usize)], name: &str) -> impl Iterator<Item = usize> {
+    let wanted = hash(name);
+    let start = names.partition_point(|(hash, _)| *hash < wanted);
+    names[start..].iter().take_while(move |(hash, _)| *hash == wanted).map(|(_, at)| *at)
 }
 
 fn hash(name: &str) -> u64 {
