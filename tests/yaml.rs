@@ -420,3 +420,104 @@ fn comments_indented_by_tabs_may_follow_another_comment() {
     refusal("a: 1\n\t# d\nb: 2\n");
     refusal("a: 1\n# c\n\tb: 2\n");
 }
+
+#[test]
+fn schemas_in_comments_are_found() {
+    let text = "a: 1\n---\n# {}\nspec:\n  list: # {\"type\":\"array\"}\n  - x: \"# {no}\" # {\"x\":1}\n    y: |\n      # {\"no\":1}\n  # {\"no\":1}\n  z: 1 # plain\n";
+    let found = yaml::schema_comments(text.as_bytes(), 1);
+    let paths: Vec<_> = found.iter().map(|(path, json)| (path.join("/"), json.as_str())).collect();
+    let expected = [("spec/list", "{\"type\":\"array\"}"), ("spec/list/0/x", "{\"x\":1}")];
+    assert_eq!(paths, expected.map(|(path, json)| (path.to_owned(), json)));
+    assert!(yaml::schema_comments(text.as_bytes(), 0).is_empty());
+}
+
+/// Texts put together at random from the pieces of YAML, the same ones each time.
+fn random_texts(count: u32) -> impl Iterator<Item = String> {
+    const PIECES: [&str; 48] = [
+        " ",
+        "  ",
+        "\n",
+        "\n",
+        "\n  ",
+        "- ",
+        "-",
+        ": ",
+        ":",
+        "? ",
+        "#",
+        " # c",
+        "a",
+        "b",
+        "key",
+        "'",
+        "\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "&a ",
+        "*a",
+        "!",
+        "!!int ",
+        "|",
+        ">",
+        "|-\n",
+        ">2\n",
+        "\t",
+        "é",
+        "\u{2028}",
+        "\u{85}",
+        "\u{feff}",
+        "😀",
+        "<<: ",
+        "1",
+        "0x1",
+        "1e3",
+        "~",
+        "true",
+        "---\n",
+        "...\n",
+        "2001-12-14 1:2:3",
+        "%YAML 1.1\n",
+        "a word and more words ",
+    ];
+    let mut state: u64 = 1;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    (0..count).map(move |_| (0..1 + random(30)).map(|_| PIECES[random(PIECES.len())]).collect())
+}
+
+#[test]
+fn no_text_makes_anything_panic() {
+    for text in random_texts(5_000) {
+        let bytes = text.as_bytes();
+        let _ = yaml::read_first(bytes, &file(), &Limits::WEBHOOK);
+        let path = [Step::Key("a"), Step::Index(1), Step::Key("b")];
+        let _ = yaml::locate(bytes, 0, &path);
+        for value in yaml::read(bytes, &file(), &Limits::WEBHOOK).unwrap_or_default() {
+            let _ = yaml::write(&value, &mut String::new());
+            let _ = json::write(&value, &mut String::new());
+            let _ = json::to_json(&value);
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_reads_as_what_it_was() {
+    for text in random_texts(5_000) {
+        for value in yaml::read(text.as_bytes(), &file(), &Limits::WEBHOOK).unwrap_or_default() {
+            let (mut once, mut twice) = (String::new(), String::new());
+            // go-yaml writes the Unicode line separators so that they come back as others.
+            if yaml::write(&value, &mut once).is_err() || once.contains('\u{2028}') {
+                continue;
+            }
+            let values = yaml::read(once.as_bytes(), &file(), &Limits::WEBHOOK).unwrap();
+            yaml::write(values.first().unwrap_or(&Value::Null), &mut twice).unwrap();
+            assert_eq!(once, twice, "from {text:?}");
+        }
+    }
+}

@@ -96,6 +96,8 @@ pub(super) struct Scanner<'a> {
     flow: usize,
     /// Whether a key may begin here.
     key_allowed: bool,
+    /// Where the comments begin, if they are wanted.
+    comments: Option<Vec<usize>>,
 }
 
 /// Bit of the bytes that may end a plain scalar.
@@ -134,7 +136,18 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             flow: 0,
             key_allowed: true,
+            comments: None,
         }
+    }
+
+    /// Notes from now on where comments begin.
+    pub(super) fn want_comments(&mut self) {
+        self.comments = Some(Vec::new());
+    }
+
+    /// Bytes before each comment that was met, the first one first.
+    pub(super) fn comments(&self) -> &[usize] {
+        self.comments.as_deref().unwrap_or_default()
     }
 
     /// The next token, which stays.
@@ -325,6 +338,14 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_comment(&mut self) {
+        if let Some(comments) = &mut self.comments {
+            comments.push(self.at);
+        }
+        self.skip_line();
+    }
+
+    /// Goes to the end of the line.
+    fn skip_line(&mut self) {
         loop {
             let rest = &self.bytes[self.at..];
             let Some(next) = memchr::memchr2(b'\n', 0xe2, rest) else {
@@ -940,7 +961,7 @@ impl<'a> Scanner<'a> {
     /// Goes over the rest of a line.
     fn line(&mut self) -> &'a str {
         let from = self.at;
-        self.skip_comment();
+        self.skip_line();
         &self.text[from..self.at]
     }
 
