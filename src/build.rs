@@ -302,7 +302,7 @@ impl<'a> Build<'a> {
         hash::append(&mut resources)?;
         references::follow(&mut resources, &config)?;
         self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
-        drop_local(&mut resources);
+        drop_local(&mut resources)?;
         self.sort(site, &mut resources)?;
         metadata::finish(&mut resources, &self.build_metadata, self.managed_by_label);
         Ok(resources)
@@ -812,7 +812,20 @@ type Generator = fn(&ConfigMapArgs, Option<&GeneratorOptions>, &Inputs<'_>) -> R
 const LOCAL: &str = "config.kubernetes.io/local-config";
 
 /// Drops the objects that are configuration for tools: annotated so, with anything but `false`.
-fn drop_local(resources: &mut Resources) {
+///
+/// # Errors
+/// Where a step has left an object without the name or the kind that it came with.
+fn drop_local(resources: &mut Resources) -> Result<()> {
+    for resource in &*resources {
+        let kind = resource.kind();
+        let message = match (kind, resource.name()) {
+            ("", name) => format!("\"{name}\" is left without a kind"),
+            (kind, "") if !kind.ends_with("List") => format!("{kind} is left without a name"),
+            _ => continue,
+        };
+        let place = Place::file(resource.origin.file.clone());
+        return Err(Error::new(ErrorKind::Invalid, place, message));
+    }
     let is_local = |resource: &Resource| {
         let value = resource.annotations().and_then(|annotations| annotations.get(LOCAL));
         value.is_some_and(|value| value.as_text() != Some("false"))
@@ -820,6 +833,7 @@ fn drop_local(resources: &mut Resources) {
     if resources.iter().any(is_local) {
         resources.as_mut_vec().retain(|resource| !is_local(resource));
     }
+    Ok(())
 }
 
 fn append(into: &mut Resources, resources: impl IntoIterator<Item = Resource>) -> Result<()> {

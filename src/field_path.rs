@@ -276,17 +276,34 @@ impl Step<'_> {
         if found.values > 0 || self.make == Make::Nothing {
             return Ok(found);
         }
-        let mut element = Value::plain(text);
-        if !key.is_empty() {
-            element = Value::Map([(Key::from(key), element)].into_iter().collect());
-        }
-        self.push(value, element)?;
-        let found = self.matching(value, key, &expression, set)?;
-        if found.values == 0 {
+        if !expression.is_match(text) {
             // Kustomize would add elements for ever.
             return Err(format!("`{}` does not select the element that it creates", self.part));
         }
+        let (element, found) = self.new_element(key, text, set)?;
+        self.push(value, element)?;
         Ok(found)
+    }
+
+    /// An element that `[key=text]` selects, with the rest of the path made in it; its text has no
+    /// type of its own until it is known to stay.
+    fn new_element(&self, key: &str, text: &str, set: Set<'_>) -> Outcome<(Value, Found)> {
+        let settle = |value: &mut Value| {
+            if *value == Value::plain("") {
+                *value = Value::plain(text);
+            }
+        };
+        if key.is_empty() {
+            let mut element = Value::plain("");
+            let found = visit(&mut element, &[], self.make, set)?;
+            settle(&mut element);
+            return Ok((element, found));
+        }
+        let entry = (Key::from(key), Value::plain(""));
+        let mut element = Value::Map([entry].into_iter().collect());
+        let found = visit(&mut element, self.rest, self.make, set)?;
+        element.get_mut(key).map(settle);
+        Ok((element, found))
     }
 
     fn matching(

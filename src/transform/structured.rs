@@ -152,8 +152,7 @@ enum Form {
 }
 
 /// A document that is being read.
-struct Document<'a> {
-    text: &'a str,
+struct Document {
     open: Vec<Open>,
 }
 
@@ -163,11 +162,11 @@ struct Open {
     values: Vec<Value>,
 }
 
-impl<'a> Document<'a> {
+impl Document {
     /// Reads the first document of a text; `None` where it is no YAML, or has anchors, which
     /// kustomize writes out as they were.
-    fn read(text: &'a str) -> Option<(Value, Layout)> {
-        let mut document = Self { text, open: Vec::new() };
+    fn read(text: &str) -> Option<(Value, Layout)> {
+        let mut document = Self { open: Vec::new() };
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.ok()?;
@@ -180,11 +179,11 @@ impl<'a> Document<'a> {
                     }
                 }
                 Event::SequenceStart(0, None) => {
-                    let flow = document.starts_with(span, '[');
+                    let flow = is_flow(span);
                     document.begin(layout(span, Form::List { flow, items: Vec::new() }))?;
                 }
                 Event::MappingStart(0, None) => {
-                    let flow = document.starts_with(span, '{');
+                    let flow = is_flow(span);
                     document.begin(layout(span, Form::Map { flow, entries: Vec::new() }))?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
@@ -229,11 +228,11 @@ impl<'a> Document<'a> {
         }
         None
     }
+}
 
-    fn starts_with(&self, span: Span, c: char) -> bool {
-        let line = self.text.lines().nth(span.start.line().saturating_sub(1));
-        line.and_then(|line| line.chars().nth(span.start.col())) == Some(c)
-    }
+/// A collection on one line begins with a bracket, the others with nothing.
+fn is_flow(span: Span) -> bool {
+    span.start.index() != span.end.index()
 }
 
 impl Open {
@@ -259,6 +258,15 @@ fn mapping(values: Vec<Value>) -> Option<Map> {
 }
 
 impl Layout {
+    /// Whether a value is still of the kind that was written.
+    fn is_of(&self, value: &Value) -> bool {
+        match self.form {
+            Form::Scalar(..) => matches!(value, Value::Null | Value::Scalar(_)),
+            Form::List { .. } => matches!(value, Value::List(_)),
+            Form::Map { .. } => matches!(value, Value::Map(_)),
+        }
+    }
+
     fn is_text_block(&self) -> bool {
         matches!(self.form, Form::Scalar(ScalarStyle::Literal | ScalarStyle::Folded, _))
     }
@@ -285,6 +293,8 @@ struct Comment {
     text: EcoString,
     /// Whether nothing else is on its line.
     is_alone: bool,
+    /// Whether a blank line is above it.
+    blank_before: bool,
     /// Whether a blank line follows.
     blank_after: bool,
 }
@@ -302,6 +312,7 @@ fn comments(text: &str, layout: &Layout) -> Vec<Comment> {
             column,
             text: line[byte..].trim_end().into(),
             is_alone: line[..byte].trim().is_empty(),
+            blank_before: at > 0 && lines[at - 1].trim().is_empty(),
             blank_after: lines.get(at + 1).is_some_and(|next| next.trim().is_empty()),
         });
     }
@@ -387,9 +398,45 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The comments below the last entry of a collection. Blank lines count at the end of the text
+    /// alone: there they stand above the comments too.
+    fn comments_after(&mut self, column: usize, indent: usize, next_line: usize) {
+        let before = self.next;
+        let is_end = next_line == usize::MAX;
+        let first = self.comments.iter().skip(before).find(|comment| comment.is_alone);
+        if is_end && first.is_some_and(|comment| comment.blank_before && comment.column >= column) {
+            self.out.push('\n');
+        }
+        self.own_comments(next_line, column, indent);
+        if self.next > before && !is_end && self.out.ends_with('\n') {
+            self.out.pop();
+        }
+    }
+
+    /// The comments above an entry; those above the first of a nested collection belong to it,
+    /// whatever blank lines are between.
+    fn comments_before(&mut self, line: usize, indent: usize, is_first: bool) {
+        if is_first && !self.out.is_empty() {
+            for comment in &mut self.comments {
+                comment.blank_after &= comment.line >= line;
+            }
+        }
+        self.own_comments(line, 0, indent);
+    }
+
+    /// What was replaced takes its comments along.
+    fn drop_comments(&mut self, from: usize, end: usize) {
+        for comment in self.comments.iter_mut().filter(|one| (from..end).contains(&one.line)) {
+            comment.is_alone = false;
+            comment.text.clear();
+        }
+    }
+
     /// The comment at the end of a line.
     fn line_comment(&mut self, line: usize) {
-        let of_line = |comment: &&Comment| comment.line == line && !comment.is_alone;
+        let of_line = |comment: &&Comment| {
+            comment.line == line && !comment.is_alone && !comment.text.is_empty()
+        };
         if let Some(comment) = self.comments.iter().find(of_line) {
             self.out.push(' ');
             self.out.push_str(&comment.text);
@@ -411,7 +458,7 @@ impl<'a> Writer<'a> {
             Value::Null | Value::Scalar(_) => {}
         }
         if let Some(layout) = layout {
-            self.own_comments(next_line, layout.column, indent);
+            self.comments_after(layout.column, indent, next_line);
         }
     }
 
@@ -431,7 +478,7 @@ impl<'a> Writer<'a> {
             let entry = entries.get(at);
             let after = entries.get(at + 1).map_or(next_line, |(key, _)| key.line);
             if let Some((key, _)) = entry.filter(|_| !(is_inline && at == 0)) {
-                self.own_comments(key.line, 0, indent);
+                self.comments_before(key.line, indent, at == 0);
             }
             if !(is_inline && at == 0) {
                 self.start_line(indent);
@@ -456,7 +503,12 @@ impl<'a> Writer<'a> {
         indent: usize,
         next_line: usize,
     ) {
-        let layout = entry.map(|(_, value)| value);
+        let layout = entry.map(|(_, layout)| layout).filter(|layout| layout.is_of(value));
+        if let Some((key, layout)) = entry
+            && !layout.is_of(value)
+        {
+            self.drop_comments(key.last_line, layout.last_line);
+        }
         if is_block(value, layout) {
             if let Some((key, _)) = entry {
                 self.line_comment(key.last_line);
@@ -493,7 +545,7 @@ impl<'a> Writer<'a> {
             let after = items.get(at + 1).map_or(next_line, |item| item.line);
             if !(is_inline && at == 0) {
                 if let Some(item) = item {
-                    self.own_comments(item.line, 0, indent);
+                    self.comments_before(item.line, indent, at == 0);
                 }
                 self.start_line(indent);
             }
@@ -570,6 +622,9 @@ impl<'a> Writer<'a> {
             Style::Plain | Style::Quoted => scalar.tag(),
         };
         let is_mistaken = tag == Tag::Str && scalar::resolve(text) != Tag::Str;
+        if style == ScalarStyle::Plain && tag != Tag::Str && scalar::resolve(text) != tag {
+            self.out.push_str(tag_name(tag));
+        }
         match style {
             ScalarStyle::DoubleQuoted => self.double_quoted(text),
             ScalarStyle::SingleQuoted if !has_special(text) => self.single_quoted(text),
@@ -579,12 +634,10 @@ impl<'a> Writer<'a> {
                 self.literal(text, indent);
             }
             ScalarStyle::Plain if is_mistaken => self.double_quoted(text),
-            ScalarStyle::Plain if is_plain(text, in_flow) => {
-                if tag != Tag::Str && scalar::resolve(text) != tag {
-                    self.out.push_str(tag_name(tag));
-                }
-                self.out.push_str(text);
+            ScalarStyle::Plain if text.is_empty() && !in_flow => {
+                self.out.truncate(self.out.trim_end_matches(' ').len());
             }
+            ScalarStyle::Plain if is_plain(text, in_flow) => self.out.push_str(text),
             ScalarStyle::Plain if !has_special(text) => self.single_quoted(text),
             _ => self.double_quoted(text),
         }
@@ -786,7 +839,7 @@ mod tests {
         assert_eq!(
             set_in(text, "x.y", "new").as_deref(),
             Some(
-                "# top\n\nx: # of x\n  y: new # of y\n  z: 'a'\n  # end of x\n\n\
+                "# top\n\nx: # of x\n  y: new # of y\n  z: 'a'\n  # end of x\n\
              # list\nl:\n- \"q\"\n# second\n- - {a: 1}\ne:\nn: ~\n# last"
             )
         );
