@@ -29,7 +29,7 @@ use crate::value::{Scalar, Style, Tag, Value};
 use crate::yaml::{self, Step};
 use json6902::{Failure, Operations};
 use search::Search;
-use strategic::{Conflict, Segment};
+use strategic::{Conflict, Merged, Segment};
 
 /// The text of a patch, and where it comes from.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ pub fn apply_json6902(
         let target = patch.target.as_ref().filter(|target| !target.name.is_empty());
         let Some(target) = target else {
             let message = "target of a JSON patch needs a name";
-            return Err(text.error(ErrorKind::Invalid, text.entry.place(), message));
+            return Err(Error::new(ErrorKind::Invalid, text.entry.place(), message));
         };
         let operations = text.operations(context.limits)?;
         if operations.is_empty() {
@@ -277,7 +277,7 @@ impl PatchText<'_> {
 }
 
 fn untargeted(text: &PatchText<'_>) -> Error {
-    text.error(ErrorKind::Invalid, text.entry.place(), "JSON patch needs a target")
+    Error::new(ErrorKind::Invalid, text.entry.place(), "JSON patch needs a target")
         .hint("add \"target:\" with the kind and name of the objects to be patched")
 }
 
@@ -378,10 +378,14 @@ fn merge(
     *context.has_merged = true;
     let comments = comments_of(object, document);
     let comments = comments.as_deref();
-    let merged =
+    let Merged { value, lost } =
         strategic::merge_commented(context.schema, comments, &object.value, &document.value)
             .map_err(|conflict| misfit(text, document, object, &conflict))?;
-    let Some(mut merged) = merged.filter(|value| value.as_map().is_none_or(|map| !map.is_empty()))
+    for lost in lost {
+        let message = format!("{lost} ({})", search::named(object));
+        context.warnings.push(Warning { place: text.whole(), message });
+    }
+    let Some(mut merged) = value.filter(|value| value.as_map().is_none_or(|map| !map.is_empty()))
     else {
         objects.remove(at);
         return Ok(());

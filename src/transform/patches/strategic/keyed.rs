@@ -30,12 +30,54 @@ pub(super) fn merge<'a>(
 ) -> Merge<EcoVec<Value>> {
     let used = used_keys(&[&old, &new], keys);
     let (Some(ids), Some(new_ids)) = (identities(&old, &used), identities(&new, &used)) else {
-        return Walk::new(merger, old, Some(new), place)?.run(keys);
+        let merged = Walk::new(merger, old, Some(new.clone()), place)?.run(keys)?;
+        note_lost(merger, &new, &merged, keys);
+        return Ok(merged);
     };
     let matches = matches(&ids, &new_ids);
     // With several keys kustomize moves what it found behind what it added.
     let in_old_order = used.len() > 1;
-    merge_ordinary(merger, &mut old, &new, &matches, in_old_order, place)
+    merge_ordinary(merger, &mut old, &new, keys, &matches, in_old_order, place)
+}
+
+/// Notes which elements of the patch did not arrive, or were to delete something and did not.
+fn note_lost(merger: Merger<'_>, new: &[Value], merged: &[Value], keys: &[&str]) {
+    const REMEDY: &str = "give all keys, or the same ones, in the object and the patch";
+    // Sets of scalars lose nothing, and the comparison would take long for long lists.
+    if keys.is_empty() || new.len() > 100 || merged.len() > 1_000 {
+        return;
+    }
+    for element in new {
+        let Value::Map(map) = element else { continue };
+        let deletes = map.get(DIRECTIVE).map(value_text) == Some("delete");
+        if map.has(DIRECTIVE) && !deletes {
+            continue;
+        }
+        let has_all = |one: &Value| {
+            map.iter().filter(|(key, _)| key.text != DIRECTIVE).all(|(key, value)| {
+                let found = one.get(&key.text);
+                value.as_scalar().is_none() || found.map(value_text) == Some(value_text(value))
+            })
+        };
+        let is_there = merged.iter().any(has_all);
+        if deletes == is_there {
+            let what = if deletes { "is not deleted" } else { "is lost" };
+            merger.note_lost(format!("{} {what}: {REMEDY}", described(element, keys)));
+        }
+    }
+}
+
+/// An element by its keys: `element with containerPort "80"`.
+fn described(element: &Value, keys: &[&str]) -> String {
+    let texts = keys.iter().map(|key| (key, key_text(element, key)));
+    let pairs: Vec<_> = texts
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| format!("{key} \"{text}\""))
+        .collect();
+    match pairs.as_slice() {
+        [] => format!("element without {}", keys.join(" and ")),
+        pairs => format!("element with {}", pairs.join(" and ")),
+    }
 }
 
 /// Walks a list that the patch does not mention.
@@ -126,6 +168,7 @@ fn merge_ordinary<'a>(
     merger: Merger<'a>,
     old: &mut EcoVec<Value>,
     new: &[Value],
+    keys: &[&str],
     matches: &[Option<usize>],
     in_old_order: bool,
     place: Type<'a>,
@@ -143,12 +186,19 @@ fn merge_ordinary<'a>(
         let outcome = merger.merge(&mut old[at], element.clone(), place);
         match outcome.map_err(|e| e.at(index))? {
             // An element that is to replace another has no effect at all.
-            Outcome::Kept | Outcome::New(_) if in_old_order => {}
-            Outcome::Kept | Outcome::New(_) => {
-                gone[at] = true;
-                merged.push(old[at].clone());
+            Outcome::New(_) => {
+                let name = described(element, &used_keys(&[new], keys));
+                merger.note_lost(format!("{name} cannot be replaced, it stays as it is"));
             }
-            Outcome::Gone => gone[at] = true,
+            Outcome::Kept => {}
+            Outcome::Gone => {
+                gone[at] = true;
+                continue;
+            }
+        }
+        if !in_old_order {
+            gone[at] = true;
+            merged.push(old[at].clone());
         }
     }
     for (at, element) in old.iter_mut().enumerate() {
@@ -502,7 +552,8 @@ mod tests {
     #[test]
     fn the_direct_way_ends_where_the_walk_does() {
         let schema = Schema::builtin();
-        let merger = Merger { schema: &schema };
+        let lost = std::cell::RefCell::default();
+        let merger = Merger { schema: &schema, lost: &lost };
         let mut state = 1;
         for _ in 0..2_000 {
             let (old, new) = (list(&mut state), list(&mut state));
@@ -526,7 +577,8 @@ mod tests {
     #[test]
     fn long_lists_with_keys_are_merged_and_without_refused() {
         let schema = Schema::builtin();
-        let merger = Merger { schema: &schema };
+        let lost = std::cell::RefCell::default();
+        let merger = Merger { schema: &schema, lost: &lost };
         let many: EcoVec<Value> = (0..100_000).map(|name| element(name, 1)).collect();
         let merged =
             merge(merger, many.clone(), many.clone(), &["name"], Type::default()).expect("short");

@@ -10,6 +10,8 @@
 
 mod keyed;
 
+use std::cell::RefCell;
+
 use ecow::EcoVec;
 
 use crate::limits::Limits;
@@ -47,7 +49,16 @@ type Merge<T> = std::result::Result<T, Conflict>;
 /// # Errors
 /// Where both have different types of values at one place, or the patch gives an unknown instruction.
 pub fn merge(schema: &Schema, object: &Value, patch: &Value) -> Merge<Option<Value>> {
-    merge_commented(schema, None, object, patch)
+    Ok(merge_commented(schema, None, object, patch)?.value)
+}
+
+/// What a merge made.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// `None` where the patch deletes the object.
+    pub value: Option<Value>,
+    /// What of the patch was lost on the way, one line each.
+    pub lost: Vec<String>,
 }
 
 /// As [`merge`], with the schemas that are written beside fields of the object or the patch.
@@ -59,15 +70,21 @@ pub fn merge_commented(
     comments: Option<&Comments>,
     object: &Value,
     patch: &Value,
-) -> Merge<Option<Value>> {
+) -> Merge<Merged> {
     let mut merged = object.clone();
     let known = comments.map(Type::commented).unwrap_or_default();
-    let outcome = Merger { schema }.merge(&mut merged, patch.clone(), known)?;
-    Ok(match outcome {
+    let lost = RefCell::default();
+    let outcome = Merger { schema, lost: &lost }.merge(&mut merged, patch.clone(), known)?;
+    let value = match &outcome {
         Outcome::Gone => None,
         // A whole object cannot be replaced: kustomize forgets the new one.
         Outcome::Kept | Outcome::New(_) => Some(merged),
-    })
+    };
+    if matches!(outcome, Outcome::New(_)) {
+        let message = "a whole object cannot be replaced, the patch has no effect";
+        lost.borrow_mut().push(message.to_owned());
+    }
+    Ok(Merged { value, lost: lost.into_inner() })
 }
 
 /// What became of a value.
@@ -91,6 +108,8 @@ enum Directive {
 #[derive(Clone, Copy)]
 struct Merger<'a> {
     schema: &'a Schema,
+    /// What of the patch is lost, see [`Merged`].
+    lost: &'a RefCell<Vec<String>>,
 }
 
 impl Conflict {
@@ -116,6 +135,10 @@ impl Conflict {
 }
 
 impl<'a> Merger<'a> {
+    fn note_lost(self, message: String) {
+        self.lost.borrow_mut().push(message);
+    }
+
     /// What is known about a value: by its place, or by its own kind where nothing is.
     fn type_of(self, known: Type<'a>, values: &[&Value]) -> Type<'a> {
         known.or(|| values.iter().find_map(|value| self.own_type(value)))
