@@ -369,29 +369,117 @@ fn a_turn_of_gitops_with_flux() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_chart_is_accepted() -> Result<()> {
-    let programs = (program("kubectl"), program("helm"));
-    let (Some(plane), (Some(kubectl), Some(helm))) = (shared(), programs) else { return Ok(()) };
-    let namespace = plane.namespace("chart")?;
+/// What the chart renders to for a namespace.
+fn chart(helm: &PathBuf, namespace: &str, values: &[&str]) -> Vec<u8> {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/overlay-webhook");
-    let rendered =
-        Command::new(helm).args(["template", "release", chart, "-n", &namespace]).output().unwrap();
-    assert!(rendered.status.success());
+    let mut command = Command::new(helm);
+    command.args(["template", namespace, chart, "-n", namespace, "--kube-version=1.36.0"]);
+    command.args(values.iter().flat_map(|value| ["--set", value]));
+    let rendered = command.output().unwrap();
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    rendered.stdout
+}
+
+fn apply_all(
+    plane: &ControlPlane,
+    kubectl: &PathBuf,
+    objects: &[u8],
+    arguments: &[&str],
+) -> String {
     let mut apply = Command::new(kubectl)
         .arg("--kubeconfig")
         .arg(plane.kubeconfig())
-        // Without trace: its webhook would be asked, and nobody would answer.
-        .args(["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"])
+        .args(["apply", "--server-side", "--validate=strict", "-f", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    apply.stdin.take().unwrap().write_all(&rendered.stdout).unwrap();
+    apply.stdin.take().unwrap().write_all(objects).unwrap();
     let applied = apply.wait_with_output().unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-    let count = String::from_utf8_lossy(&applied.stdout).lines().count();
-    assert_eq!(count, 10, "{}", String::from_utf8_lossy(&applied.stdout));
+    String::from_utf8(applied.stdout).unwrap()
+}
+
+/// The command line that the chart gives the container.
+fn container_arguments(objects: &[u8]) -> Vec<String> {
+    use serde::Deserialize;
+    let documents = serde_yaml::Deserializer::from_slice(objects);
+    let deployment = documents
+        .map(|document| Value::deserialize(document).unwrap())
+        .find(|object| object["kind"] == "Deployment")
+        .unwrap();
+    let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    arguments.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_rights_of_the_chart_are_enough_and_no_more() -> Result<()> {
+    let programs = (program("kubectl"), program("helm"));
+    let (Some(plane), (Some(kubectl), Some(helm))) = (shared(), programs) else { return Ok(()) };
+    plane.install_flux_definitions()?;
+    let namespace = plane.namespace("rights")?;
+    // Nobody answers at its Service: it is not to be asked about anything.
+    let nowhere = "webhook.namespaceSelector.matchLabels.nobody=has-this";
+    let objects = chart(&helm, &namespace, &[nowhere]);
+    apply_all(plane, &kubectl, &objects, &[]);
+    let name = format!("{namespace}-overlay-webhook");
+    let group = "/apis/rbac.authorization.k8s.io/v1";
+    for (path, kind, role) in [
+        (format!("{group}/clusterrolebindings/{namespace}"), "ClusterRoleBinding", "ClusterRole"),
+        (format!("{group}/namespaces/{namespace}/rolebindings/guest"), "RoleBinding", "Role"),
+    ] {
+        let bound = path.rsplit('/').next().unwrap();
+        plane.apply(&path, json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": { "name": bound },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "guest" }],
+        }).to_string())?;
+    }
+    publish(plane, &namespace, GOOD)?;
+    let sources =
+        format!("/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/gitrepositories");
+    let guest = |path: &str| plane.get_with_token(plane.guest_token(), path);
+    let deadline = Instant::now() + LONGEST;
+    while let Err(error) = guest(&format!("{sources}/app")) {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+
+    let mut process = Command::new(env!("CARGO_BIN_EXE_overlay-webhook"))
+        .env("KUBECONFIG", plane.guest_kubeconfig())
+        .env("POD_NAMESPACE", &namespace)
+        .args(container_arguments(&objects))
+        .args(["--listen=127.0.0.1:0", "--listen-plain=127.0.0.1:0", "--drain-delay=0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    metrics_address(&mut process);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let configuration = plane.get(&configuration_path(&name))?;
+    assert!(configuration["webhooks"][0]["clientConfig"]["caBundle"].is_string());
+    plane.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}-ca"))?;
+
+    for path in [sources, format!("/api/v1/namespaces/{namespace}/secrets"), "/api/v1/pods".into()]
+    {
+        assert!(guest(&path).unwrap_err().to_string().contains("forbidden"), "{path}");
+    }
+    plane.delete(&configuration_path(&name))?;
+    Ok(())
+}
+
+#[test]
+fn the_chart_is_accepted() -> Result<()> {
+    let programs = (program("kubectl"), program("helm"));
+    let (Some(plane), (Some(kubectl), Some(helm))) = (shared(), programs) else { return Ok(()) };
+    let namespace = plane.namespace("chart")?;
+    let objects = chart(&helm, &namespace, &[]);
+    // Without trace: its webhook would be asked, and nobody would answer.
+    let applied = apply_all(plane, &kubectl, &objects, &["--dry-run=server"]);
+    let count = applied.lines().count();
+    assert_eq!(count, 10, "{applied}");
     Ok(())
 }
