@@ -81,6 +81,7 @@ pub enum Command {
     #[command(after_help = exit::HELP)]
     Sync(Sync),
     /// Show the objects of an overlay and whether they are healthy
+    #[command(after_help = exit::STATUS_HELP)]
     Status(Status),
     /// Delete the objects of an overlay from the cluster
     #[command(after_help = exit::HELP)]

@@ -61,3 +61,11 @@ Exit codes:
   0   no changes
   1   changes
   >1  something failed";
+
+/// The part of `status --help` that documents them.
+pub const STATUS_HELP: &str = "\
+Exit codes:
+  0  every object is healthy
+  1  something failed, or the overlay was never synced
+  2  the command line is wrong
+  5  not every object is healthy";

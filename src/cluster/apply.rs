@@ -62,6 +62,7 @@ pub async fn carry_out(
         outcome: Outcome::default(),
     };
     run.remember();
+    run.make_home().await?;
     run.review.ledger.write(server).await?;
     let is_applied = run.apply_all().await;
     let (late, early) = run.take_prunes();
@@ -97,6 +98,23 @@ impl Run<'_> {
             let (version, fields) = (object.version.clone(), Some(object.fields.clone()));
             members.insert(object.key.clone(), Member { version, uid, fields });
         }
+    }
+
+    /// Makes the namespace that the inventory is kept in, where it is one of the overlay's own: nothing
+    /// can be written into it before.
+    async fn make_home(&self) -> Result<()> {
+        let home = &self.review.ledger.location.namespace;
+        let is_home = |change: &&Change| {
+            let key = &self.review.prepared[change.object].object.key;
+            change.action == Action::Created
+                && key.group.is_empty()
+                && key.kind == "Namespace"
+                && key.name == *home
+        };
+        if let Some(change) = self.review.plan.changes().find(is_home) {
+            self.apply_object(&self.review.prepared[change.object]).await?;
+        }
+        Ok(())
     }
 
     /// Applies stage by stage; false where something failed, and later stages were left.

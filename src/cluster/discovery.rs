@@ -40,7 +40,9 @@ impl Kinds {
         let mut kinds = Self::default();
         for list in [&core, &groups] {
             if list["kind"] != "APIGroupDiscoveryList" {
-                return Err(Failure::Garbled("it does not tell which kinds it knows".into()));
+                return Err(Failure::Garbled(
+                    "it has no aggregated discovery, as Kubernetes has since 1.27".into(),
+                ));
             }
             list["items"].as_array().into_iter().flatten().for_each(|group| kinds.add_group(group));
         }

@@ -15,7 +15,7 @@ use crate::args::{self, TableFormat};
 use crate::exit;
 use crate::identity;
 use crate::output::progress::Progress;
-use crate::output::{Console, table};
+use crate::output::{Console, table, visible};
 use crate::settings::Settings;
 
 /// Runs it.
@@ -77,7 +77,7 @@ fn columns(standings: &[Standing], is_wide: bool) -> String {
             key.kind.clone(),
             key.name.clone(),
             health.status.name().to_owned(),
-            health.message.clone(),
+            visible(&health.message).replace('\n', " "),
         ];
         if is_wide {
             let version = api_version(standing);

@@ -18,7 +18,7 @@ use crate::args::{self, DryRun};
 use crate::exit;
 use crate::identity;
 use crate::output::progress::{self, Progress};
-use crate::output::{Console, plan};
+use crate::output::{Console, plan, visible};
 use crate::settings::Settings;
 
 /// What the command works on.
@@ -176,7 +176,7 @@ impl Sync<'_> {
         self.report(&errors);
         for (key, health) in &outcome.unhealthy {
             let status = health.status.name();
-            self.say(&format!("error: {key}: is {status}: {}", health.message));
+            self.say(&format!("error: {key}: is {status}: {}", visible(&health.message)));
         }
         let code = code(outcome);
         let took = begun.elapsed();

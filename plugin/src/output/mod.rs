@@ -82,12 +82,13 @@ impl Console {
 
     /// Reports a failure.
     pub fn error(&self, error: &Error) {
-        self.say_line(format_args!("error: {error}"));
+        self.say_line(format_args!("error: {}", visible(&error.to_string())));
     }
 
     /// Reports what the author of a file hardly meant.
     pub fn warn(&self, warning: &Warning) {
-        self.say_line(format_args!("warning: {}: {}", warning.place, warning.message));
+        let message = visible(&warning.message);
+        self.say_line(format_args!("warning: {}: {message}", warning.place));
     }
 
     /// Asks a question that only `y` or `yes` answers with yes.
@@ -101,8 +102,38 @@ impl Console {
     }
 }
 
+/// Text from files and servers with its control characters spelt out, so that it cannot move the cursor
+/// or repaint what stands above it; line breaks stay.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let is_odd = |letter: char| letter.is_control() && letter != '\n';
+    if !text.contains(is_odd) {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for letter in text.chars() {
+        if is_odd(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 fn write(stream: &Shared<dyn Write + Send>, text: &str) {
     let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = stream.write_all(text.as_bytes());
     let _ = stream.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(visible("plain\nä"), "plain\nä");
+        assert_eq!(visible("a\u{1b}[2Jb\r"), "a\\u{1b}[2Jb\\u{d}");
+    }
 }

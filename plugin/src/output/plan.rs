@@ -10,6 +10,7 @@ use overlay::review;
 use serde_json::Value as Json;
 
 use super::changes::{changes, short};
+use super::visible;
 
 /// How many changed fields of one object are shown.
 const FIELDS: usize = 8;
@@ -47,7 +48,8 @@ pub fn text(review: &Review) -> String {
             fields(&mut text, change.live.as_ref(), change.merged.as_ref());
         }
         for conflict in &change.conflicts {
-            let _ = writeln!(text, "      {} is owned by \"{}\"", conflict.field, conflict.manager);
+            let (field, manager) = (visible(&conflict.field), visible(&conflict.manager));
+            let _ = writeln!(text, "      {field} is owned by \"{manager}\"");
         }
     }
     text.push_str(&prunes(&review.plan));

@@ -12,8 +12,8 @@ use overlay::inventory::Key;
 use overlay::plan::Action;
 use serde_json::{Value as Json, json};
 
-use super::Console;
 use super::plan::style;
+use super::{Console, visible};
 
 /// How often the line is redrawn, at most.
 const TICK: Duration = Duration::from_millis(120);
@@ -88,14 +88,16 @@ impl Progress {
             return;
         }
         match event {
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            Event::Warning(text) => self.line(&format!("warning: {}", visible(text))),
             Event::Request { method, path, code, took } if self.verbosity >= 6 => {
                 self.line(&format!("{method} {path} {code} in {} ms", took.as_millis()));
             }
             Event::Done(_, Action::Unchanged) => {}
             Event::Done(key, action) => self.done(key, *action),
             Event::Failed(key, _) => self.line(&format!("  failed     {key}")),
-            Event::Stays(key, reason) => self.line(&format!("  stays      {key}: {reason}")),
+            Event::Stays(key, reason) => {
+                self.line(&format!("  stays      {key}: {}", visible(reason)));
+            }
             Event::Health(key, health) => self.health(key, health),
             _ => {}
         }
@@ -107,6 +109,7 @@ impl Progress {
     }
 
     fn health(&self, key: &Key, health: &Health) {
+        let message = visible(&health.message);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let line = match health.status {
             Status::Current => {
@@ -115,13 +118,13 @@ impl Progress {
             }
             Status::Failed => {
                 state.waiting.remove(key);
-                Some(format!("  failed     {key}: {}", health.message))
+                Some(format!("  failed     {key}: {message}"))
             }
             _ => {
                 state.unready.insert(key.clone());
-                state.waiting.insert(key.clone(), health.message.clone());
+                state.waiting.insert(key.clone(), message.clone());
                 let is_plain = matches!(self.form, Form::Lines);
-                is_plain.then(|| format!("  waiting    {key}: {}", health.message))
+                is_plain.then(|| format!("  waiting    {key}: {message}"))
             }
         };
         if let Form::Live(bar) = &self.form

@@ -335,6 +335,23 @@ fn credentials_that_are_not_accepted_are_told_apart() -> Result<()> {
 }
 
 #[test]
+fn the_namespace_of_the_inventory_may_be_the_overlays_own() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let mut site = Site::new(plane, "own")?;
+    site.namespace.push_str("-new");
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": site.namespace } });
+    site.overlay(&[config_map("a", "1"), namespace.clone()]);
+    site.sync().ends_with(0).says("2 created: in sync");
+    site.sync().ends_with(0).says("2 unchanged: in sync");
+
+    site.namespace.push_str("-not");
+    site.overlay(&[namespace]);
+    site.sync().ends_with(1).says("there is no namespace \"own-");
+    Ok(())
+}
+
+#[test]
 fn an_immutable_field_says_what_to_do() -> Result<()> {
     let Some(plane) = shared() else { return Ok(()) };
     let site = Site::new(plane, "immutable")?;
