@@ -386,7 +386,7 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug)]
 pub struct Tree<'a, T> {
     ends: Vec<T>,
-    branches: Vec<(Segment<'a>, Tree<'a, T>)>,
+    branches: Vec<(Segment<'a>, Self)>,
 }
 
 /// The new value where there is one.

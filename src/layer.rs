@@ -42,7 +42,7 @@ pub struct Layer<'a> {
     /// The directory as the entries on the way spell it, from the top; for `originAnnotations`.
     pub origin: PathBuf,
     /// The layer that refers to this one.
-    pub parent: Option<&'a Layer<'a>>,
+    pub parent: Option<&'a Self>,
     /// The clone that nothing may leave, for remote bases.
     pub jail: Option<PathBuf>,
     /// The repository that the clone is of.

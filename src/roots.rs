@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files, clean};
 use crate::kustomization::{self, Kustomization};
-use crate::layer::Reader;
+use crate::layer::{FILE_NAMES, Reader};
 use crate::limits::Limits;
 
 /// The kustomizations below a directory.
@@ -47,8 +47,8 @@ pub fn find(files: &dyn Files, top: &Path, limits: &Limits) -> Result<Roots> {
 }
 
 fn has_kustomization(files: &dyn Files, directory: &Path) -> bool {
-    let is_file = |name: &&str| files.kind(&directory.join(name)) == FileKind::File;
-    crate::layer::FILE_NAMES.iter().any(|name| is_file(&name))
+    let is_file = |name: &str| files.kind(&directory.join(name)) == FileKind::File;
+    FILE_NAMES.into_iter().any(is_file)
 }
 
 fn decoded(reader: &Reader<'_>, directory: &Path, limits: &Limits) -> Option<Kustomization> {

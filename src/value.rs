@@ -17,7 +17,7 @@ pub enum Value {
     /// Text with the way it was written.
     Scalar(Scalar),
     /// A sequence.
-    List(EcoVec<Value>),
+    List(EcoVec<Self>),
     /// A mapping, in the order of its source.
     Map(Map),
 }

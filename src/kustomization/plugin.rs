@@ -366,7 +366,7 @@ impl Decode for IamPolicy {
                     node.record(&["name", "namespace"], |name, node| match name {
                         "name" => self.name.decode(node),
                         _ => self.namespace.decode(node),
-                    })
+                    });
                 }
                 _ => node.record(&["name", "projectId"], |name, node| match name {
                     "name" => self.account.decode(node),

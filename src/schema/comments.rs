@@ -5,6 +5,8 @@
 //!
 //! Source: kustomize `kyaml/fieldmeta/fieldmeta.go`, `kyaml/yaml/walk/map.go` (`valueIfPresent`).
 
+use std::collections::BTreeMap;
+
 use ecow::EcoString;
 use memchr::memmem;
 use rustc_hash::FxHashMap;
@@ -17,7 +19,7 @@ use crate::yaml;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comments {
     pub(super) schema: Option<Value>,
-    pub(super) fields: FxHashMap<EcoString, Comments>,
+    pub(super) fields: BTreeMap<EcoString, Self>,
 }
 
 impl Comments {

@@ -175,7 +175,7 @@ const FIELDS: &[(usize, Field)] = &[
         );
     }),
     (8, |_, _, _, text| {
-        text.push_str("generatorOptions:\n  labels: {gen: 'yes'}\n  disableNameSuffixHash: true\n")
+        text.push_str("generatorOptions:\n  labels: {gen: 'yes'}\n  disableNameSuffixHash: true\n");
     }),
     (35, patches),
     (10, strategic_files),
@@ -186,7 +186,7 @@ const FIELDS: &[(usize, Field)] = &[
     (5, |_, _, _, text| {
         text.push_str(
             "buildMetadata: [originAnnotations, transformerAnnotations, managedByLabel]\n",
-        )
+        );
     }),
     (6, |writer, chance, folder, text| {
         // Two layers may not use one name.

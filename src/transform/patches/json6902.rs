@@ -216,10 +216,12 @@ fn stands_plainly(text: &str) -> bool {
     };
     let is_printable = |c: char| matches!(c, ' '..='~' | '\u{a0}'..) && c != '\u{feff}';
     let is_mapping = text.contains(": ") || text.ends_with(':');
+    let is_cut_off = text.contains(" #") || text.ends_with(' ');
+    let is_marker = text.starts_with("---") || text.starts_with("...");
     begins_well
         && !is_mapping
-        && !(text.contains(" #") || text.ends_with(' '))
-        && !(text.starts_with("---") || text.starts_with("..."))
+        && !is_cut_off
+        && !is_marker
         && text.chars().all(is_printable)
         && scalar::resolve(text) == Tag::Str
         && scalar::bool_v2(text).is_none()
@@ -632,7 +634,7 @@ fn unescape(step: &str) -> String {
     let mut rest = step;
     while let Some(at) = rest.find('~') {
         text.push_str(&rest[..at]);
-        let (plain, taken) = match rest[at..].as_bytes() {
+        let (plain, taken) = match &rest.as_bytes()[at..] {
             [b'~', b'1', ..] => ('/', 2),
             [b'~', b'0', ..] => ('~', 2),
             _ => ('~', 1),

@@ -25,7 +25,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::{Comments, Schema};
 use crate::selector::Matcher;
-use crate::value::{Scalar, Style, Tag, Value};
+use crate::value::{Map, Scalar, Style, Tag, Value};
 use crate::yaml::{self, Step};
 use json6902::{Failure, Operations};
 use search::Search;
@@ -567,8 +567,11 @@ fn settle_annotations(value: &mut Value) {
     match metadata.get_mut("annotations") {
         None => {}
         Some(Value::Map(map)) if !map.is_empty() => {
-            if !map.iter().all(|(_, value)| value.as_str().is_some()) {
-                map.iter_mut().for_each(|(_, value)| *value = Value::Scalar(as_string(value)));
+            // Asked first: a mapping that others share stays shared.
+            let is_settled = map.iter().all(|(_, value)| value.as_str().is_some());
+            let unsettled = (!is_settled).then_some(map);
+            for (_, value) in unsettled.into_iter().flat_map(Map::iter_mut) {
+                *value = Value::Scalar(as_string(value));
             }
         }
         Some(_) => drop(metadata.remove("annotations")),

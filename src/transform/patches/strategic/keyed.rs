@@ -526,10 +526,10 @@ mod tests {
         let mut value = Value::map();
         value.set(&["name"], Value::string(format!("n{name}")));
         value.set(&["value"], Value::string(format!("v{extra}")));
-        if extra % 7 == 0 {
+        if extra.is_multiple_of(7) {
             value.set(&[DIRECTIVE], Value::string(["delete", "replace", "merge"][extra / 7 % 3]));
         }
-        if extra % 3 == 0 {
+        if extra.is_multiple_of(3) {
             value.set(&["port"], Value::string("p"));
         }
         value
@@ -543,7 +543,7 @@ mod tests {
     }
 
     fn list(state: &mut u64) -> EcoVec<Value> {
-        let mut names: Vec<usize> = (0..6).filter(|_| scramble(state) % 2 == 0).collect();
+        let mut names: Vec<usize> = (0..6).filter(|_| scramble(state).is_multiple_of(2)).collect();
         let by = (scramble(state) % 5).min(names.len());
         names.rotate_left(by);
         names.iter().map(|&name| element(name, scramble(state) % 30)).collect()
