@@ -142,6 +142,7 @@ fn tags_decide_on_the_type() {
         ("!!float '1.5'", "1.5"),
         ("!!null ''", "null"),
         ("!!binary aGVsbG8=", "hello"),
+        ("!!binary /////w==", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
         ("!!timestamp '2001-12-14'", "\"2001-12-14T00:00:00Z\""),
         ("!custom 1", "\"1\""),
         ("! 1", "1"),
@@ -253,6 +254,7 @@ fn a_file_is_split_as_text() {
     assert_eq!(printed("a: |\n  x\n---\nb: 1\n"), "a: |\n  x\nb: 1\n");
     assert_eq!(read("").len() + read("# c\n").len() + read("---\n").len() + read("~").len(), 0);
     assert_eq!(read("{}").len(), 1);
+    assert_eq!(printed("a: 1\n%YAML 1.1\n"), "a: 1\n");
     assert!(refusal("a: 1\n--- b\nc: 1\n").starts_with("r.yaml:2:1: invalid document separator"));
 }
 

@@ -160,7 +160,10 @@ fn binary(text: &str) -> Result<String, String> {
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(joined)
         .map_err(|_| "!!binary value is no base64".to_owned())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // One for each byte, as Go counts them.
+    Ok(bytes.utf8_chunks().fold(String::new(), |text, chunk| {
+        text + chunk.valid() + &"\u{fffd}".repeat(chunk.invalid().len())
+    }))
 }
 
 fn is_null(text: &str) -> bool {

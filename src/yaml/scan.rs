@@ -221,6 +221,11 @@ impl<'a> Scanner<'a> {
             if self.document_indicator(b"...") {
                 return self.document(Token::DocumentEnd);
             }
+            // They belong to the next document, which nobody reads.
+            let rest = &self.bytes[self.at..];
+            if rest.starts_with(b"%YAML ") || rest.starts_with(b"%TAG ") {
+                return self.end();
+            }
         }
         let blank_follows = self.blank_follows(1);
         let in_flow = self.flow > 0;
