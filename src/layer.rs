@@ -72,6 +72,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A path as the user would type it; one in a clone by the repository's URL.
+    fn shown(&self, path: &Path) -> Arc<str> {
+        let remote = self.remote.as_ref().and_then(|remote| remote.shown(path));
+        remote.unwrap_or_else(|| self.files.shown(path))
+    }
+
     /// Opens the directory that a build starts from.
     ///
     /// # Errors
@@ -82,7 +88,7 @@ impl<'a> Reader<'a> {
     }
 
     fn directory(&self, path: &Path) -> Result<PathBuf> {
-        let shown = || Place::file(self.files.shown(path));
+        let shown = || Place::file(self.shown(path));
         match self.files.kind(path) {
             FileKind::Directory => {}
             FileKind::Missing => {
@@ -105,7 +111,7 @@ impl<'a> Reader<'a> {
             return self.enter(layer, one);
         }
         let path = clean(&layer.directory.join(entry));
-        let place = || Place::file(self.files.shown(&path));
+        let place = || Place::file(self.shown(&path));
         if Path::new(entry).is_absolute() {
             let error =
                 Error::new(ErrorKind::Forbidden, place(), "a base cannot be an absolute path");
@@ -189,13 +195,13 @@ impl<'a> Reader<'a> {
         };
         let mut way: Vec<Arc<str>> = Vec::new();
         for one in layer.upwards() {
-            way.push(self.files.shown(&one.directory));
+            way.push(self.shown(&one.directory));
             if std::ptr::eq(one, visited) {
                 break;
             }
         }
         way.reverse();
-        let shown = self.files.shown(directory);
+        let shown = self.shown(directory);
         let cycle = way.join(" → ");
         let message = if visited.directory == directory {
             format!("cycle of bases: {cycle} → {shown}")
@@ -212,11 +218,11 @@ impl<'a> Reader<'a> {
     pub fn kustomization(&self, layer: &Layer<'_>) -> Result<(Source, &'static str)> {
         let is_file = |name: &&str| self.files.kind(&layer.directory.join(name)) == FileKind::File;
         let found: Vec<&'static str> = FILE_NAMES.into_iter().filter(is_file).collect();
-        let place = || Place::file(self.files.shown(&layer.directory));
+        let place = || Place::file(self.shown(&layer.directory));
         match found[..] {
             [name] => {
                 let path = layer.directory.join(name);
-                let (text, file) = (self.read(&path)?, self.files.shown(&path));
+                let (text, file) = (self.read(&path)?, self.shown(&path));
                 Ok((Source { file, text }, name))
             }
             [] => {
@@ -243,7 +249,7 @@ impl<'a> Reader<'a> {
             FILE_NAMES.iter().any(|name| self.files.kind(&path.join(name)) == FileKind::File)
         };
         let found = names.iter().take(1_000).map(|name| directory.join(name)).find(has_one);
-        found.map(|path| self.files.shown(&path))
+        found.map(|path| self.shown(&path))
     }
 
     /// A file that a layer names, with its path as the user would type it.
@@ -256,7 +262,7 @@ impl<'a> Reader<'a> {
             return Ok((self.counted(entry, text)?, entry.into()));
         }
         let path = clean(&layer.directory.join(entry));
-        let shown = self.files.shown(&path);
+        let shown = self.shown(&path);
         if self.files.kind(&path) == FileKind::Missing {
             return Err(self.no_such_file(&path, shown));
         }
@@ -290,10 +296,10 @@ impl<'a> Reader<'a> {
         if real.as_ref().is_some_and(|real| real.starts_with(confined)) {
             return Ok(());
         }
-        let place = Place::file(self.files.shown(path));
+        let place = Place::file(self.shown(path));
         let message = format!(
             "file is not in or below the directory of its kustomization, \"{}\"",
-            self.files.shown(confined)
+            self.shown(confined)
         );
         let hint = "move it there, make its directory a base, \
                     or allow it with --load-restrictor LoadRestrictionsNone";
@@ -306,7 +312,7 @@ impl<'a> Reader<'a> {
     /// Where it is missing, no regular file, or exceeds a limit.
     pub fn read(&self, path: &Path) -> Result<Bytes> {
         let bytes = self.files.read(path, self.limits.file_bytes)?;
-        self.counted(&self.files.shown(path), bytes)
+        self.counted(&self.shown(path), bytes)
     }
 
     /// Takes a file from what is left for this build.

@@ -147,3 +147,36 @@ fn a_build_that_fetches_nothing_says_so() {
     let error = trees.build_with(&kustomization, None).expect_err("not fetched");
     assert!(error.starts_with("URL//base: is a URL, and this build fetches nothing"), "{error}");
 }
+
+#[test]
+fn errors_in_a_repository_name_its_url() {
+    let trees = Trees::new();
+    trees.write("base/kustomization.yaml", "resources: [missing.yaml]\n");
+    trees.commit();
+    let url = trees.url("//base?ref=main");
+    let error = trees.build(&format!("resources: ['{url}']\n")).expect_err("missing");
+    assert_eq!(
+        error,
+        "URL//base/missing.yaml?ref=main: no such file or directory\n  \
+         from URL//base/kustomization.yaml?ref=main:1:13\n  \
+         from kustomization.yaml:1:13"
+    );
+}
+
+#[test]
+fn files_are_downloaded() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let trees = Trees::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/r.yaml", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let reader = BufReader::new(stream.try_clone().expect("a stream"));
+        reader.lines().map_while(Result::ok).find(String::is_empty);
+        let length = OBJECT.len();
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{OBJECT}")
+            .expect("sent");
+    });
+    let output = trees.build(&format!("resources: ['{url}']\nnamePrefix: p-\n"));
+    assert!(output.expect("built").contains("name: p-a\n"));
+}

@@ -18,7 +18,7 @@ mod http;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -32,6 +32,7 @@ pub use address::{Address, Repository, read};
 pub struct Remote {
     cache: PathBuf,
     offline: bool,
+    /// By URL, reference and whether submodules are wanted; symbolic links are resolved.
     checkouts: Mutex<HashMap<(String, String, bool), PathBuf>>,
     answers: Mutex<HashMap<String, Answer>>,
 }
@@ -75,8 +76,22 @@ impl Remote {
         }
         let directory = self.cache.join("git").join(hash(url));
         let directory = git::checkout(&directory, repository, self.offline)?;
+        let directory = directory.canonicalize().map_err(|error| unwritable(&directory, &error))?;
         checkouts.insert(key, directory.clone());
         Ok(directory)
+    }
+
+    /// A path in a checkout as an entry would name it, `None` for all other paths.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> Option<Arc<str>> {
+        let checkouts = lock(&self.checkouts);
+        let found = checkouts.iter().filter_map(|((url, reference, _), directory)| {
+            let rest = path.strip_prefix(directory).ok()?.to_string_lossy();
+            let query = if reference.is_empty() { "" } else { "?ref=" };
+            Some(format!("{url}//{rest}{query}{reference}"))
+        });
+        // Several references may lead to one commit: the least is as good as any.
+        found.min().map(Arc::from)
     }
 
     /// What an address names, a file of at most `limit` bytes.
