@@ -245,6 +245,17 @@ impl Resource {
             id.namespace = "default".into();
         }
         self.former.push(id);
+        self.make_room_for_notes();
+    }
+
+    /// Takes annotations away that are no mapping: kustomize begins a new one for its notes.
+    fn make_room_for_notes(&mut self) {
+        if !matches!(self.value.at(&["metadata", "annotations"]), Some(Value::Scalar(_))) {
+            return;
+        }
+        if let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) {
+            metadata.remove("annotations");
+        }
     }
 
     /// Brings twins in line after a step that may have set one of them.
