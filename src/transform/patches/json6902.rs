@@ -144,7 +144,7 @@ fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
         Value::Map(map) => {
             let mut read = Map::default();
             for (key, value) in map.iter() {
-                read.insert(&key.text, from_yaml(value)?);
+                read.insert(key_text(key)?, from_yaml(value)?);
             }
             Value::Map(read)
         }
@@ -152,6 +152,25 @@ fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
             Style::Plain => meant(scalar::meaning_v2(&scalar.text))?,
             Style::Quoted | Style::Tagged(_) => meant(scalar::meaning(scalar)?)?,
         },
+    })
+}
+
+/// A key as JSON has it: `n` is the boolean `false` to YAML 1.1, and a string then.
+fn key_text(key: &Key) -> std::result::Result<EcoString, String> {
+    if !key.typed {
+        return Ok(key.text.clone());
+    }
+    Ok(match scalar::meaning_v2(&key.text) {
+        Meaning::Null => return Err("a key may not be null".to_owned()),
+        Meaning::Bool(value) => ecow::eco_format!("{value}"),
+        Meaning::Int(int) => ecow::eco_format!("{int}"),
+        Meaning::Uint(int) => ecow::eco_format!("{int}"),
+        Meaning::Float(float) => {
+            let mut text = String::new();
+            scalar::write_float(float, &mut text);
+            text.into()
+        }
+        Meaning::Text(text) => text.as_ref().into(),
     })
 }
 
@@ -694,6 +713,8 @@ mod tests {
     fn yaml_words_of_a_patch_are_booleans() {
         let added = one("{}", "{op: add, path: /a, value: yes}").expect("fits");
         assert_eq!(added, r#"{"a":true}"#);
+        let key = one("{}", "{op: add, path: /a, value: {n: 1, 010: x, 'y': z}}").expect("fits");
+        assert_eq!(key, r#"{"a":{"8":"x","false":1,"y":"z"}}"#);
         let json = patched("{}", r#"[{"op": "add", "path": "/a", "value": "yes"}]"#);
         assert_eq!(json.expect("fits"), r#"{"a":"yes"}"#);
     }
