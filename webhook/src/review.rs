@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use overlay::flux;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 /// The group of the sources they name.
 pub const SOURCE_GROUP: &str = "source.toolkit.fluxcd.io";
-/// The kinds of sources, with the version of each that is asked for where nobody says.
+/// The kinds of sources, with their names in paths.
 const SOURCE_KINDS: [(&str, &str); 4] = [
     ("GitRepository", "gitrepositories"),
     ("OCIRepository", "ocirepositories"),
@@ -29,7 +29,7 @@ const MESSAGE_BYTES: usize = 8 << 10;
 const WARNING_CHARACTERS: usize = 256;
 const WARNINGS: usize = 16;
 
-/// A request that is no review: the HTTP status it gets, and why.
+/// Why a request is no review.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Malformed(pub String);
 
@@ -454,10 +454,4 @@ fn cut(text: &str, bytes: usize) -> String {
     let mut cut = text[..end].to_owned();
     let _ = write!(cut, "\n… and {} bytes more", text.len() - end);
     cut
-}
-
-/// A key for what a spec renders to, whatever else the object says.
-#[must_use]
-pub fn spec_key(spec: &(impl Serialize + ?Sized)) -> Vec<u8> {
-    serde_json::to_vec(spec).unwrap_or_default()
 }

@@ -229,27 +229,36 @@ fn serve(content: Vec<u8>) -> SocketAddr {
     address
 }
 
-/// A GitRepository whose artifact is served by nobody of Flux; returns where.
+/// The GitRepository `app` with an artifact of these files, served by nobody of Flux; returns where.
 fn publish(plane: &ControlPlane, namespace: &str, files: &[(&str, &str)]) -> Result<SocketAddr> {
     let content = archive(files);
     let hash = Sha256::digest(&content);
     let digest: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let address = serve(content);
+    publish_at(plane, namespace, "app", address, &digest)?;
+    Ok(address)
+}
+
+fn publish_at(
+    plane: &ControlPlane,
+    namespace: &str,
+    name: &str,
+    address: SocketAddr,
+    digest: &str,
+) -> Result<()> {
     let path =
-        format!("/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/gitrepositories/app");
+        format!("/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/gitrepositories/{name}");
     let object = |more: Value| {
         let mut object = json!({
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
-            "metadata": { "name": "app" },
+            "metadata": { "name": name },
         });
         object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         object.to_string()
     };
-    plane.apply(
-        &path,
-        object(json!({ "spec": { "interval": "1h", "url": "https://git.example/app", "suspend": true } })),
-    )?;
+    let spec = json!({ "interval": "1h", "url": "https://git.example/app", "suspend": true });
+    plane.apply(&path, object(json!({ "spec": spec })))?;
     let artifact = json!({
         "url": format!("http://{address}/app.tar.gz"),
         "path": "app.tar.gz",
@@ -257,9 +266,9 @@ fn publish(plane: &ControlPlane, namespace: &str, files: &[(&str, &str)]) -> Res
         "revision": "main@sha1:5c9b3ad",
         "lastUpdateTime": "2026-01-01T00:00:00Z",
     });
-    plane
-        .apply(&format!("{path}/status"), object(json!({ "status": { "artifact": artifact } })))?;
-    Ok(address)
+    let status = object(json!({ "status": { "artifact": artifact } }));
+    plane.apply(&format!("{path}/status"), status)?;
+    Ok(())
 }
 
 /// Broken ones are denied with the place, good ones admitted, and nothing else is held up.
@@ -315,6 +324,40 @@ fn kustomizations_are_judged_over_http2() -> Result<()> {
 #[test]
 fn kustomizations_are_judged_over_http1() -> Result<()> {
     is_judged("http/1.1", &["--no-http2"])
+}
+
+#[test]
+fn the_api_server_comes_back_where_there_is_too_much_to_do() -> Result<()> {
+    let (Some(plane), Some(kubectl)) = (shared(), program("kubectl")) else { return Ok(()) };
+    plane.install_flux_definitions()?;
+    let namespace = plane.namespace("busy")?;
+    let artifacts = publish(plane, &namespace, GOOD)?.to_string();
+    // It takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    publish_at(plane, &namespace, "silent", address, &"0".repeat(64))?;
+    let hosts = format!("{artifacts},{address}");
+    let arguments = ["--artifact-host", &hosts, "--renders=1", "--timeout=2"];
+    let hook = Hook::start(plane, kubectl, &namespace, &arguments)?;
+    hook.until_asked(&kustomization(&namespace, "broken", "./broken"));
+
+    let mut waiting = kustomization(&namespace, "waiting", "./good");
+    waiting["spec"]["sourceRef"]["name"] = "silent".into();
+    let path = |name: &str| {
+        format!("/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/{name}")
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| plane.apply(&path("waiting"), waiting.to_string()));
+        let held = silent.accept().unwrap();
+        // The only place is taken: this one is told to come back, and does.
+        plane.apply(&path("good"), kustomization(&namespace, "good", "./good").to_string())?;
+        drop(held);
+        first.join().unwrap()
+    })?;
+    let metrics = hook.metrics();
+    assert!(metrics.contains("refused_requests_total{reason=\"overload\"}"), "{metrics}");
+    assert!(metrics.contains("reviews_total{verdict=\"allowed\",reason=\"built\"} 1"), "{metrics}");
+    Ok(())
 }
 
 #[test]
