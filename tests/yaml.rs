@@ -423,16 +423,6 @@ fn comments_indented_by_tabs_may_follow_another_comment() {
     refusal("a: 1\n# c\n\tb: 2\n");
 }
 
-#[test]
-fn schemas_in_comments_are_found() {
-    let text = "a: 1\n---\n# {}\nspec:\n  list: # {\"type\":\"array\"}\n  - x: \"# {no}\" # {\"x\":1}\n    y: |\n      # {\"no\":1}\n  # {\"no\":1}\n  z: 1 # plain\n";
-    let found = yaml::schema_comments(text.as_bytes(), 1);
-    let paths: Vec<_> = found.iter().map(|(path, json)| (path.join("/"), json.as_str())).collect();
-    let expected = [("spec/list", "{\"type\":\"array\"}"), ("spec/list/0/x", "{\"x\":1}")];
-    assert_eq!(paths, expected.map(|(path, json)| (path.to_owned(), json)));
-    assert!(yaml::schema_comments(text.as_bytes(), 0).is_empty());
-}
-
 /// Texts put together at random from the pieces of YAML, the same ones each time.
 fn random_texts(count: u32) -> impl Iterator<Item = String> {
     const PIECES: [&str; 48] = [
@@ -500,6 +490,7 @@ fn no_text_makes_anything_panic() {
         let _ = yaml::read_first(bytes, &file(), &Limits::WEBHOOK);
         let path = [Step::Key("a"), Step::Index(1), Step::Key("b")];
         let _ = yaml::locate(bytes, 0, &path);
+        let _ = yaml::key_lines(bytes);
         for value in yaml::read(bytes, &file(), &Limits::WEBHOOK).unwrap_or_default() {
             let _ = yaml::write(&value, &mut String::new());
             let _ = json::write(&value, &mut String::new());

@@ -87,11 +87,6 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// The scanner, for who wants its comments.
-    pub(super) fn scanner(&mut self) -> &mut Scanner<'a> {
-        &mut self.scanner
-    }
-
     /// The next event and where it begins; `None` at first where there is no document.
     pub(super) fn next(&mut self) -> Scanned<Option<Found<'a>>> {
         if !self.begun {

@@ -31,7 +31,7 @@ pub fn key_lines(text: &[u8]) -> Vec<KeyLine> {
     let filled = pieces(&text).map_while(Result::ok).filter(|piece| !is_empty(piece));
     let mut keys = Vec::new();
     for (document, piece) in filled.enumerate() {
-        collect(document, &piece, &file, &mut keys);
+        collect(document, &piece, &mut keys);
     }
     keys
 }
@@ -53,16 +53,17 @@ enum Open {
     List,
 }
 
-fn collect(document: usize, piece: &Piece<'_>, file: &Arc<str>, keys: &mut Vec<KeyLine>) {
+fn collect(document: usize, piece: &Piece<'_>, keys: &mut Vec<KeyLine>) {
     let mut events = Events::new(piece.text(), 1);
     let mut open: Vec<Open> = Vec::new();
     let mut lists = 0_usize;
+    let mut lines = piece.lines();
     while let Ok(Some((event, mark))) = events.next() {
         if let (Some(Open::Map(key @ None)), Event::Scalar { text, .. }) = (open.last_mut(), &event)
         {
             *key = Some(EcoString::from(&**text));
             if lists == 0 {
-                let line = piece.place(file, mark).at.map_or(0, |(line, _)| line);
+                let line = lines.at(mark);
                 keys.push(KeyLine { document, line, path: path(&open) });
             }
             continue;

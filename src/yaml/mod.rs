@@ -1,6 +1,5 @@
 //! YAML as go-yaml reads and writes it.
 
-mod comments;
 mod events;
 mod keys;
 mod pieces;
@@ -10,7 +9,6 @@ mod scan;
 mod unprintable;
 mod write;
 
-pub use comments::schema_comments;
 pub use keys::{KeyLine, key_lines};
 pub use read::{Step, locate, read, read_first};
 pub(crate) use unprintable::{Printed, Unprintable};

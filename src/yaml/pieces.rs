@@ -73,6 +73,11 @@ impl<'a> Piece<'a> {
         Place::new(file.clone(), count(self.lines_before + lines(before) + 1), count(column))
     }
 
+    /// Counts lines for who goes through the piece from its beginning to its end.
+    pub(super) fn lines(&self) -> Lines<'_> {
+        Lines { text: &self.text, offset: 0, line: self.lines_before + 1 }
+    }
+
     /// Bytes before the first character that go-yaml refuses anywhere, even in a comment.
     pub(super) fn control_character(&self) -> Option<usize> {
         let bytes = self.text.as_bytes();
@@ -81,6 +86,24 @@ impl<'a> Piece<'a> {
             matches!(bytes[*at..], [0xc2, 0x80..=0x9f, ..] | [0xef, 0xbf, 0xbe | 0xbf, ..])
         });
         [ascii_control(bytes), wide].into_iter().flatten().min()
+    }
+}
+
+/// Line numbers of a piece, in linear time.
+pub(super) struct Lines<'a> {
+    text: &'a str,
+    offset: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line in the file, from 1, of what has `offset` bytes before it; offsets may only grow.
+    pub(super) fn at(&mut self, offset: usize) -> u32 {
+        if let Some(between) = self.text.get(self.offset..offset) {
+            self.line += lines(between);
+            self.offset = offset;
+        }
+        count(self.line)
     }
 }
 

@@ -96,8 +96,6 @@ pub(super) struct Scanner<'a> {
     flow: usize,
     /// Whether a key may begin here.
     key_allowed: bool,
-    /// Where the comments begin, if they are wanted.
-    comments: Option<Vec<usize>>,
 }
 
 /// Bit of the bytes that may end a plain scalar.
@@ -136,18 +134,7 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             flow: 0,
             key_allowed: true,
-            comments: None,
         }
-    }
-
-    /// Notes from now on where comments begin.
-    pub(super) fn want_comments(&mut self) {
-        self.comments = Some(Vec::new());
-    }
-
-    /// Bytes before each comment that was met, the first one first.
-    pub(super) fn comments(&self) -> &[usize] {
-        self.comments.as_deref().unwrap_or_default()
     }
 
     /// The next token, which stays.
@@ -321,10 +308,10 @@ impl<'a> Scanner<'a> {
     fn skip_comments(&mut self) {
         let before = &self.bytes[self.line_start..self.at];
         let own_line = before.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'-'));
-        self.skip_comment();
+        self.skip_line();
         while own_line && let Some(next) = self.next_comment() {
             self.at = next;
-            self.skip_comment();
+            self.skip_line();
         }
     }
 
@@ -340,13 +327,6 @@ impl<'a> Scanner<'a> {
         // As at every line break.
         self.key_allowed |= self.flow == 0;
         Some(self.at + blanks)
-    }
-
-    fn skip_comment(&mut self) {
-        if let Some(comments) = &mut self.comments {
-            comments.push(self.at);
-        }
-        self.skip_line();
     }
 
     /// Goes to the end of the line.
@@ -922,7 +902,7 @@ impl<'a> Scanner<'a> {
             self.skip(1);
         }
         if self.byte(0) == Some(b'#') {
-            self.skip_comment();
+            self.skip_line();
         }
         if !self.blank_follows(0) {
             return Err(Malformed::new(
