@@ -61,7 +61,9 @@ pub enum ErrorKind {
     External,
     /// The API server cannot be reached, or went away.
     Unreachable,
-    /// The API server does not know the user, or does not let them.
+    /// The API server does not know who asks.
+    Unknown,
+    /// The user may not do it.
     Denied,
     /// Somebody else owns a field, or wrote at the same time.
     Conflict,

@@ -239,6 +239,10 @@ pub enum Reorder {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Build {
     /// A directory, or the name of an overlay such as `production`
+    ///
+    /// A name is looked for in the working directory and, where nothing there has it, further up to the
+    /// root of the repository: `production` is overlays/production, clusters/production,
+    /// environments/production or envs/production, or one of these in a folder below.
     #[arg(default_value = ".")]
     pub overlay: String,
     /// Build all kustomizations in and below the directory that no other one refers to
@@ -263,6 +267,10 @@ pub struct Build {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Diff {
     /// A directory, or the name of an overlay such as `production`
+    ///
+    /// A name is looked for in the working directory and, where nothing there has it, further up to the
+    /// root of the repository: `production` is overlays/production, clusters/production,
+    /// environments/production or envs/production, or one of these in a folder below.
     #[arg(default_value = ".")]
     pub overlay: String,
     /// Take over fields that others own
@@ -296,6 +304,10 @@ pub enum DryRun {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Sync {
     /// A directory, or the name of an overlay such as `production`
+    ///
+    /// A name is looked for in the working directory and, where nothing there has it, further up to the
+    /// root of the repository: `production` is overlays/production, clusters/production,
+    /// environments/production or envs/production, or one of these in a folder below.
     #[arg(default_value = ".")]
     pub overlay: String,
     /// Do not ask; needed where standard input is no terminal
@@ -367,6 +379,10 @@ pub enum TableFormat {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Status {
     /// A directory, or the name of an overlay such as `production`
+    ///
+    /// A name is looked for in the working directory and, where nothing there has it, further up to the
+    /// root of the repository: `production` is overlays/production, clusters/production,
+    /// environments/production or envs/production, or one of these in a folder below.
     #[arg(default_value = ".")]
     pub overlay: String,
     /// The format
@@ -381,6 +397,10 @@ pub struct Status {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Delete {
     /// A directory, or the name of an overlay such as `production`
+    ///
+    /// A name is looked for in the working directory and, where nothing there has it, further up to the
+    /// root of the repository: `production` is overlays/production, clusters/production,
+    /// environments/production or envs/production, or one of these in a folder below.
     #[arg(default_value = ".")]
     pub overlay: String,
     /// Do not ask; needed where standard input is no terminal

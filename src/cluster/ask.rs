@@ -310,7 +310,7 @@ impl Asking<'_> {
 
 /// Whether asking for the next object makes no sense either.
 pub(super) fn is_fatal(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unreachable || error.message().contains("(401)")
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Unknown)
 }
 
 /// What the same sync makes or changes first.

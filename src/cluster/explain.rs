@@ -95,7 +95,7 @@ pub(super) fn connection(failure: &Failure, address: &str, context: Option<&str>
         )
         .hint("allow for more with --request-timeout"),
         Failure::Credentials(reason) => {
-            Error::new(ErrorKind::Denied, place, reason).hint(format!("check the user{context}"))
+            Error::new(ErrorKind::Unknown, place, reason).hint(format!("check the user{context}"))
         }
         Failure::Garbled(reason) => Error::new(
             ErrorKind::External,
@@ -106,7 +106,7 @@ pub(super) fn connection(failure: &Failure, address: &str, context: Option<&str>
         Failure::Status(status) if status.code == 401 => {
             let message = "the API server does not accept the credentials (401)";
             let hint = format!("log in again, or check the user{context}");
-            Error::new(ErrorKind::Denied, place, message).hint(hint)
+            Error::new(ErrorKind::Unknown, place, message).hint(hint)
         }
         Failure::Status(status) => {
             let message = format!("{} ({})", status.message, status.code);
