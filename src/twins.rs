@@ -82,7 +82,7 @@ impl Twins {
                 continue;
             };
             left.push(way);
-            if *entry != self.value || said == Said::Set {
+            if differ(entry, &self.value) || said == Said::Set {
                 last = Some(entry.clone());
             }
         }
@@ -98,6 +98,16 @@ impl Twins {
             self.maps = left.into_iter().cloned().collect();
         }
         is_twin
+    }
+}
+
+/// Whether two entries say something else; quotes alone, which a merge may add, are no change.
+fn differ(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Scalar(one), Value::Scalar(other)) => {
+            one.text != other.text || one.tag() != other.tag()
+        }
+        _ => one != other,
     }
 }
 
@@ -158,6 +168,15 @@ mod tests {
         let mut twins = twins();
         settle(&mut twins, &mut value, &|way, key| said_by(patch, way, key));
         (value, twins.len())
+    }
+
+    #[test]
+    fn quotes_alone_are_no_change() {
+        let mut value = object("y", "x");
+        let quoted = crate::value::Scalar { text: "x".into(), style: crate::value::Style::Quoted };
+        value.set(&["b", "k"], Value::Scalar(quoted));
+        let (value, _) = settled(value, &Value::Null);
+        assert_eq!(value.text_at(&["b", "k"]), Some("y"));
     }
 
     #[test]
