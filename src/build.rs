@@ -523,7 +523,7 @@ impl<'a> Build<'a> {
                 metadata::note_generator(&mut made, &note);
             }
             for resource in made {
-                generate::absorb(&mut gathered.resources, resource, &place)?;
+                generate::absorb(&mut gathered.resources, resource, || place.clone())?;
             }
         }
         Ok(())
@@ -547,7 +547,8 @@ impl<'a> Build<'a> {
             None => helm::Session::start(helm, self.reader.limits, place)?,
         };
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
-        let inputs = Inputs { read: &read, place: &|_| place.clone() };
+        let file = &site.source.file;
+        let inputs = Inputs { file, read: &read, place: &|_| place.clone() };
         let chart = helm::Chart { chart, globals, directory: &site.layer.directory, inputs };
         let made = session.render(self.reader.files, &chart);
         self.helm = Some(session);
@@ -566,7 +567,7 @@ impl<'a> Build<'a> {
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
         let entry = [Step::Key(field), Step::Index(index)];
         let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
-        let inputs = Inputs { read: &read, place: &place };
+        let inputs = Inputs { file: &site.source.file, read: &read, place: &place };
         let defaults = site.kustomization.generator_options.as_ref();
         let mut resource = generator(args, defaults, &inputs)?;
         let kind =
@@ -574,7 +575,7 @@ impl<'a> Build<'a> {
         if self.takes_notes() {
             metadata::note_generator([&mut resource], &site.notes().field(kind));
         }
-        generate::absorb(&mut gathered.resources, resource, &place(&[]))
+        generate::absorb(&mut gathered.resources, resource, || place(&[]))
     }
 
     /// The fields that change objects, in kustomize's order; it is not the order of the file.

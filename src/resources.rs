@@ -1,5 +1,6 @@
 //! The ordered set of objects that a build works on.
 
+use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
 use crate::resource::{Id, Resource};
@@ -10,12 +11,23 @@ pub struct Resources {
     list: Vec<Resource>,
     /// Where each present id is; dropped as soon as somebody may have changed one.
     by_id: Option<FxHashMap<Id, usize>>,
+    /// Where each present or former name is, dropped in the same way.
+    by_name: Option<FxHashMap<EcoString, Vec<usize>>>,
 }
 
 /// The id that stands for all ids that are the same.
 fn canonical(mut id: Id) -> Id {
     id.namespace = id.effective_namespace().into();
     id
+}
+
+fn note_names(index: &mut FxHashMap<EcoString, Vec<usize>>, at: usize, resource: &Resource) {
+    for id in resource.ids() {
+        let places = index.entry(id.name).or_default();
+        if places.last() != Some(&at) {
+            places.push(at);
+        }
+    }
 }
 
 impl Resources {
@@ -38,7 +50,7 @@ impl Resources {
 
     /// All of them for writing.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Resource> {
-        self.by_id = None;
+        self.forget_positions();
         self.list.iter_mut()
     }
 
@@ -50,7 +62,7 @@ impl Resources {
 
     /// The vector itself, for steps that drop or reorder.
     pub fn as_mut_vec(&mut self) -> &mut Vec<Resource> {
-        self.by_id = None;
+        self.forget_positions();
         &mut self.list
     }
 
@@ -61,6 +73,32 @@ impl Resources {
             list.iter().enumerate().map(|(at, one)| (canonical(one.id()), at)).collect()
         });
         index.get(&canonical(id.clone())).copied()
+    }
+
+    fn forget_positions(&mut self) {
+        self.by_id = None;
+        self.by_name = None;
+    }
+
+    /// Where the objects are that have or had this id.
+    pub fn positions_ever(&mut self, id: &Id) -> Vec<usize> {
+        let list = &self.list;
+        let index = self.by_name.get_or_insert_with(|| {
+            let mut index = FxHashMap::default();
+            list.iter().enumerate().for_each(|(at, one)| note_names(&mut index, at, one));
+            index
+        });
+        let named = index.get(&id.name).into_iter().flatten();
+        named.copied().filter(|at| list[*at].ids().any(|one| one.is_same(id))).collect()
+    }
+
+    /// Puts another object in the place of one.
+    pub fn replace(&mut self, at: usize, resource: Resource) {
+        let old = &self.list[at];
+        if old.id() != resource.id() || old.former != resource.former {
+            self.forget_positions();
+        }
+        self.list[at] = resource;
     }
 
     /// Adds an object, or gives it back with the position of the one that has its id.
@@ -74,6 +112,9 @@ impl Resources {
         }
         if let Some(index) = &mut self.by_id {
             index.insert(canonical(id), self.list.len());
+        }
+        if let Some(index) = &mut self.by_name {
+            note_names(index, self.list.len(), &resource);
         }
         self.list.push(resource);
         Ok(())
@@ -100,6 +141,39 @@ impl<'a> IntoIterator for &'a Resources {
 
 impl From<Vec<Resource>> for Resources {
     fn from(list: Vec<Resource>) -> Self {
-        Self { list, by_id: None }
+        Self { list, by_id: None, by_name: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Origin;
+    use crate::value::Value;
+
+    fn config_map(name: &str) -> Resource {
+        let mut value = Value::map();
+        value.set(&["apiVersion"], Value::plain("v1"));
+        value.set(&["kind"], Value::plain("ConfigMap"));
+        value.set(&["metadata", "name"], Value::plain(name));
+        Resource::new(value, Origin { file: "a.yaml".into(), document: 0 })
+    }
+
+    #[test]
+    fn former_names_are_found_after_every_change() {
+        let mut resources = Resources::default();
+        assert!(resources.append(config_map("a")).is_ok());
+        let id = config_map("a").id();
+        assert_eq!(resources.positions_ever(&id), [0]);
+        assert!(resources.append(config_map("b")).is_ok());
+        assert_eq!(resources.positions_ever(&config_map("b").id()), [1]);
+        for resource in resources.iter_mut() {
+            resource.remember_id();
+            resource.value.set(&["metadata", "name"], Value::plain("c"));
+        }
+        assert_eq!(resources.positions_ever(&id), [0]);
+        assert_eq!(resources.positions_ever(&config_map("c").id()), [0, 1]);
+        resources.replace(0, config_map("d"));
+        assert!(resources.positions_ever(&id).is_empty());
     }
 }

@@ -57,7 +57,7 @@ impl Build<'_> {
                 metadata::note_generator(&mut made, &step.note);
             }
             for resource in made {
-                generate::absorb(&mut gathered.resources, resource, &step.place)?;
+                generate::absorb(&mut gathered.resources, resource, || step.place.clone())?;
             }
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Build<'_> {
         };
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
         let place = |_: &[Step<'_>]| step.place.clone();
-        let inputs = Inputs { read: &read, place: &place };
+        let inputs = Inputs { file: &step.place.file, read: &read, place: &place };
         match plugin {
             Plugin::ConfigMap(args) => Ok(vec![generate::config_map(args, None, &inputs)?]),
             Plugin::Secret(args) => Ok(vec![generate::secret(args, None, &inputs)?]),

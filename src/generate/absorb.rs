@@ -19,44 +19,34 @@ use crate::value::{Map, Scalar, Style, Value};
 ///
 /// # Errors
 /// Where it is to be created and is there already, or is to be merged and nothing is there.
-pub fn absorb(resources: &mut Resources, new: Resource, place: &Place) -> Result<()> {
+pub fn absorb(resources: &mut Resources, new: Resource, place: impl Fn() -> Place) -> Result<()> {
     let id = new.id();
     let behavior = new.behavior.unwrap_or_default();
-    match (find(resources, &id).as_slice(), behavior) {
-        ([], Behavior::Create) => resources.append(new).map_err(|_| exists(&id, place)),
-        ([], _) => Err(missing(&id, resources, place)),
-        ([_], Behavior::Create) => Err(exists(&id, place)),
+    match (resources.positions_ever(&id).as_slice(), behavior) {
+        ([], Behavior::Create) => resources.append(new).map_err(|_| exists(&id, place())),
+        ([], _) => Err(missing(&id, resources, place())),
+        ([_], Behavior::Create) => Err(exists(&id, place())),
         ([at], _) => {
-            let old = &mut resources.as_mut_vec()[*at];
-            *old = merged(old, new, behavior);
+            let merged = merged(&resources.as_slice()[*at], new, behavior);
+            resources.replace(*at, merged);
             Ok(())
         }
         (_, _) => {
             let message = format!("more than one {} was called {}", id.gvk.kind, called(&id));
-            Err(Error::new(ErrorKind::Invalid, place.clone(), message))
+            Err(Error::new(ErrorKind::Invalid, place(), message))
         }
     }
 }
 
-/// Where the objects are that have or had this id.
-fn find(resources: &Resources, id: &Id) -> Vec<usize> {
-    let had = |one: &Resource| {
-        one.former.iter().any(|former| former.name == id.name && former.is_same(id))
-    };
-    let has = |one: &Resource| one.name() == id.name && one.id().is_same(id);
-    let found = resources.iter().enumerate().filter(|(_, one)| has(one) || had(one));
-    found.map(|(at, _)| at).collect()
-}
-
-fn exists(id: &Id, place: &Place) -> Error {
+fn exists(id: &Id, place: Place) -> Error {
     let message = format!("{} {} is there already", id.gvk.kind, called(id));
-    let error = Error::new(ErrorKind::Invalid, place.clone(), message);
+    let error = Error::new(ErrorKind::Invalid, place, message);
     error.hint("to change it, add \"behavior: merge\" or \"behavior: replace\"")
 }
 
-fn missing(id: &Id, resources: &Resources, place: &Place) -> Error {
+fn missing(id: &Id, resources: &Resources, place: Place) -> Error {
     let message = format!("there is no {} {} to merge with or to replace", id.gvk.kind, called(id));
-    let error = Error::new(ErrorKind::Missing, place.clone(), message);
+    let error = Error::new(ErrorKind::Missing, place, message);
     let same_kind = resources.iter().filter(|one| one.kind() == id.gvk.kind);
     match same_kind.clone().find(|one| one.name() == id.name) {
         Some(other) if other.namespace().is_empty() => {
@@ -182,13 +172,9 @@ mod tests {
     #[test]
     fn merging_keeps_what_is_not_said() {
         let mut resources = Resources::default();
-        absorb(
-            &mut resources,
-            generated("c", &[("a", "1"), ("b", "1")], Behavior::Create),
-            &place(),
-        )
-        .expect("new");
-        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Merge), &place())
+        absorb(&mut resources, generated("c", &[("a", "1"), ("b", "1")], Behavior::Create), place)
+            .expect("new");
+        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Merge), place)
             .expect("merged");
         let merged = &resources.as_slice()[0];
         assert_eq!(merged.value.text_at(&["data", "a"]), Some("2"));
@@ -204,7 +190,7 @@ mod tests {
         old.value.set(&["data", "l"], Value::list());
         old.value.set(&["data", "i"], Value::plain("0x1"));
         let mut resources = Resources::from(vec![old]);
-        absorb(&mut resources, generated("c", &[], Behavior::Merge), &place()).expect("merged");
+        absorb(&mut resources, generated("c", &[], Behavior::Merge), place).expect("merged");
         let data = |key| resources.as_slice()[0].value.text_at(&["data", key]);
         assert_eq!((data("n"), data("l"), data("i")), (Some(""), Some(""), Some("0x1")));
     }
@@ -212,7 +198,7 @@ mod tests {
     #[test]
     fn replacing_forgets_the_data() {
         let mut resources = Resources::from(vec![config_map("c", &[("b", "1")])]);
-        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Replace), &place())
+        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Replace), place)
             .expect("replaced");
         let replaced = &resources.as_slice()[0];
         assert_eq!(replaced.value.text_at(&["data", "b"]), None);
@@ -226,7 +212,7 @@ mod tests {
         old.remember_id();
         old.value.set(&["metadata", "name"], Value::plain("p-c"));
         let mut resources = Resources::from(vec![old]);
-        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Merge), &place())
+        absorb(&mut resources, generated("c", &[("a", "2")], Behavior::Merge), place)
             .expect("merged");
         assert_eq!(resources.as_slice()[0].name(), "p-c");
         assert_eq!(resources.as_slice()[0].former.len(), 1);
@@ -235,7 +221,7 @@ mod tests {
     #[test]
     fn creating_twice_is_an_error_with_a_remedy() {
         let mut resources = Resources::from(vec![config_map("c", &[])]);
-        let error = absorb(&mut resources, generated("c", &[], Behavior::Create), &place())
+        let error = absorb(&mut resources, generated("c", &[], Behavior::Create), place)
             .expect_err("there already");
         assert!(error.remedy().expect("certain").contains("behavior: merge"));
     }
@@ -243,7 +229,7 @@ mod tests {
     #[test]
     fn merging_with_nothing_names_what_is_near() {
         let mut resources = Resources::from(vec![config_map("config", &[])]);
-        let error = absorb(&mut resources, generated("confg", &[], Behavior::Merge), &place())
+        let error = absorb(&mut resources, generated("confg", &[], Behavior::Merge), place)
             .expect_err("missing");
         assert_eq!(error.remedy(), Some("there is one called \"config\""));
     }

@@ -124,7 +124,7 @@ impl<'a> Options<'a> {
         if self.immutable {
             value.set(&["immutable"], Value::bool(true));
         }
-        let origin = Origin { file: (inputs.place)(&[]).file, document: 0 };
+        let origin = Origin { file: inputs.file.clone(), document: 0 };
         let mut resource = Resource::new(value, origin);
         resource.behavior = Some(args.behavior);
         resource.needs_hash = self.needs_hash;
@@ -179,7 +179,12 @@ mod tests {
     fn made(args: &ConfigMapArgs, defaults: Option<&GeneratorOptions>) -> Resource {
         let read = |_: &str| Ok(Bytes::from_static(b"\xff\xfe"));
         let place = |_: &[Step<'_>]| Place::file("kustomization.yaml");
-        config_map(args, defaults, &Inputs { read: &read, place: &place }).expect("valid")
+        config_map(
+            args,
+            defaults,
+            &Inputs { file: &"kustomization.yaml".into(), read: &read, place: &place },
+        )
+        .expect("valid")
     }
 
     fn options(labels: &[(&str, &str)]) -> GeneratorOptions {
@@ -212,7 +217,7 @@ mod tests {
         let args = ConfigMapArgs { name: "c".into(), options: own, ..ConfigMapArgs::default() };
         let read = |_: &str| Ok(Bytes::new());
         let place = |_: &[Step<'_>]| Place::file("kustomization.yaml");
-        let inputs = Inputs { read: &read, place: &place };
+        let inputs = Inputs { file: &"kustomization.yaml".into(), read: &read, place: &place };
         assert!(config_map(&args, None, &inputs).is_err());
         // Kustomize takes no notice of the same in a Secret, but for setting nothing more.
         let secret = super::super::secret(&args, None, &inputs).expect("accepted");

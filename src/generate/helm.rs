@@ -178,7 +178,7 @@ impl Session {
     }
 
     fn parsed(&self, text: &[u8], chart: &Chart<'_>) -> Result<Value> {
-        let file = (chart.inputs.place)(&[]).file;
+        let file = chart.inputs.file.clone();
         let mut documents = yaml::read(text, &file, &self.limits)
             .map_err(|error| error.at((chart.inputs.place)(&[Step::Key("valuesFile")])))?;
         if documents.is_empty() {
@@ -365,7 +365,7 @@ mod tests {
             chart,
             globals: &HelmGlobals::default(),
             directory: Path::new("/k"),
-            inputs: Inputs { read: &read, place: &place },
+            inputs: Inputs { file: &"kustomization.yaml".into(), read: &read, place: &place },
         };
         let arguments = template_arguments(&helm(), &chart, Path::new("/h"), Path::new("/v"));
         arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned()
@@ -432,7 +432,7 @@ sed 's/^/  /' $values
         let helm = Helm { command, ..helm() };
         let mut session = Session::start(&helm, Limits::PERSON, &place(&[]))?;
         let files = crate::files::Disk::new(directory.path().into());
-        let inputs = Inputs { read: &read, place: &place };
+        let inputs = Inputs { file: &"kustomization.yaml".into(), read: &read, place: &place };
         let globals = HelmGlobals::default();
         session.render(
             &files,

@@ -1,5 +1,7 @@
 //! Objects that a kustomization makes instead of reading them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -21,6 +23,8 @@ pub use secret::secret;
 /// What a generator sees besides its own entry.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
+    /// The kustomization file.
+    pub file: &'a Arc<str>,
     /// Reads a file by its path as it is written in the entry.
     pub read: &'a dyn Fn(&str) -> Result<Bytes>,
     /// Where something of the entry stands in the kustomization file.

@@ -156,7 +156,8 @@ mod tests {
     fn pairs(args: &ConfigMapArgs, file: &'static [u8]) -> Result<Vec<(String, String)>> {
         let read = |_: &str| Ok(Bytes::from_static(file));
         let place = |_: &[Step<'_>]| Place::file("kustomization.yaml");
-        let pairs = load(args, &Inputs { read: &read, place: &place })?;
+        let pairs =
+            load(args, &Inputs { file: &"kustomization.yaml".into(), read: &read, place: &place })?;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         Ok(pairs.iter().map(|pair| (pair.key.to_string(), text(&pair.content))).collect())
     }
