@@ -1,7 +1,7 @@
 //! A build: kustomize's order of steps, one line a step.
 //!
-//! [`Build::layer`] is one kustomization; the recursion goes through [`Build::base`] and
-//! [`Build::component`]; [`Build::finish`] is what happens once, at the top.
+//! `Build::layer` is one kustomization; the recursion goes through `Build::base` and
+//! `Build::component`; `Build::finish` is what happens once, at the top.
 //!
 //! Source: kustomize `api/internal/target/kusttarget.go`, `api/krusty/kustomizer.go`.
 
@@ -97,7 +97,7 @@ pub fn build_edited(
     Warned { output, warnings: build.warnings }
 }
 
-/// Renders and prints many overlays at once, each as [`build`] and [`print`] would, in their order.
+/// Renders and prints many overlays at once, each as [`build`] and [`print()`] would, in their order.
 ///
 /// They share what is parsed, and as many threads as the machine has cores.
 pub fn build_all(

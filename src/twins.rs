@@ -3,7 +3,7 @@
 //! Where kustomize adds a label to an object and to the selector and the template in it, it hangs one
 //! and the same node into all three. Whatever sets one of them later, be it a patch or a replacement
 //! of a layer above, sets them all. Values here share nothing, so an object remembers which of its
-//! fields are such twins, and every step that may set one asks for [`Twins::settle`].
+//! fields are such twins, and every step that may set one asks for `Twins::settle`.
 //!
 //! Source: kustomize `api/filters/filtersutil/setters.go` makes the node, `kyaml/yaml/fns.go`
 //! (`FieldSetter`) hangs it in and writes into it.

@@ -1,7 +1,7 @@
 //! What is known about kinds: scopes, and how their lists merge.
 //!
 //! Kustomize carries the OpenAPI of Kubernetes v1.21.2 and knows no newer kinds, whatever the cluster
-//! runs; so do we. The little of it that changes an output is in [`table`], which is searched as it
+//! runs; so do we. The little of it that changes an output is in `table`, which is searched as it
 //! lies in the binary. A schema that the user names (`openapi.path`) takes its place as a whole, or
 //! joins it, see [`Relation`].
 

@@ -3,7 +3,7 @@
 //!
 //! The result is kustomize's with all its accidents: an empty null disappears from whatever a patch
 //! touches, an element without its key empties its list, and so on. Therefore the lists follow its
-//! steps one by one where their elements are out of the ordinary; see [`keyed`] for those that are
+//! steps one by one where their elements are out of the ordinary; see `keyed` for those that are
 //! not.
 //!
 //! Source: kustomize `kyaml/yaml/merge2`, `kyaml/yaml/walk`.
