@@ -37,6 +37,7 @@ use crate::transform::vars::Vars;
 use crate::transform::{
     annotations, images, labels, namespace, prefix, replacements, replicas, sort,
 };
+use crate::twins::part_with_annotations;
 use crate::yaml::{self, Step};
 use crate::{manifest, references};
 
@@ -803,6 +804,10 @@ impl<'a> Build<'a> {
         resources.as_mut_vec().retain(|one| !one.is_blank());
         if self.takes_notes() {
             metadata::note_transformer(resources.iter_mut(), &site.notes().field(transformer));
+            let asked = ["originAnnotations", "transformerAnnotations"];
+            if self.build_metadata.iter().any(|option| asked.contains(&option.as_str())) {
+                resources.iter_mut().for_each(|one| part_with_annotations(&mut one.twins));
+            }
         }
     }
 }

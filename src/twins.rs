@@ -70,6 +70,19 @@ pub fn settle(all: &mut EcoVec<Twins>, object: &mut Value, said: &dyn Fn(&[Step]
     *all = kept;
 }
 
+/// Takes the annotations of the object itself out: they are written anew, and share nothing then.
+pub fn part_with_annotations(all: &mut EcoVec<Twins>) {
+    let own = |way: &Way| *way == [Step::Key("metadata".into()), Step::Key("annotations".into())];
+    if all.iter().all(|twins| !twins.maps.iter().any(own)) {
+        return;
+    }
+    let part = |mut twins: Twins| {
+        twins.maps = twins.maps.iter().filter(|way| !own(way)).cloned().collect();
+        (twins.maps.len() > 1).then_some(twins)
+    };
+    *all = std::mem::take(all).into_iter().filter_map(part).collect();
+}
+
 impl Twins {
     /// False where less than two of them are left.
     fn settle(&mut self, object: &mut Value, said: &dyn Fn(&[Step], &str) -> Said) -> bool {
@@ -199,6 +212,15 @@ mod tests {
         let mut patch = Value::map();
         patch.set(&["b", "$patch"], Value::plain("replace"));
         assert_eq!(settled(object("x", "y"), &patch), (object("x", "y"), 0));
+    }
+
+    #[test]
+    fn annotations_may_part() {
+        let maps: Arc<[Way]> = [way(&["metadata", "annotations"]), way(&["b"])].into();
+        let mut all: EcoVec<_> = twins();
+        all.push(Twins::new(maps, "k".into(), Value::string("x")));
+        part_with_annotations(&mut all);
+        assert_eq!(all.len(), 1);
     }
 
     #[test]
