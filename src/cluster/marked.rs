@@ -67,3 +67,53 @@ impl Marked {
 pub(super) fn name(object: &Json) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind() -> Kind {
+        let (group, version) = ("apps".to_owned(), "v1".to_owned());
+        Kind { group, version, plural: "deployments".into(), is_namespaced: true }
+    }
+
+    #[tokio::test]
+    async fn items_get_their_kind_and_all_pages_are_read() {
+        let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let client = kube::Client::new(service, "default");
+        let server = Server::new(client, "http://mock".into(), "default".into());
+        let pages = [
+            json!({ "metadata": { "resourceVersion": "7", "continue": "a+b" },
+                "items": [{ "metadata": { "name": "one" } }, null] }),
+            json!({ "metadata": { "resourceVersion": "7" },
+                "items": [{ "metadata": { "name": "two" } }] }),
+        ];
+        let serving = tokio::spawn(async move {
+            let mut queries = Vec::new();
+            for page in pages {
+                let (request, send) = handle.next_request().await.expect("a page is asked for");
+                queries.push(request.uri().query().unwrap_or_default().to_owned());
+                send.send_response(Response::new(Body::from(page.to_string().into_bytes())));
+            }
+            queries
+        });
+        let marked =
+            Marked::list(&server, "/x", &kind(), "Deployment", "id").await.expect("a list");
+        let names: Vec<_> = marked.items.iter().map(name).collect();
+        assert_eq!(names, ["one", "two"]);
+        assert!(
+            marked
+                .items
+                .iter()
+                .all(|item| { item["kind"] == "Deployment" && item["apiVersion"] == "apps/v1" })
+        );
+        assert!(marked.watch_path("/x", "id").ends_with("&resourceVersion=7"));
+        let queries = serving.await.expect("served");
+        assert_eq!(queries[0], "labelSelector=applyset.kubernetes.io%2Fpart-of%3Did&limit=500");
+        assert!(queries[1].ends_with("&continue=a%2Bb"));
+    }
+}
