@@ -171,9 +171,13 @@ impl Document {
         while let Some(event) = parser.next_event() {
             let (event, span) = event.ok()?;
             match event {
-                Event::Scalar(text, style, 0, None) => {
-                    let value = leaf(&text, style);
-                    let layout = layout(span, Form::Scalar(style, text.as_ref().into()));
+                Event::Scalar(scalar, style, 0, None) => {
+                    let scalar = match is_cut_off(text, span, style) {
+                        true => scalar.strip_suffix('\n').unwrap_or(&scalar),
+                        false => &scalar,
+                    };
+                    let value = leaf(scalar, style);
+                    let layout = layout(span, Form::Scalar(style, scalar.into()));
                     if let Some(whole) = document.place(value, layout) {
                         return Some(whole);
                     }
@@ -228,6 +232,14 @@ impl Document {
         }
         None
     }
+}
+
+/// Whether a block scalar ends with a text that does not end its last line: then its value does
+/// not end with a line break either.
+fn is_cut_off(text: &str, span: Span, style: ScalarStyle) -> bool {
+    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+        && !text.ends_with('\n')
+        && span.end.index() >= text.chars().count()
 }
 
 /// A collection on one line begins with a bracket, the others with nothing.
@@ -858,6 +870,7 @@ mod tests {
     fn yaml_scalars_keep_their_type() {
         assert_eq!(set_in("a: x\nb: 1", "a", "5").as_deref(), Some("a: \"5\"\nb: 1"));
         assert_eq!(set_in("a: x\nb: 1", "b", "y").as_deref(), Some("a: x\nb: !!int y"));
+        assert_eq!(set_in("a: x\nb: |\n  t", "a", "y").as_deref(), Some("a: y\nb: |-\n  t"));
         assert_eq!(set_in("a: x", "a", "git:").as_deref(), Some("a: 'git:'"));
     }
 
