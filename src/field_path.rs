@@ -436,7 +436,7 @@ fn written(value: &Value) -> EcoString {
 fn written_scalar(scalar: &Scalar) -> EcoString {
     let text = &scalar.text;
     let is_quoted = match scalar.style {
-        Style::Plain => false,
+        Style::Plain | Style::Bare => false,
         Style::Quoted => true,
         Style::Tagged(tag) => tag == Tag::Str && yaml::scalar::resolve(text) != Tag::Str,
     };

@@ -302,7 +302,7 @@ pub fn plain_key(text: &str) -> Key {
 /// # Errors
 /// Where the value is a list or a map.
 pub fn set_text(value: &mut Value, text: &str) -> Outcome {
-    put(value, text, Style::Plain)
+    put(value, text, Style::Bare)
 }
 
 /// Replaces the text of a scalar and gives it a type; quotes win over the type.

@@ -36,6 +36,9 @@ pub struct Scalar {
 pub enum Style {
     /// Written without quotes: the text decides.
     Plain,
+    /// Put there by a step, without quotes and tag: the text decides, also that of a later step,
+    /// where a written scalar would keep the type it had.
+    Bare,
     /// Quoted, literal or folded: a string.
     Quoted,
     /// The tag decides, and the text has to agree when it is printed.
@@ -233,7 +236,7 @@ impl Scalar {
         match self.style {
             Style::Quoted => Tag::Str,
             Style::Tagged(tag) => tag,
-            Style::Plain => scalar::resolve(&self.text),
+            Style::Plain | Style::Bare => scalar::resolve(&self.text),
         }
     }
 }

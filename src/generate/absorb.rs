@@ -136,7 +136,7 @@ fn take_name(value: &mut Value, old: &Resource) {
 pub(super) fn rename(value: &mut Value, text: &str) {
     let style = match value.as_scalar() {
         Some(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
-        _ => Style::Plain,
+        _ => Style::Bare,
     };
     *value = Value::Scalar(Scalar { text: text.into(), style });
 }

@@ -123,7 +123,7 @@ mod tests {
         let mut resources = Resources::from(vec![resource("v1", "ConfigMap", "e3")]);
         prefix(&mut resources, "1", &Config::builtin().name_prefix).unwrap();
         let name = resources.as_slice()[0].value.at(&["metadata", "name"]).unwrap();
-        assert_eq!(name.as_scalar().unwrap().style, Style::Plain);
+        assert_eq!(name.as_scalar().unwrap().style, Style::Bare);
     }
 
     #[test]

@@ -631,7 +631,7 @@ impl<'a> Writer<'a> {
         let text = scalar.text.as_str();
         let tag = match scalar.style {
             Style::Tagged(tag) => tag,
-            Style::Plain | Style::Quoted => scalar.tag(),
+            Style::Plain | Style::Bare | Style::Quoted => scalar.tag(),
         };
         let is_mistaken = tag == Tag::Str && scalar::resolve(text) != Tag::Str;
         if style == ScalarStyle::Plain && tag != Tag::Str && scalar::resolve(text) != tag {

@@ -494,7 +494,7 @@ fn read_key(value: Value, flavour: Flavour) -> std::result::Result<ReadKey, &'st
         Value::List(_) | Value::Map(_) => return Err("a key has to be a string"),
     };
     let merge = match scalar.style {
-        Style::Plain => scalar.text == "<<",
+        Style::Plain | Style::Bare => scalar.text == "<<",
         Style::Tagged(tag) => tag == Tag::Merge,
         Style::Quoted => false,
     };

@@ -150,7 +150,7 @@ fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
         }
         Value::Scalar(scalar) => match scalar.style {
             Style::Plain => meant(scalar::meaning_v2(&scalar.text))?,
-            Style::Quoted | Style::Tagged(_) => meant(scalar::meaning(scalar)?)?,
+            Style::Bare | Style::Quoted | Style::Tagged(_) => meant(scalar::meaning(scalar)?)?,
         },
     })
 }
@@ -210,7 +210,7 @@ fn is_frozen(scalar: &Scalar) -> bool {
     let text = scalar.text.as_str();
     match scalar.style {
         Style::Quoted => !stands_plainly(text),
-        Style::Plain => is_short_number(text) || stands_plainly(text),
+        Style::Plain | Style::Bare => is_short_number(text) || stands_plainly(text),
         Style::Tagged(Tag::Str) => stands_plainly(text),
         Style::Tagged(Tag::Bool) => matches!(text, "true" | "false"),
         Style::Tagged(_) => false,

@@ -437,7 +437,7 @@ fn restore(value: &mut Value, path: &[&str], text: &str) {
     let Some(field) = value.make(path) else { return };
     let style = match field {
         Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
-        _ => Style::Plain,
+        _ => Style::Bare,
     };
     *field = Value::Scalar(Scalar { text: text.into(), style });
 }
