@@ -369,7 +369,9 @@ fn settle_field(map: &mut Map, key: Key, outcome: Outcome) {
 fn wants_quotes(scalar: &Scalar) -> bool {
     let text = scalar.text.as_str();
     match scalar.style {
-        Style::Plain | Style::Bare => scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str,
+        Style::Plain | Style::Bare => {
+            scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str
+        }
         Style::Tagged(Tag::Str) => is_no_text(text),
         Style::Quoted | Style::Tagged(_) => false,
     }
