@@ -19,8 +19,8 @@
 //! | what a document is | [`value`], read and written by [`yaml`], sent and hashed as [`json`] |
 //! | what a build may see | [`files`], within [`limits`], through [`layer`]; parsed once by [`store`] |
 //! | what a kustomization says | [`kustomization`] |
-//! | what it works on | [`resource`], [`resources`], read from files by [`manifest`] |
-//! | the order of steps | [`build`] |
+//! | what it works on | [`resource`], [`resources`], read from files by [`manifest`]; [`twins`] are values that kustomize shares |
+//! | the order of steps | [`build`]; [`roots`] finds what there is to build |
 //! | one file for each field | [`generate`], [`transform`], and [`references`] for names that follow |
 //! | what is known about kinds | [`schema`], [`fields`] |
 //! | which programs it may run: Helm, functions | [`tools`] |
@@ -36,7 +36,8 @@
 //!
 //! # Invariants
 //!
-//! 1. A build is a function of its [`Files`]: no environment, no clock, no network, no global state.
+//! 1. A build is a function of its [`Files`]: no environment, no clock, no network but through
+//!    [`remote`], no program but through [`tools`], no global state.
 //! 2. Output never depends on threads or hash order.
 //! 3. What a step needs to remember about an object is a field of [`Resource`], never an annotation
 //!    inside the user's object.
