@@ -554,7 +554,7 @@ fn forget_notes(object: &mut Resource) {
 /// Makes the annotations the mapping that they are to a JSON patch where notes are taken in them: so
 /// it can add one where the object has none.
 fn open_annotations(value: &mut Value) {
-    settle_annotations(value);
+    // What is in it keeps its type on the way through JSON: `08` comes out as the text `8`.
     let annotations = value.make(&["metadata", "annotations"]);
     if let Some(annotations) = annotations.filter(|value| value.as_map().is_none()) {
         *annotations = Value::map();
