@@ -282,13 +282,24 @@ impl<'a> Build<'a> {
         self.resources(site, &mut gathered)?;
         self.configure(site, &mut gathered)?;
         self.generate(site, &mut gathered)?;
+        self.forbid_too_many(site, &gathered.resources)?;
         let mut gathered = self.components(site, gathered)?;
         self.transform(site, &mut gathered)?;
         self.plugin_transformers(site, &mut gathered)?;
+        self.forbid_too_many(site, &gathered.resources)?;
         self.validate(site, &mut gathered)?;
         let place = |index| site.entry("vars", index);
         gathered.vars.merge(&site.kustomization.vars, &mut gathered.resources, &place)?;
         Ok(gathered)
+    }
+
+    fn forbid_too_many(&self, site: &Site<'_>, resources: &Resources) -> Result<()> {
+        let most = self.reader.limits.resources;
+        if resources.len() <= most {
+            return Ok(());
+        }
+        let message = format!("build has more than {most} resources");
+        Err(Error::new(ErrorKind::Limit, Place::file(site.source.file.clone()), message))
     }
 
     /// What happens once, to the result of all layers.
