@@ -305,6 +305,15 @@ pub fn set_text(value: &mut Value, text: &str) -> Outcome {
     put(value, text, Style::Bare)
 }
 
+/// Sets a scalar whatever was there, as kustomize sets names: quotes stay, a tag does not.
+pub fn rename(value: &mut Value, text: &str) {
+    let style = match value {
+        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        _ => Style::Bare,
+    };
+    *value = Value::Scalar(Scalar { text: text.into(), style });
+}
+
 /// Replaces the text of a scalar and gives it a type; quotes win over the type.
 ///
 /// # Errors

@@ -20,6 +20,12 @@ use crate::remote::{self, Address, Fetched, Remote, Repository};
 /// The names of a kustomization file, in kustomize's order.
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// Whether a directory has a kustomization file.
+#[must_use]
+pub fn has_kustomization(files: &dyn Files, directory: &Path) -> bool {
+    FILE_NAMES.iter().any(|name| files.kind(&directory.join(name)) == FileKind::File)
+}
+
 /// The files of one build, read within its limits.
 pub struct Reader<'a> {
     /// Where they come from.
@@ -245,10 +251,8 @@ impl<'a> Reader<'a> {
     /// A directory right below that has a kustomization file.
     fn nearest_kustomization(&self, directory: &Path) -> Option<Arc<str>> {
         let names = self.files.list(directory).ok()?;
-        let has_one = |path: &PathBuf| {
-            FILE_NAMES.iter().any(|name| self.files.kind(&path.join(name)) == FileKind::File)
-        };
-        let found = names.iter().take(1_000).map(|name| directory.join(name)).find(has_one);
+        let mut paths = names.iter().take(1_000).map(|name| directory.join(name));
+        let found = paths.find(|path| has_kustomization(self.files, path));
         found.map(|path| self.shown(&path))
     }
 

@@ -101,6 +101,14 @@ impl Resources {
         self.list[at] = resource;
     }
 
+    /// The first two that have one id.
+    #[must_use]
+    pub fn doubled(&self) -> Option<(usize, usize)> {
+        let mut seen = FxHashMap::default();
+        let mut ids = self.list.iter().map(|one| canonical(one.id())).enumerate();
+        ids.find_map(|(at, id)| seen.insert(id, at).map(|first| (first, at)))
+    }
+
     /// Adds an object, or gives it back with the position of the one that has its id.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files, clean};
 use crate::kustomization::{self, Kustomization};
-use crate::layer::{FILE_NAMES, Reader};
+use crate::layer::{Reader, has_kustomization};
 use crate::limits::Limits;
 
 /// The kustomizations below a directory.
@@ -44,11 +44,6 @@ pub fn find(files: &dyn Files, top: &Path, limits: &Limits) -> Result<Roots> {
         queue.extend(folders(files, &directory)?);
     }
     Ok(roots(&found))
-}
-
-fn has_kustomization(files: &dyn Files, directory: &Path) -> bool {
-    let is_file = |name: &str| files.kind(&directory.join(name)) == FileKind::File;
-    FILE_NAMES.into_iter().any(is_file)
 }
 
 fn decoded(reader: &Reader<'_>, directory: &Path, limits: &Limits) -> Option<Kustomization> {

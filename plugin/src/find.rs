@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::{FileKind, Files, clean};
+use overlay::layer::has_kustomization;
 use overlay::nearest::nearest;
 
 /// The folders whose members go by their names.
@@ -16,18 +17,13 @@ pub(crate) const HOMES: &[&str] = &["overlays", "clusters", "environments", "env
 /// How many folders may stand between a directory and `overlays`.
 const DEPTH: usize = 2;
 
-/// The names of a kustomization file.
-///
-/// Source: kustomize `konfig.RecognizedKustomizationFileNames`.
-const FILES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
 /// The directory that `typed` means.
 ///
 /// # Errors
 /// Where nothing or more than one directory goes by that name.
 pub fn find(files: &dyn Files, directory: &Path, typed: &str) -> Result<PathBuf> {
     let path = clean(&directory.join(typed));
-    if is_path(typed) || is_overlay(files, &path) {
+    if is_path(typed) || has_kustomization(files, &path) {
         return existing(files, path, typed);
     }
     for level in levels(files, directory) {
@@ -64,10 +60,6 @@ fn is_path(typed: &str) -> bool {
     typed.contains(['/', std::path::MAIN_SEPARATOR]) || matches!(typed, "" | "." | "..")
 }
 
-fn is_overlay(files: &dyn Files, directory: &Path) -> bool {
-    FILES.iter().any(|name| files.kind(&directory.join(name)) == FileKind::File)
-}
-
 fn existing(files: &dyn Files, path: PathBuf, typed: &str) -> Result<PathBuf> {
     let kind = if typed.is_empty() { FileKind::Missing } else { files.kind(&path) };
     let message = match kind {
@@ -95,7 +87,7 @@ fn overlays(files: &dyn Files, level: &Path) -> Vec<PathBuf> {
     for _ in 0..=DEPTH {
         let homes = parents.iter().flat_map(|dir| HOMES.iter().map(|home| dir.join(home)));
         let members = homes.flat_map(|home| folders(files, &home));
-        found.extend(members.filter(|dir| is_overlay(files, dir)));
+        found.extend(members.filter(|dir| has_kustomization(files, dir)));
         parents = parents.iter().flat_map(|dir| folders(files, dir)).collect();
     }
     found.sort();

@@ -309,7 +309,7 @@ impl<'a> Build<'a> {
         references::follow(&mut resources, &config)?;
         self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
         drop_local(&mut resources)?;
-        refuse_doubles(&mut resources)?;
+        refuse_doubles(&resources)?;
         self.sort(site, &mut resources)?;
         metadata::finish(&mut resources, &self.build_metadata, self.managed_by_label);
         Ok(resources)
@@ -526,14 +526,9 @@ fn drop_local(resources: &mut Resources) -> Result<()> {
 /// Two objects that replacements or vars have given one name would overwrite each other.
 ///
 /// Source: kustomize `api/resmap/factory.go`, `FromResourceSlice`, which panics.
-fn refuse_doubles(resources: &mut Resources) -> Result<()> {
-    let doubled = (0..resources.len()).find_map(|at| {
-        let id = resources.as_slice()[at].id();
-        // Of equal ids the index knows the last.
-        resources.position(&id).filter(|last| *last != at).map(|last| (at, last))
-    });
-    let Some((first, last)) = doubled else { return Ok(()) };
-    Err(duplicate(&resources.as_slice()[last], &resources.as_slice()[first]))
+fn refuse_doubles(resources: &Resources) -> Result<()> {
+    let Some((first, second)) = resources.doubled() else { return Ok(()) };
+    Err(duplicate(&resources.as_slice()[second], &resources.as_slice()[first]))
 }
 
 fn append(into: &mut Resources, resources: impl IntoIterator<Item = Resource>) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::build::Edited;
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::kustomization::{self, Kustomization, Patch, Source};
-use crate::layer::{FILE_NAMES, Reader};
+use crate::layer::{FILE_NAMES, Reader, has_kustomization};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::resource::Gvk;
@@ -41,7 +41,7 @@ pub fn edited(
     warnings: &mut Vec<Warning>,
 ) -> Result<Edited> {
     let reader = Reader::new(files, *limits, true);
-    let mut edited = if FILE_NAMES.iter().any(|name| is_file(files, &directory.join(name))) {
+    let mut edited = if has_kustomization(files, directory) {
         read(&reader, directory, warnings)?
     } else {
         make_up(&reader, store, directory)?
@@ -49,10 +49,6 @@ pub fn edited(
     let components = components(files, directory, spec)?;
     merge(&mut edited.kustomization, spec, components);
     Ok(edited)
-}
-
-fn is_file(files: &dyn Files, path: &Path) -> bool {
-    files.kind(path) == FileKind::File
 }
 
 /// The file of a directory, read less strictly than kustomize does.
@@ -103,7 +99,7 @@ fn scan(
             // A link to a directory is not entered: it may lead upwards.
             FileKind::Directory if is_link(reader.files, directory, &path) => {}
             FileKind::Directory => {
-                if FILE_NAMES.iter().any(|name| is_file(reader.files, &path.join(name))) {
+                if has_kustomization(reader.files, &path) {
                     found.push(text(&relative));
                 } else {
                     scan(reader, store, &path, &relative, found)?;

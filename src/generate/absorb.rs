@@ -9,9 +9,10 @@ use ecow::EcoString;
 
 use super::config_map::key;
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::fields::rename;
 use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
-use crate::value::{Map, Scalar, Style, Value};
+use crate::value::{Map, Value};
 
 /// Adds a generated object, or merges it with the one that has or had its id.
 ///
@@ -132,20 +133,11 @@ fn take_name(value: &mut Value, old: &Resource) {
     }
 }
 
-/// Replaces the text of a scalar as kustomize does, which keeps quotes but no tag.
-pub(super) fn rename(value: &mut Value, text: &str) {
-    let style = match value.as_scalar() {
-        Some(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
-        _ => Style::Bare,
-    };
-    *value = Value::Scalar(Scalar { text: text.into(), style });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resource::Origin;
-    use crate::value::Tag;
+    use crate::value::{Scalar, Style, Tag};
 
     fn config_map(name: &str, data: &[(&str, &str)]) -> Resource {
         let mut value = Value::map();

@@ -5,8 +5,8 @@
 use ecow::EcoString;
 use sha2::{Digest, Sha256};
 
-use super::absorb::rename;
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::fields::rename;
 use crate::json;
 use crate::resources::Resources;
 use crate::value::Value;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use ecow::EcoString;
 
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
+use crate::fields::rename;
 use crate::kustomization::{Patch, Selector, Source};
 use crate::limits::Limits;
 use crate::manifest;
@@ -434,12 +435,9 @@ pub fn note_comments(resources: &mut [Resource], text: &[u8]) {
 
 /// Sets a field back, with the quotes that it has.
 fn restore(value: &mut Value, path: &[&str], text: &str) {
-    let Some(field) = value.make(path) else { return };
-    let style = match field {
-        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
-        _ => Style::Bare,
-    };
-    *field = Value::Scalar(Scalar { text: text.into(), style });
+    if let Some(field) = value.make(path) {
+        rename(field, text);
+    }
 }
 
 fn restore_namespace(value: &mut Value, namespace: &str) {
