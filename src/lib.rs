@@ -32,6 +32,8 @@
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
 //! | whether an object is as it should be | [`health`] |
 //! | how the plan meets the server | `cluster` |
+//! | who owns which field | [`ssa`] |
+//! | a server to rehearse on | `rehearsal` |
 //! | when something fails | [`error`], with the help of [`nearest`] |
 //!
 //! # Invariants
@@ -78,12 +80,15 @@ pub mod transform;
 pub mod references;
 pub mod build;
 pub mod flux;
+pub mod ssa;
 pub mod inventory;
 pub mod health;
 pub mod plan;
 pub mod review;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 pub mod roots;
 pub mod nearest;
 
