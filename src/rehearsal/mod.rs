@@ -4,6 +4,7 @@
 //! reasons, causes and warnings.
 
 pub mod kind;
+pub mod kinds;
 pub mod status;
 
 pub use kind::Kind;
