@@ -3,6 +3,7 @@
 //! Its answers are those of a kube-apiserver 1.36, measured: objects, managed fields, status codes,
 //! reasons, causes and warnings.
 
+pub mod crd;
 pub mod kind;
 pub mod kinds;
 pub mod status;
