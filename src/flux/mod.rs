@@ -4,6 +4,7 @@
 //! before it the two fields that its generator still honours.
 
 pub mod generate;
+pub mod substitute;
 
 use std::path::Path;
 

@@ -135,7 +135,7 @@ fn from_json(json: &serde_json::Value) -> Value {
 
 /// Gives the scalars of a patch that is written in YAML the types of YAML 1.1; of duplicate keys the
 /// last wins.
-fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
+pub(crate) fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
     Ok(match value {
         Value::Null => null(),
         Value::List(list) => {
