@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Place};
 use crate::kustomization::FieldSpec;
 use crate::resource::{Gvk, Resource};
 use crate::twins::{Step, Way};
-use crate::value::{Key, Scalar, Style, Tag, Value};
-use crate::yaml::scalar;
+use crate::value::{Scalar, Style, Tag, Value};
+use crate::yaml::{self, plain_key};
 
 /// What stands at the end of a path that is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -290,13 +290,6 @@ fn settle_null(field: &mut Value, segment: &Segment<'_>, wants_map: bool) {
     }
 }
 
-/// A key as kustomize makes one: without quotes, so that `1` or `true` is none and is refused when
-/// the object is printed.
-#[must_use]
-pub fn plain_key(text: &str) -> Key {
-    Key { text: text.into(), typed: scalar::resolve(text) != Tag::Str }
-}
-
 /// Replaces the text of a scalar and keeps its quotes; without quotes the text decides on the type.
 ///
 /// # Errors
@@ -308,7 +301,7 @@ pub fn set_text(value: &mut Value, text: &str) -> Outcome {
 /// Sets a scalar whatever was there, as kustomize sets names: quotes stay, a tag does not.
 pub fn rename(value: &mut Value, text: &str) {
     let style = match value {
-        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => Style::Quoted,
         _ => Style::Bare,
     };
     *value = Value::Scalar(Scalar { text: text.into(), style });
@@ -324,7 +317,7 @@ pub fn set_typed(value: &mut Value, text: &str, tag: Tag) -> Outcome {
 
 fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
     let style = match value {
-        Value::Scalar(Scalar { style: Style::Quoted, .. }) => Style::Quoted,
+        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => Style::Quoted,
         Value::Scalar(_) | Value::Null => style,
         Value::List(_) | Value::Map(_) => {
             return Err(Problem::new(format!("expected a scalar, found a {}", value.kind_name())));
@@ -347,8 +340,10 @@ pub fn set_entry(value: &mut Value, key: &str, text: &str) -> std::result::Resul
             let old = map.get_mut(key);
             let is_new = old.is_none();
             match old {
-                Some(old) => *old = Value::string(text),
-                None => map.push(plain_key(key), Value::string(text)),
+                Some(old) => {
+                    set_typed(old, text, Tag::Str).unwrap_or_else(|_| *old = Value::string(text))
+                }
+                None => map.push(plain_key(key), yaml::set_string(text)),
             }
             Ok(is_new)
         }
@@ -527,7 +522,7 @@ pub fn rewrite_elements(list: &EcoVec<Value>, change: &mut dyn FnMut(&Value) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Map;
+    use crate::value::{Key, Map};
 
     pub(crate) fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
         Value::Map(entries.into_iter().map(|(k, v)| (Key::from(k), v)).collect::<Map>())

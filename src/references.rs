@@ -13,12 +13,13 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::Result;
-use crate::fields::{Change, Problem, Tree, plain_key, rewrite_elements, set_text};
+use crate::fields::{Change, Problem, Tree, rewrite_elements, set_text};
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::schema;
 use crate::transform::config::Config;
 use crate::value::{Tag, Value};
+use crate::yaml::plain_key;
 use crate::yaml::scalar;
 
 /// Makes every reference hold the present name of the object that it meant.

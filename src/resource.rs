@@ -10,7 +10,8 @@ use ecow::{EcoString, EcoVec};
 
 use crate::schema::Comments;
 use crate::twins::{self, Twins};
-use crate::value::{Key, Map, Tag, Value};
+use crate::value::{Map, Tag, Value};
+use crate::yaml::plain_key;
 
 /// Group, version and kind.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -250,11 +251,35 @@ impl Resource {
 
     /// Takes annotations away that are no mapping: kustomize begins a new one for its notes.
     fn make_room_for_notes(&mut self) {
+        self.unite_annotations();
         if !matches!(self.value.at(&["metadata", "annotations"]), Some(Value::Scalar(_))) {
             return;
         }
         if let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) {
             metadata.remove("annotations");
+        }
+    }
+
+    /// Makes annotations that are there twice one mapping, as kustomize does when it writes its notes:
+    /// what the first says is set in the last.
+    fn unite_annotations(&mut self) {
+        let count = |map: &Map| map.iter().filter(|(key, _)| key.text == "annotations").count();
+        if self.value.get("metadata").and_then(Value::as_map).is_none_or(|map| count(map) < 2) {
+            return;
+        }
+        let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) else {
+            return;
+        };
+        while count(metadata) > 1 {
+            let Some(Value::Map(first)) = metadata.get("annotations") else { return };
+            if first.is_empty() {
+                return;
+            }
+            let first = settled(metadata.remove("annotations").as_ref(), &NOTES);
+            let Some(Value::Map(second)) = metadata.get_mut("annotations") else { return };
+            for (key, value) in first.iter() {
+                second.insert(&key.text, value.clone());
+            }
         }
     }
 
@@ -301,6 +326,7 @@ impl Resource {
     ///
     /// `kept` names the notes that were asked for.
     pub fn settle_annotations(&mut self, kept: &[&str]) {
+        self.unite_annotations();
         if self.value.get("metadata").is_none_or(Value::is_null) {
             self.value.set(&["metadata"], Value::map());
         }
@@ -376,7 +402,7 @@ fn is_settled(annotations: &Value) -> bool {
     !map.is_empty()
         && map.iter().all(|(key, value)| {
             let is_string = value.as_scalar().is_some_and(|scalar| scalar.tag() == Tag::Str);
-            is_string && !NOTES.contains(&key.text.as_str())
+            is_string && !plain_key(&key.text).typed && !NOTES.contains(&key.text.as_str())
         })
 }
 
@@ -385,5 +411,5 @@ fn settled(annotations: Option<&Value>, kept: &[&str]) -> Map {
     let stays = |key: &str| kept.contains(&key) || !NOTES.contains(&key);
     let text = |value: &Value| Value::string(value.as_text().unwrap_or_default());
     let kept = annotations.iter().filter(|(key, _)| stays(&key.text));
-    kept.map(|(key, value)| (Key::from(key.text.clone()), text(value))).collect()
+    kept.map(|(key, value)| (plain_key(&key.text), text(value))).collect()
 }

@@ -41,6 +41,8 @@ pub enum Style {
     Bare,
     /// Quoted, literal or folded: a string.
     Quoted,
+    /// Quoted, but of a type that the text has to agree with: a merge put it into another's quotes.
+    QuotedAs(Tag),
     /// The tag decides, and the text has to agree when it is printed.
     Tagged(Tag),
 }
@@ -234,7 +236,7 @@ impl Scalar {
     /// The type of the scalar under the rules for resources (go-yaml v3: YAML 1.2 booleans).
     pub fn tag(&self) -> Tag {
         match self.style {
-            Style::Quoted => Tag::Str,
+            Style::Quoted | Style::QuotedAs(_) => Tag::Str,
             Style::Tagged(tag) => tag,
             Style::Plain | Style::Bare => scalar::resolve(&self.text),
         }

@@ -306,6 +306,7 @@ impl<'a> Build<'a> {
     fn finish(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Resources> {
         let Gathered { mut resources, config, vars } = gathered;
         hash::append(&mut resources)?;
+        refuse_nameless(&resources)?;
         references::follow(&mut resources, &config)?;
         self.warnings.extend(vars.resolve(&mut resources, &config.var_references)?);
         drop_local(&mut resources)?;
@@ -521,6 +522,19 @@ fn drop_local(resources: &mut Resources) -> Result<()> {
         resources.as_mut_vec().retain(|resource| !is_local(resource));
     }
     Ok(())
+}
+
+/// Refuses objects that lost their name on the way; kustomize panics over them.
+fn refuse_nameless(resources: &Resources) -> Result<()> {
+    let was_nameless = |one: &Resource| one.former.iter().any(|id| id.name.is_empty());
+    let was_named = |one: &Resource| one.former.iter().any(|id| !id.name.is_empty());
+    match resources.iter().find(|one| was_nameless(one) && was_named(one)) {
+        None => Ok(()),
+        Some(one) => {
+            let message = format!("{} has lost its name", one.kind());
+            Err(Error::new(ErrorKind::Invalid, Place::file(one.origin.file.clone()), message))
+        }
+    }
 }
 
 /// Two objects that replacements or vars have given one name would overwrite each other.

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use ecow::EcoString;
 
-use super::config_map::key;
+use super::config_map::datum;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::rename;
 use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
 use crate::value::{Map, Value};
+use crate::yaml::plain_key;
 
 /// Adds a generated object, or merges it with the one that has or had its id.
 ///
@@ -117,7 +118,7 @@ fn put(value: &mut Value, path: &[&str], entries: BTreeMap<EcoString, EcoString>
     let Some(parent) = value.make(parents).and_then(Value::as_map_mut) else { return };
     parent.remove(field);
     if !entries.is_empty() {
-        let entries = entries.into_iter().map(|(name, text)| (key(&name), Value::string(text)));
+        let entries = entries.into_iter().map(|(name, text)| (plain_key(&name), datum(&text)));
         parent.insert(field, Value::Map(entries.collect()));
     }
 }

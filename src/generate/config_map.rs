@@ -9,8 +9,8 @@ use super::{Inputs, pairs};
 use crate::error::Result;
 use crate::kustomization::{ConfigMapArgs, GeneratorOptions};
 use crate::resource::{Origin, Resource};
-use crate::value::{Key, Map, Scalar, Style, Tag, Value};
-use crate::yaml::{Step, scalar};
+use crate::value::{Map, Scalar, Style, Tag, Value};
+use crate::yaml::{self, Step, plain_key, scalar};
 
 /// Makes the ConfigMap that an entry of `configMapGenerator` describes.
 ///
@@ -27,8 +27,8 @@ pub fn config_map(
     let (mut data, mut binary_data) = (Map::default(), Map::default());
     for pair in pairs::load(args, inputs)? {
         match std::str::from_utf8(&pair.content) {
-            Ok(text) => data.push(key(&pair.key), Value::string(text)),
-            Err(_) => binary_data.push(key(&pair.key), Value::string(base64(&pair.content))),
+            Ok(text) => data.push(plain_key(&pair.key), datum(text)),
+            Err(_) => binary_data.push(plain_key(&pair.key), datum(&base64(&pair.content))),
         }
     }
     for (field, map) in [("data", data), ("binaryData", binary_data)] {
@@ -116,8 +116,11 @@ impl<'a> Options<'a> {
                 break;
             }
             if !pairs.is_empty() {
-                let entries =
-                    pairs.iter().map(|(name, text)| (key(name), Value::string(text.clone())));
+                let entry = |text: &EcoString| match field {
+                    "labels" => Value::Scalar(Scalar { text: text.clone(), style: Style::Quoted }),
+                    _ => yaml::set_string(text),
+                };
+                let entries = pairs.iter().map(|(name, text)| (plain_key(name), entry(text)));
                 value.set(&["metadata", field], Value::Map(entries.collect()));
             }
         }
@@ -144,9 +147,12 @@ fn merged<'a>(
     merged
 }
 
-/// A key as kustomize writes it, without quotes: `1` becomes a number, which it then cannot print.
-pub(super) fn key(text: &EcoString) -> Key {
-    Key { text: text.clone(), typed: scalar::resolve(text) != Tag::Str }
+/// A datum as kustomize sets it; text of several lines is a block, which outlives it as quotes do.
+pub(super) fn datum(text: &str) -> Value {
+    match text.contains('\n') {
+        true => Value::Scalar(Scalar { text: text.into(), style: Style::Quoted }),
+        false => yaml::set_string(text),
+    }
 }
 
 /// Longest line of encoded content. Source: kustomize `kyaml/yaml/datamap.go`, `encodeBase64`.

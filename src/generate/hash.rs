@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::rename;
 use crate::json;
 use crate::resources::Resources;
-use crate::value::Value;
+use crate::value::{Scalar, Style, Tag, Value};
+use crate::yaml::scalar::{self, Meaning};
 
 /// Renames every object that asks for a hash, and lets it remember what it was called.
 ///
@@ -70,11 +71,45 @@ pub fn suffix(value: &Value) -> Result<EcoString> {
 /// A field as it is hashed: nothing is an empty text, scalars are their text, lists are null.
 fn content(field: Option<&Value>) -> Value {
     match field.filter(|value| !value.is_null()) {
-        Some(Value::Map(map)) => Value::Map(map.clone()),
+        Some(map @ Value::Map(_)) => {
+            let mut map = map.clone();
+            settle_numbers(&mut map);
+            map
+        }
         Some(Value::List(_)) => Value::Null,
         Some(Value::Scalar(scalar)) => Value::string(scalar.text.clone()),
         Some(Value::Null) | None => Value::string(""),
     }
+}
+
+/// Makes integers that no float holds the nearest float: kustomize reads the JSON of the data again.
+fn settle_numbers(value: &mut Value) {
+    match value {
+        Value::Map(map) if map.iter().any(|(_, value)| may_have_integers(value)) => {
+            map.iter_mut().for_each(|(_, value)| settle_numbers(value));
+        }
+        Value::List(list) if list.iter().any(may_have_integers) => {
+            list.make_mut().iter_mut().for_each(settle_numbers);
+        }
+        Value::Scalar(scalar) => match scalar::meaning(scalar) {
+            Ok(Meaning::Int(int)) => *value = float(int as f64),
+            Ok(Meaning::Uint(int)) => *value = float(int as f64),
+            _ => {}
+        },
+        Value::Null | Value::Map(_) | Value::List(_) => {}
+    }
+}
+
+/// Whether there may be integers in a value.
+fn may_have_integers(value: &Value) -> bool {
+    !matches!(value.as_scalar().map(Scalar::tag), Some(Tag::Str | Tag::Null))
+}
+
+fn float(number: f64) -> Value {
+    Value::Scalar(Scalar {
+        text: ecow::eco_format!("{number:e}"),
+        style: Style::Tagged(Tag::Float),
+    })
 }
 
 /// The first ten hexadecimal digits, five of which are replaced so that no word forms.

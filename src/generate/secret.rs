@@ -3,12 +3,13 @@
 //! Source: kustomize `api/internal/generators/secret.go`.
 
 use super::Inputs;
-use super::config_map::{Options, base, base64, key};
+use super::config_map::{Options, base, base64, datum};
 use super::pairs;
 use crate::error::Result;
 use crate::kustomization::{ConfigMapArgs, GeneratorOptions};
 use crate::resource::Resource;
 use crate::value::{Map, Value};
+use crate::yaml::{self, plain_key};
 
 /// Makes the Secret that an entry of `secretGenerator` describes.
 ///
@@ -23,10 +24,10 @@ pub fn secret(
 ) -> Result<Resource> {
     let mut value = base("Secret", args, inputs)?;
     let kind = if args.secret_type.is_empty() { "Opaque" } else { &args.secret_type };
-    value.set(&["type"], Value::string(kind));
+    value.set(&["type"], yaml::set_string(kind));
     let pairs = pairs::load(args, inputs)?;
     let data: Map =
-        pairs.iter().map(|pair| (key(&pair.key), Value::string(base64(&pair.content)))).collect();
+        pairs.iter().map(|pair| (plain_key(&pair.key), datum(&base64(&pair.content)))).collect();
     value.set(&["data"], Value::Map(data));
     Ok(Options::new(args, defaults).generated(value, args, inputs))
 }

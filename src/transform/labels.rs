@@ -177,7 +177,7 @@ mod tests {
     fn labels_alone_reach_metadata_only() {
         let labels = Labels { pairs: pairs(), ..Labels::default() };
         let value = apply_to(resource("apps/v1", "Deployment"), &labels).unwrap();
-        assert_eq!(value.at(&["metadata", "labels", "app"]), Some(&Value::string("on")));
+        assert_eq!(value.at(&["metadata", "labels", "app"]), Some(&crate::yaml::set_string("on")));
         assert_eq!(value.get("spec"), None);
     }
 

@@ -16,10 +16,10 @@ use crate::resources::Resources;
 use crate::value::Value;
 
 /// The annotation for [`Resource::origin_annotation`].
-const ORIGIN: &str = "config.kubernetes.io/origin";
+pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
 
 /// The annotation for [`Resource::transformations`].
-const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
+pub(super) const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
 
 /// What the label of `managedByLabel` says: the version of kustomize whose output this is.
 const MANAGED_BY: &str = "kustomize-v5.8.1";
@@ -174,7 +174,7 @@ fn annotate(resource: &mut Resource, key: &str, note: Option<EcoString>) {
 }
 
 /// All notes on transformers as one list.
-fn transformation_list(resource: &Resource) -> Option<EcoString> {
+pub(super) fn transformation_list(resource: &Resource) -> Option<EcoString> {
     if resource.transformations.is_empty() {
         return None;
     }

@@ -36,7 +36,7 @@ pub fn apply(
     limits: &Limits,
     locate: Locate<'_>,
 ) -> Result<Vec<Warning>> {
-    let value = value(resources, replacement, limits, locate)?;
+    let mut copied = copied(resources, replacement, limits, locate)?;
     let mut warnings = Vec::new();
     for (index, target) in replacement.targets.iter().enumerate() {
         let at = |steps: &[Step<'_>]| {
@@ -45,7 +45,7 @@ pub fn apply(
             locate(&path)
         };
         let target = Target::new(target, limits, &at)?;
-        target.apply(resources, &value, &mut warnings)?;
+        target.apply(resources, &mut copied, &mut warnings)?;
     }
     Ok(warnings)
 }
@@ -55,12 +55,37 @@ fn refused(place: Place, message: impl Into<String>) -> Error {
 }
 
 /// What is copied.
-fn value(
+struct Copied {
+    value: Value,
+    /// The resource that it comes from, by its position, and the way to it there. Kustomize copies
+    /// what it finds there each time: what it wrote into the source itself is copied on.
+    from: Option<(usize, Vec<EcoString>)>,
+}
+
+impl Copied {
+    /// Whether fields that are made in the resource at `position` may come to be within what is copied.
+    fn grows(&self, position: usize) -> bool {
+        let is_source = self.from.as_ref().is_some_and(|(from, _)| *from == position);
+        is_source && matches!(self.value, Value::Map(_) | Value::List(_))
+    }
+
+    /// Looks again after the resource at `position` was changed.
+    fn follow(&mut self, position: usize, resource: &Resource) {
+        let Some((_, path)) = self.from.as_ref().filter(|(from, _)| *from == position) else {
+            return;
+        };
+        if let Ok(Some(value)) = field_path::find(&resource.value, path) {
+            self.value = value.clone();
+        }
+    }
+}
+
+fn copied(
     resources: &Resources,
     replacement: &Replacement,
     limits: &Limits,
     locate: Locate<'_>,
-) -> Result<Value> {
+) -> Result<Copied> {
     if replacement.targets.is_empty() {
         return Err(refused(locate(&[]), "replacement has no targets"));
     }
@@ -71,7 +96,7 @@ fn value(
         }
         (None, None) => Err(refused(locate(&[]), "replacement has no source")
             .hint("add \"source\" or \"sourceValue\"")),
-        (None, Some(text)) => Ok(Value::plain(text.clone())),
+        (None, Some(text)) => Ok(Copied { value: Value::plain(text.clone()), from: None }),
         (Some(source), None) => sourced(resources, source, limits, locate),
     }
 }
@@ -81,8 +106,8 @@ fn sourced(
     source: &ReplacementSource,
     limits: &Limits,
     locate: Locate<'_>,
-) -> Result<Value> {
-    let resource = source_resource(resources, source).map_err(|(message, hint)| {
+) -> Result<Copied> {
+    let (position, resource) = source_resource(resources, source).map_err(|(message, hint)| {
         hinted(refused(locate(&[Step::Key("source")]), message), hint)
     })?;
     let place = || locate(&[Step::Key("source"), Step::Key("fieldPath")]);
@@ -91,8 +116,14 @@ fn sourced(
     let found = field_path::find(&resource.value, &path);
     let found = found.map_err(|why| refused(place(), format!("field \"{text}\": {why}")))?;
     match found {
-        Some(value) if !is_empty(value) => refined(value, source.options.as_ref())
-            .map_err(|why| refused(locate(&[Step::Key("source"), Step::Key("options")]), why)),
+        Some(value) if !is_empty(value) => match cut(source.options.as_ref()) {
+            None => Ok(Copied { value: value.clone(), from: Some((position, path)) }),
+            Some(options) => {
+                let place = || locate(&[Step::Key("source"), Step::Key("options")]);
+                let part = refined(value, options).map_err(|why| refused(place(), why))?;
+                Ok(Copied { value: part, from: None })
+            }
+        },
         _ => Err(refused(place(), format!("{} has no field \"{text}\"", named(&resource.id())))),
     }
 }
@@ -130,8 +161,9 @@ fn is_empty(value: &Value) -> bool {
 fn source_resource<'r>(
     resources: &'r Resources,
     source: &ReplacementSource,
-) -> std::result::Result<&'r Resource, (String, Option<String>)> {
-    let mut found = resources.iter().filter(|one| one.ids().any(|id| is_source(&id, source)));
+) -> std::result::Result<(usize, &'r Resource), (String, Option<String>)> {
+    let mut found =
+        resources.iter().enumerate().filter(|(_, one)| one.ids().any(|id| is_source(&id, source)));
     let Some(first) = found.next() else {
         return Err((
             format!("source selects nothing: {}", shown(source)),
@@ -140,9 +172,9 @@ fn source_resource<'r>(
     };
     match found.next() {
         None => Ok(first),
-        Some(second) => Err((
+        Some((_, second)) => Err((
             format!("source selects more than one resource: {}", shown(source)),
-            Some(format!("{} and {} fit", named(&first.id()), named(&second.id()))),
+            Some(format!("{} and {} fit", named(&first.1.id()), named(&second.id()))),
         )),
     }
 }
@@ -199,11 +231,13 @@ fn named(id: &Id) -> String {
     }
 }
 
+/// The options, where they ask for a part of a text.
+fn cut(options: Option<&FieldOptions>) -> Option<&FieldOptions> {
+    options.filter(|options| !options.delimiter.is_empty())
+}
+
 /// The part of a source's text that its options ask for.
-fn refined(value: &Value, options: Option<&FieldOptions>) -> Outcome<Value> {
-    let Some(options) = options.filter(|options| !options.delimiter.is_empty()) else {
-        return Ok(value.clone());
-    };
+fn refined(value: &Value, options: &FieldOptions) -> Outcome<Value> {
     let Value::Scalar(scalar) = value else {
         return Err(format!("delimiter needs a scalar, the source is a {}", value.kind_name()));
     };
@@ -260,14 +294,26 @@ impl<'a> Target<'a> {
     fn apply(
         &self,
         resources: &mut Resources,
-        value: &Value,
+        copied: &mut Copied,
         warnings: &mut Vec<Warning>,
     ) -> Result<()> {
-        for resource in resources.iter_mut().filter(|one| self.selects(one)) {
+        let resources = resources.iter_mut().enumerate();
+        for (position, resource) in resources.filter(|(_, one)| self.selects(one)) {
             for path in &self.paths {
-                let set = self.set(resource, path, value);
+                if self.creates()
+                    && copied.grows(position)
+                    && !path.parts.iter().any(|part| part == "-")
+                {
+                    let make = made_for(&copied.value);
+                    // What fails here fails below again.
+                    let _ =
+                        field_path::visit(&mut resource.value, &path.parts, make, &mut |_| Ok(()));
+                    copied.follow(position, resource);
+                }
+                let set = self.set(resource, path, &copied.value);
                 let found = set.map_err(|why| self.failed(resource, path, &why))?;
                 resource.settle_twins();
+                copied.follow(position, resource);
                 if found.lost > 0 {
                     let place = path.place.clone();
                     warnings.push(Warning { place, message: lost(resource, path.text) });
@@ -357,7 +403,7 @@ fn made_for(value: &Value) -> Make {
 /// Puts the value into a field: a scalar keeps its type and takes the text alone.
 fn put(field: &mut Value, value: &Value, options: Option<&FieldOptions>) -> Outcome<()> {
     let mut text = value.as_text().unwrap_or_default().into();
-    if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
+    if let Some(options) = cut(options) {
         let before = match field {
             Value::Null => "",
             Value::Scalar(scalar) => scalar.text.as_str(),
@@ -368,6 +414,13 @@ fn put(field: &mut Value, value: &Value, options: Option<&FieldOptions>) -> Outc
         text = joined(before, &text, options);
     }
     *field = match field {
+        // Nothing is still nothing then.
+        Value::Null if text.is_empty() => Value::Null,
+        Value::Scalar(Scalar { text: before, style: Style::Tagged(Tag::Null) })
+            if text.is_empty() && !before.is_empty() =>
+        {
+            Value::Null
+        }
         Value::Null => Value::Scalar(Scalar { text, style: Style::Tagged(Tag::Null) }),
         Value::Scalar(scalar) => Value::Scalar(with_text(scalar, text)),
         Value::List(_) | Value::Map(_) => value.clone(),

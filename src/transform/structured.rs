@@ -584,7 +584,9 @@ impl<'a> Writer<'a> {
             Value::Scalar(scalar) => {
                 let style = match form {
                     Some(Form::Scalar(style, _)) => *style,
-                    _ if scalar.style == Style::Quoted => ScalarStyle::DoubleQuoted,
+                    _ if matches!(scalar.style, Style::Quoted | Style::QuotedAs(_)) => {
+                        ScalarStyle::DoubleQuoted
+                    }
                     _ => ScalarStyle::Plain,
                 };
                 self.text(scalar, style, indent, in_flow);
@@ -631,7 +633,7 @@ impl<'a> Writer<'a> {
         let text = scalar.text.as_str();
         let tag = match scalar.style {
             Style::Tagged(tag) => tag,
-            Style::Plain | Style::Bare | Style::Quoted => scalar.tag(),
+            Style::Plain | Style::Bare | Style::Quoted | Style::QuotedAs(_) => scalar.tag(),
         };
         let is_mistaken = tag == Tag::Str && scalar::resolve(text) != Tag::Str;
         if style == ScalarStyle::Plain && tag != Tag::Str && scalar::resolve(text) != tag {

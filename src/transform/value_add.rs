@@ -4,13 +4,14 @@
 //! `kyaml/filesys/util.go` (`InsertPathPart`).
 
 use crate::error::Result;
-use crate::fields::{self, Outcome, Problem, plain_key};
+use crate::fields::{self, Outcome, Problem};
 use crate::kustomization::plugin::ValueTarget;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::selector::Matcher;
 use crate::transform::namespace::Namespace;
 use crate::value::{Map, Value};
+use crate::yaml::plain_key;
 
 /// Puts `text` where each target says, one target after the other.
 ///

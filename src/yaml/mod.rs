@@ -3,6 +3,7 @@
 mod events;
 mod keys;
 mod pieces;
+mod quotes;
 mod read;
 pub mod scalar;
 mod scan;
@@ -10,6 +11,7 @@ mod unprintable;
 mod write;
 
 pub use keys::{KeyLine, key_lines};
+pub use quotes::{is_no_text, plain_key, set_string};
 pub use read::{Step, locate, read, read_first};
 pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;

@@ -496,7 +496,7 @@ fn read_key(value: Value, flavour: Flavour) -> std::result::Result<ReadKey, &'st
     let merge = match scalar.style {
         Style::Plain | Style::Bare => scalar.text == "<<",
         Style::Tagged(tag) => tag == Tag::Merge,
-        Style::Quoted => false,
+        Style::Quoted | Style::QuotedAs(_) => false,
     };
     let tag = match scalar.style {
         Style::Plain if flavour == Flavour::Configuration => scalar::resolve_v2(&scalar.text),

@@ -75,8 +75,9 @@ pub fn meaning(scalar: &Scalar) -> Result<Meaning<'_>, String> {
     let text = scalar.text.as_str();
     match scalar.style {
         Style::Quoted => Ok(Meaning::Text(Cow::Borrowed(text))),
+        Style::QuotedAs(tag) if resolve(text) == tag => Ok(Meaning::Text(Cow::Borrowed(text))),
         Style::Plain | Style::Bare => plain_meaning(text, resolve(text)),
-        Style::Tagged(tag) => tagged_meaning(text, tag),
+        Style::QuotedAs(tag) | Style::Tagged(tag) => tagged_meaning(text, tag),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::{Comments, Schema};
 use crate::selector::Matcher;
+use crate::transform::metadata::{self, ORIGIN, TRANSFORMATIONS};
 use crate::value::{Map, Scalar, Style, Tag, Value};
 use crate::yaml::{self, Step};
 use json6902::{Failure, Operations};
@@ -500,9 +501,17 @@ fn apply_json(
         if has_notes(object) {
             open_annotations(&mut value);
         }
+        hang_in(&object.origin_annotation, ORIGIN, &mut value);
+        hang_in(&metadata::transformation_list(object), TRANSFORMATIONS, &mut value);
         operations
             .apply(&mut value, context.limits)
             .map_err(|failure| inapplicable(text, object, failure))?;
+        if !take_out(ORIGIN, &mut value) {
+            object.origin_annotation = None;
+        }
+        if !take_out(TRANSFORMATIONS, &mut value) {
+            object.transformations.clear();
+        }
         settle_annotations(&mut value);
         if let Some(lost) = lost(&value) {
             let message = format!("JSON patch leaves {} without {lost}", search::named(object));
@@ -526,6 +535,21 @@ fn has_notes(object: &Resource) -> bool {
         || object.may_change_kind
         || object.origin_annotation.is_some()
         || !object.transformations.is_empty()
+}
+
+/// Makes a note the annotation that it is to kustomize: unlike others this one does not outlive a
+/// JSON patch that takes it away.
+fn hang_in(note: &Option<EcoString>, key: &str, value: &mut Value) {
+    if let Some(note) = note {
+        value.set(&["metadata", "annotations", key], Value::string(note.clone()));
+    }
+}
+
+/// Takes the annotation out again; false where it is gone already.
+fn take_out(key: &str, value: &mut Value) -> bool {
+    let annotations =
+        value.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+    annotations.and_then(Value::as_map_mut).and_then(|map| map.remove(key)).is_some()
 }
 
 /// Whether a patch takes all annotations away, and kustomize's notes among them.

@@ -14,7 +14,6 @@ use std::cell::RefCell;
 
 use ecow::EcoVec;
 
-use crate::limits::Limits;
 use crate::schema::{Comments, Schema, Type};
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::{self, scalar};
@@ -372,30 +371,9 @@ fn wants_quotes(scalar: &Scalar) -> bool {
         Style::Plain | Style::Bare => {
             scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str
         }
-        Style::Tagged(Tag::Str) => is_no_text(text),
-        Style::Quoted | Style::Tagged(_) => false,
+        Style::Tagged(Tag::Str) => yaml::is_no_text(text),
+        Style::Quoted | Style::QuotedAs(_) | Style::Tagged(_) => false,
     }
-}
-
-/// Whether YAML 1.1 reads something else than text: a number, but also a mapping, as in `a: b`.
-fn is_no_text(text: &str) -> bool {
-    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-');
-    if text.is_empty() || text.contains('\n') {
-        return false;
-    }
-    if !text.bytes().all(is_word) {
-        let read = yaml::read_first(text.as_bytes(), &"".into(), &Limits::WEBHOOK);
-        return read.is_ok_and(|value| match value {
-            Value::Scalar(Scalar { text, style: Style::Plain }) => is_typed(&text),
-            Value::Scalar(scalar) => scalar.tag() != Tag::Str,
-            Value::Null | Value::List(_) | Value::Map(_) => true,
-        });
-    }
-    is_typed(text)
-}
-
-fn is_typed(text: &str) -> bool {
-    !matches!(scalar::resolve_v2(text), Tag::Str | Tag::Timestamp | Tag::Merge)
 }
 
 fn quote(scalar: &mut Scalar) {
@@ -416,7 +394,11 @@ fn restyle(old: &Value, new: Value) -> Value {
     let Value::Scalar(scalar) = new else { return new };
     let style = match (is_quoted(old), scalar.style) {
         (true, Style::Tagged(tag)) if scalar::resolve(&scalar.text) != tag => scalar.style,
-        (true, _) => Style::Quoted,
+        (true, style) => match style {
+            Style::Tagged(tag) if tag != Tag::Str => Style::QuotedAs(tag),
+            Style::Plain | Style::Bare if scalar.tag() != Tag::Str => Style::QuotedAs(scalar.tag()),
+            _ => Style::Quoted,
+        },
         (false, Style::Quoted) => Style::Tagged(Tag::Str),
         (false, style) => style,
     };
@@ -425,7 +407,8 @@ fn restyle(old: &Value, new: Value) -> Value {
 
 /// Whether the scalar is held in quotes or as a block.
 fn is_quoted(value: &Value) -> bool {
-    value.as_scalar().is_some_and(|scalar| scalar.style == Style::Quoted)
+    let style = value.as_scalar().map(|scalar| scalar.style);
+    matches!(style, Some(Style::Quoted | Style::QuotedAs(_)))
 }
 
 fn directive(text: &str) -> Merge<Directive> {
@@ -484,6 +467,7 @@ fn is_empty(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
     fn read(text: &str) -> Value {
         crate::yaml::read_first(text.as_bytes(), &"a.yaml".into(), &Limits::PERSON).expect("YAML")
