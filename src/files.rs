@@ -45,6 +45,12 @@ pub trait Files: Sync {
     /// `path` with every symbolic link resolved; `None` where nothing is there.
     fn canonical(&self, path: &Path) -> Option<PathBuf>;
 
+    /// Whether a regular file stands at this very path, and no link to one; `false` where that is
+    /// not certain. It saves asking where the path leads.
+    fn is_plain(&self, _path: &Path) -> bool {
+        false
+    }
+
     /// `path` as the user would type it.
     fn shown(&self, path: &Path) -> Arc<str>;
 }
@@ -164,6 +170,10 @@ impl Files for Disk {
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
         std::fs::canonicalize(path).ok()
+    }
+
+    fn is_plain(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|m| m.is_file())
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {

@@ -5,9 +5,9 @@
 //!
 //! Source: kustomize `api/internal/loader/{fileloader,loadrestrictions}.go`.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -36,8 +36,8 @@ pub struct Reader<'a> {
     pub unrestricted: bool,
     /// Where URLs are fetched, if they are.
     pub remote: Option<Arc<Remote>>,
-    bytes_left: Cell<usize>,
-    files_left: Cell<usize>,
+    bytes_left: AtomicUsize,
+    files_left: AtomicUsize,
 }
 
 /// A directory with a kustomization, and who referred to it.
@@ -73,8 +73,8 @@ impl<'a> Reader<'a> {
             limits,
             unrestricted,
             remote: None,
-            bytes_left: Cell::new(limits.total_bytes),
-            files_left: Cell::new(limits.files),
+            bytes_left: AtomicUsize::new(limits.total_bytes),
+            files_left: AtomicUsize::new(limits.files),
         }
     }
 
@@ -179,6 +179,12 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether an entry may be something other than a path.
+    #[must_use]
+    pub fn is_address(entry: &str) -> bool {
+        !matches!(address(entry), Ok(None))
+    }
+
     /// Whether an entry that is no path names a repository; `None` for paths.
     ///
     /// # Errors
@@ -267,11 +273,16 @@ impl<'a> Reader<'a> {
         }
         let path = clean(&layer.directory.join(entry));
         let shown = self.shown(&path);
-        if self.files.kind(&path) == FileKind::Missing {
-            return Err(self.no_such_file(&path, shown));
+        // The directory of a layer is one without links.
+        let is_near = path.parent() == Some(&layer.directory) && self.files.is_plain(&path);
+        if !is_near {
+            if self.files.kind(&path) == FileKind::Missing {
+                return Err(self.no_such_file(&path, shown));
+            }
+            self.forbid_escape(layer, &path)?;
         }
-        self.forbid_escape(layer, &path)?;
-        Ok((self.read(&path)?, shown))
+        let bytes = self.files.read(&path, self.limits.file_bytes)?;
+        Ok((self.counted(&shown, bytes)?, shown))
     }
 
     fn no_such_file(&self, path: &Path, shown: Arc<str>) -> Error {
@@ -322,17 +333,32 @@ impl<'a> Reader<'a> {
     /// Takes a file from what is left for this build.
     fn counted(&self, shown: &str, bytes: Bytes) -> Result<Bytes> {
         let limit = |message| Error::new(ErrorKind::Limit, Place::file(shown), message);
-        let files_left =
-            self.files_left.get().checked_sub(1).ok_or_else(|| {
-                limit(format!("build reads more than {} files", self.limits.files))
-            })?;
-        self.files_left.set(files_left);
-        let bytes_left = self.bytes_left.get().checked_sub(bytes.len()).ok_or_else(|| {
-            limit(format!("build reads more than {} bytes", self.limits.total_bytes))
-        })?;
-        self.bytes_left.set(bytes_left);
+        if !take(&self.files_left, 1) {
+            return Err(limit(format!("build reads more than {} files", self.limits.files)));
+        }
+        if !take(&self.bytes_left, bytes.len()) {
+            return Err(limit(format!("build reads more than {} bytes", self.limits.total_bytes)));
+        }
         Ok(bytes)
     }
+
+    /// How much may still be read: files, bytes.
+    #[must_use]
+    pub fn left(&self) -> (usize, usize) {
+        (self.files_left.load(Ordering::Relaxed), self.bytes_left.load(Ordering::Relaxed))
+    }
+
+    /// Forgets what was read since [`left`](Self::left) said so.
+    pub fn go_back(&self, (files, bytes): (usize, usize)) {
+        self.files_left.store(files, Ordering::Relaxed);
+        self.bytes_left.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Takes from what is left, where it is enough.
+fn take(left: &AtomicUsize, amount: usize) -> bool {
+    let less = |left: usize| left.checked_sub(amount);
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
 }
 
 impl Layer<'_> {

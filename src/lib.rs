@@ -24,6 +24,7 @@
 //! | one file for each field | [`generate`], [`transform`], and [`references`] for names that follow |
 //! | what is known about kinds | [`schema`], [`fields`] |
 //! | which programs it may run: Helm, functions | [`tools`] |
+//! | how many cores it works on | [`threads`] |
 //! | which resources are meant | [`selector`], [`pattern`] |
 //! | which of their values | [`field_path`] |
 //! | what comes from elsewhere | [`remote`] |
@@ -62,6 +63,7 @@ pub mod archive;
 pub mod limits;
 pub mod store;
 pub mod twins;
+pub mod threads;
 pub mod resource;
 pub mod resources;
 pub mod manifest;

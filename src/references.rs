@@ -7,8 +7,7 @@
 //! Source: kustomize `api/internal/accumulator/namereferencetransformer.go`, `api/filters/nameref`,
 //! `api/resmap/reswrangler.go`.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::OnceLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -27,21 +26,24 @@ use crate::yaml::scalar;
 /// # Errors
 /// Where several objects can be meant, or a field is not of the form that its kind has.
 pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
-    let mut changed = Vec::new();
-    let index = Index::new(resources.as_slice());
-    let mut trees = FxHashMap::default();
-    for object in &index.objects {
-        let tree = trees
-            .entry(object.resource.original_gvk())
-            .or_insert_with_key(|gvk| Rc::new(tree(config, gvk)));
-        if !tree.is_empty() {
-            let value =
-                index.rewrite(object, tree).map_err(|problem| problem.of(object.resource))?;
-            changed.extend(value.map(|value| (object.position, value)));
+    let index = &Index::new(resources.as_slice());
+    let changed = resources.threads().map_runs(&index.objects, |run| {
+        let mut trees = FxHashMap::default();
+        let mut changed = Vec::new();
+        for object in run.iter().filter_map(|one| index.objects.get(one.position)) {
+            let gvk = object.resource.original_gvk();
+            let tree = trees.entry(gvk).or_insert_with_key(|gvk| tree(config, gvk));
+            if !tree.is_empty() {
+                let value =
+                    index.rewrite(object, tree).map_err(|problem| problem.of(object.resource))?;
+                changed.extend(value.map(|value| (object.position, value)));
+            }
         }
-    }
+        Ok(changed)
+    });
+    let changed: Vec<_> = changed.into_iter().collect::<Result<_>>()?;
     let list = resources.as_mut_vec();
-    for (position, value) in changed {
+    for (position, value) in changed.into_iter().flatten() {
         list[position].value = value;
     }
     Ok(())
@@ -96,7 +98,7 @@ struct Index<'a> {
     /// The same for each scope that the object is in now.
     by_scope: FxHashMap<(&'a str, Scope<'a>), Vec<usize>>,
     /// Where the objects come from; few builds ask.
-    origins: OnceCell<Origins<'a>>,
+    origins: OnceLock<Origins<'a>>,
 }
 
 /// Which namespaces objects were written in.
@@ -181,7 +183,7 @@ impl<'a> Index<'a> {
                 }
             }
         }
-        Self { objects, by_name, by_scope, origins: OnceCell::new() }
+        Self { objects, by_name, by_scope, origins: OnceLock::new() }
     }
 
     fn rewrite(&'a self, object: &'a Object<'a>, tree: &Tree<'_, Target<'_>>) -> Change {

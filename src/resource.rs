@@ -95,7 +95,11 @@ impl Gvk {
     /// Splits `apiVersion` at its first slash.
     #[must_use]
     pub fn new(api_version: &str, kind: &str) -> Self {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let slash = memchr::memchr(b'/', api_version.as_bytes());
+        let (group, version) = match slash {
+            Some(at) => (&api_version[..at], &api_version[at + 1..]),
+            None => ("", api_version),
+        };
         Self { group: group.into(), version: version.into(), kind: kind.into() }
     }
 
@@ -124,7 +128,7 @@ impl Id {
     pub fn effective_namespace(&self) -> &str {
         if crate::schema::is_cluster_scoped(&self.gvk) {
             // One pseudo namespace for all of them; no real one can be spelt so.
-            "_non_namespaceable_"
+            "_cluster_"
         } else if self.namespace.is_empty() {
             "default"
         } else {

@@ -1,9 +1,12 @@
 //! The ordered set of objects that a build works on.
 
+use std::collections::hash_map::Entry;
+
 use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
 use crate::resource::{Id, Resource};
+use crate::threads::Threads;
 
 /// Objects in the order in which they were accumulated; no two share an id when they are added.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,7 @@ pub struct Resources {
     by_id: Option<FxHashMap<Id, usize>>,
     /// Where each present or former name is, dropped in the same way.
     by_name: Option<FxHashMap<EcoString, Vec<usize>>>,
+    threads: Threads,
 }
 
 /// The id that stands for all ids that are the same.
@@ -31,6 +35,29 @@ fn note_names(index: &mut FxHashMap<EcoString, Vec<usize>>, at: usize, resource:
 }
 
 impl Resources {
+    /// Has steps that look at one object at a time work on these threads.
+    pub fn work_on(&mut self, threads: &Threads) {
+        self.threads = threads.clone();
+    }
+
+    /// The threads that steps work on.
+    #[must_use]
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Lets `step` change the objects, in runs that several threads may share.
+    ///
+    /// # Errors
+    /// The first that `step` gives.
+    pub fn change<E: Send>(
+        &mut self,
+        step: impl Fn(&mut [Resource]) -> Result<(), E> + Sync + Send,
+    ) -> Result<(), E> {
+        self.forget_positions();
+        self.threads.change_runs(&mut self.list, step)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -68,11 +95,14 @@ impl Resources {
 
     /// Where the object with this present id is.
     pub fn position(&mut self, id: &Id) -> Option<usize> {
+        self.index().get(&canonical(id.clone())).copied()
+    }
+
+    fn index(&mut self) -> &mut FxHashMap<Id, usize> {
         let list = &self.list;
-        let index = self.by_id.get_or_insert_with(|| {
+        self.by_id.get_or_insert_with(|| {
             list.iter().enumerate().map(|(at, one)| (canonical(one.id()), at)).collect()
-        });
-        index.get(&canonical(id.clone())).copied()
+        })
     }
 
     fn forget_positions(&mut self) {
@@ -114,15 +144,13 @@ impl Resources {
     /// # Errors
     /// Where an object of the same id is there already.
     pub fn append(&mut self, resource: Resource) -> Result<(), (Box<Resource>, usize)> {
-        let id = resource.id();
-        if let Some(at) = self.position(&id) {
-            return Err((Box::new(resource), at));
-        }
-        if let Some(index) = &mut self.by_id {
-            index.insert(canonical(id), self.list.len());
-        }
+        let at = self.list.len();
+        match self.index().entry(canonical(resource.id())) {
+            Entry::Occupied(first) => return Err((Box::new(resource), *first.get())),
+            Entry::Vacant(free) => free.insert(at),
+        };
         if let Some(index) = &mut self.by_name {
-            note_names(index, self.list.len(), &resource);
+            note_names(index, at, &resource);
         }
         self.list.push(resource);
         Ok(())
@@ -149,7 +177,7 @@ impl<'a> IntoIterator for &'a Resources {
 
 impl From<Vec<Resource>> for Resources {
     fn from(list: Vec<Resource>) -> Self {
-        Self { list, by_id: None, by_name: None }
+        Self { list, ..Self::default() }
     }
 }
 

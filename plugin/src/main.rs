@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use kubectl_overlay::output::Console;
 use kubectl_overlay::settings::Settings;
 
+/// Objects are many small allocations, made on all cores.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Room for as many layers of bases as a build allows; a main thread may have much less.
 const STACK_BYTES: usize = 64 << 20;
 

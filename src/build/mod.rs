@@ -26,6 +26,7 @@ use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::schema::{self, Relation, Schema};
 use crate::store::Store;
+use crate::threads::Threads;
 use crate::tools::Tools;
 use crate::transform::config::Config;
 use crate::transform::metadata::{self, Notes};
@@ -61,6 +62,8 @@ pub struct Options {
     pub tools: Tools,
     /// Whether everything gets kustomize's label, as with `buildMetadata: [managedByLabel]`.
     pub managed_by_label: bool,
+    /// How many threads a large build may use; 0 for as many as there are cores.
+    pub threads: usize,
 }
 
 /// Renders the kustomization in the directory `root`.
@@ -101,6 +104,7 @@ pub fn build_all(
     options: &Options,
     roots: &[PathBuf],
 ) -> Vec<Warned<Result<String>>> {
+    let options = &Options { threads: 1, ..options.clone() };
     let next = AtomicUsize::new(0);
     let built: Vec<OnceLock<Warned<Result<String>>>> =
         roots.iter().map(|_| OnceLock::new()).collect();
@@ -126,6 +130,9 @@ pub fn build_all(
     built.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
+/// How many objects a file of objects counts for, when it is asked whether threads are worth it.
+const READ_WEIGHT: usize = 6;
+
 /// Room for the recursion through as many layers as [`Limits::PERSON`] allows.
 const STACK_BYTES: usize = 64 << 20;
 
@@ -143,6 +150,24 @@ pub struct Edited {
 /// # Errors
 /// Where an object cannot be printed, or all together exceed the limit.
 pub fn print(resources: &Resources, limits: &Limits) -> Result<String> {
+    let parts = resources.threads().map_runs(resources.as_slice(), |run| print_run(run, limits));
+    match <[_; 1]>::try_from(parts) {
+        Ok([whole]) => whole,
+        Err(parts) => {
+            let parts = parts.into_iter().collect::<Result<Vec<_>>>();
+            let fits = |parts: &Vec<String>| {
+                parts.iter().map(|part| part.len() + 4).sum::<usize>() <= limits.output_bytes
+            };
+            match parts.ok().filter(fits) {
+                Some(parts) => Ok(parts.join("---\n")),
+                // Which object is one too many is found by counting from the first.
+                None => print_run(resources.as_slice(), limits),
+            }
+        }
+    }
+}
+
+fn print_run(resources: &[Resource], limits: &Limits) -> Result<String> {
     let mut out = String::new();
     for (index, resource) in resources.iter().enumerate() {
         if index > 0 {
@@ -178,6 +203,14 @@ struct Build<'a> {
     /// Helm, once a chart has asked for it.
     helm: Option<helm::Session>,
     managed_by_label: bool,
+    threads: Threads,
+}
+
+/// What a file of objects holds.
+struct Manifest {
+    resources: Vec<Resource>,
+    /// Whether one is of a kind that the built-in schema does not know the scope of.
+    met_unknown_kind: bool,
 }
 
 /// What a layer has gathered so far.
@@ -247,6 +280,7 @@ impl<'a> Build<'a> {
             tools: options.tools.clone(),
             managed_by_label: options.managed_by_label,
             helm: None,
+            threads: Threads::new(options.threads),
         }
     }
 
@@ -318,11 +352,36 @@ impl<'a> Build<'a> {
 
     /// The entries of `resources`: files, directories, URLs.
     fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
+        gathered.resources.work_on(&self.threads);
+        let mut ahead = self.read_ahead(site);
         for (index, entry) in site.kustomization.resources.iter().enumerate() {
             let place = || site.entry("resources", index);
-            self.resource(site, entry, gathered).map_err(|error| error.within(place()))?;
+            match ahead.get_mut(index).and_then(Option::take) {
+                Some(manifest) => {
+                    append(&mut gathered.resources, self.take_in(site, entry, manifest))
+                }
+                None => self.resource(site, entry, gathered),
+            }
+            .map_err(|error| error.within(place()))?;
         }
         Ok(())
+    }
+
+    /// The files among the entries, read on several threads; nothing where one of them fails, for
+    /// what is told then is the first failure in the order of the entries.
+    fn read_ahead(&self, site: &Site<'_>) -> Vec<Option<Manifest>> {
+        let entries = &site.kustomization.resources;
+        let before = self.reader.left();
+        let read = self.threads.map(entries, READ_WEIGHT, |entry| {
+            let path = clean(&site.layer.directory.join(entry.as_str()));
+            let is_file =
+                !Reader::is_address(entry) && self.reader.files.is_plain(&path);
+            is_file.then(|| self.manifest(site, entry)).transpose()
+        });
+        read.into_iter().collect::<Result<_>>().unwrap_or_else(|_| {
+            self.reader.go_back(before);
+            Vec::new()
+        })
     }
 
     fn resource(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
@@ -334,22 +393,29 @@ impl<'a> Build<'a> {
         if is_base {
             return self.base(site, entry, gathered);
         }
-        let resources = self.manifest(site, entry)?;
-        append(&mut gathered.resources, resources)
+        let manifest = self.manifest(site, entry)?;
+        append(&mut gathered.resources, self.take_in(site, entry, manifest))
+    }
+
+    /// The objects of a file that is read, with a note of where they come from.
+    fn take_in(&mut self, site: &Site<'_>, entry: &str, manifest: Manifest) -> Vec<Resource> {
+        let Manifest { mut resources, met_unknown_kind } = manifest;
+        self.met_unknown_kind |= met_unknown_kind;
+        if self.takes_notes() {
+            metadata::note_generator(&mut resources, &site.notes().file(entry));
+        }
+        resources
     }
 
     /// The objects of a file.
-    fn manifest(&mut self, site: &Site<'_>, entry: &str) -> Result<Vec<Resource>> {
+    fn manifest(&self, site: &Site<'_>, entry: &str) -> Result<Manifest> {
         let (text, file) = self.reader.file(&site.layer, entry)?;
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
         let mut resources = manifest::resources(&documents, &file, &place)?;
         patches::note_comments(&mut resources, &text);
-        self.met_unknown_kind |= resources.iter().any(|one| !schema::has_scope(&one.gvk()));
-        if self.takes_notes() {
-            metadata::note_generator(&mut resources, &site.notes().file(entry));
-        }
-        Ok(resources)
+        let met_unknown_kind = resources.iter().any(|one| !schema::has_scope(&one.gvk()));
+        Ok(Manifest { resources, met_unknown_kind })
     }
 
     /// A directory with a kustomization of its own.

@@ -198,7 +198,8 @@ impl Build<'_> {
             self.base(site, entry, &mut gathered)?;
             return found.add(gathered.resources, index, None);
         }
-        let resources = self.manifest(site, entry)?;
+        let manifest = self.manifest(site, entry)?;
+        let resources = self.take_in(site, entry, manifest);
         let (text, _) = self.reader.file(&site.layer, entry)?;
         found.add(resources, index, Some(&text))
     }

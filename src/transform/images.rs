@@ -8,8 +8,7 @@
 //! Source: kustomize `api/filters/imagetag`, `api/internal/image/image.go`.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::OnceLock;
 
 use regex::Regex;
 use rustc_hash::FxHashMap;
@@ -33,31 +32,26 @@ pub fn apply(
     images: &[Image],
     specs: &[FieldSpec],
     limits: &Limits,
-    place: impl Fn() -> Place,
+    place: impl Fn() -> Place + Sync + Send,
 ) -> Result<()> {
     if images.is_empty() {
         return Ok(());
     }
     let edits: Vec<Edit<'_>> = images.iter().map(|image| Edit::new(image, limits)).collect();
-    let mut trees = FxHashMap::default();
-    let mut changed = Vec::new();
-    for (position, resource) in resources.iter().enumerate() {
-        let gvk = resource.gvk();
-        if gvk.kind == "CustomResourceDefinition" {
-            continue;
+    resources.change(|run| {
+        let mut trees = FxHashMap::default();
+        for resource in run {
+            let gvk = resource.gvk();
+            if gvk.kind == "CustomResourceDefinition" {
+                continue;
+            }
+            let tree = trees.entry(gvk).or_insert_with_key(|gvk| tree(specs, gvk));
+            let new = rewrite(&resource.value, &[tree], Within::Anything, &edits);
+            let new = new.map_err(|problem| problem.of(resource).within(place()))?;
+            new.into_iter().for_each(|value| resource.value = value);
         }
-        let tree = trees.entry(gvk).or_insert_with_key(|gvk| Rc::new(tree(specs, gvk)));
-        let new = rewrite(&resource.value, &[&**tree], Within::Anything, &edits);
-        let new = new.map_err(|problem| problem.of(resource).within(place()))?;
-        changed.extend(new.map(|value| (position, value)));
-    }
-    if !changed.is_empty() {
-        let list = resources.as_mut_vec();
-        for (position, value) in changed {
-            list[position].value = value;
-        }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Where the specs of a kind lead.
@@ -164,7 +158,7 @@ struct Edit<'a> {
     /// Whether the name is text in which only `.` has a meaning.
     is_text: bool,
     regex_bytes: usize,
-    regex: OnceCell<std::result::Result<Regex, String>>,
+    regex: OnceLock<std::result::Result<Regex, String>>,
 }
 
 impl<'a> Edit<'a> {
@@ -172,7 +166,7 @@ impl<'a> Edit<'a> {
         let is_text = !image
             .name
             .contains(['\\', '+', '*', '?', '(', ')', '|', '[', ']', '{', '}', '^', '$']);
-        Self { image, is_text, regex_bytes: limits.regex_bytes, regex: OnceCell::new() }
+        Self { image, is_text, regex_bytes: limits.regex_bytes, regex: OnceLock::new() }
     }
 
     /// The changed reference, where it is meant.

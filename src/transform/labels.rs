@@ -75,9 +75,17 @@ pub fn set(
     if pairs.is_empty() {
         return Ok(());
     }
+    resources.change(|run| set_in_run(run, pairs, specs))
+}
+
+fn set_in_run(
+    run: &mut [Resource],
+    pairs: &[(EcoString, EcoString)],
+    specs: &[FieldSpec],
+) -> Result<()> {
     let mut chosen = Chosen::new(specs);
     let mut ways = Ways::default();
-    for resource in resources.iter_mut() {
+    for resource in run {
         let gvk = resource.gvk();
         let paths = chosen.of(gvk.clone());
         let mut added = Vec::new();

@@ -46,14 +46,17 @@ pub fn apply(resources: &mut Resources, namespace: &Namespace<'_>) -> Result<()>
     if namespace.name.is_empty() {
         return Ok(());
     }
-    let mut chosen = Chosen::new(namespace.specs);
-    for resource in resources.iter_mut().filter(|one| !one.from_helm) {
-        resource.remember_id();
-        let gvk = resource.gvk();
-        let paths = chosen.of(gvk.clone());
-        let outcome = namespace.apply(&mut resource.value, &gvk, &paths);
-        outcome.map_err(|problem| problem.of(resource))?;
-    }
+    resources.change(|run| {
+        let mut chosen = Chosen::new(namespace.specs);
+        for resource in run.iter_mut().filter(|one| !one.from_helm) {
+            resource.remember_id();
+            let gvk = resource.gvk();
+            let paths = chosen.of(gvk.clone());
+            let outcome = namespace.apply(&mut resource.value, &gvk, &paths);
+            outcome.map_err(|problem| problem.of(resource))?;
+        }
+        Ok::<_, Error>(())
+    })?;
     refuse_conflicts(resources)
 }
 

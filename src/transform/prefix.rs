@@ -34,17 +34,19 @@ pub fn suffix(resources: &mut Resources, suffix: &str, specs: &[FieldSpec]) -> R
 }
 
 fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -> Result<()> {
-    let mut chosen = Chosen::new(specs);
-    for resource in resources.iter_mut() {
-        let original = resource.original_gvk();
-        if is_skipped(&original) {
-            continue;
+    resources.change(|run| {
+        let mut chosen = Chosen::new(specs);
+        for resource in run {
+            let original = resource.original_gvk();
+            if is_skipped(&original) {
+                continue;
+            }
+            for path in &*chosen.of(original) {
+                apply(resource, end, text, path)?;
+            }
         }
-        for path in &*chosen.of(original) {
-            apply(resource, end, text, path)?;
-        }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Whether names of this kind have a meaning of their own.

@@ -3,6 +3,7 @@
 mod events;
 mod keys;
 mod pieces;
+mod quick;
 mod quotes;
 mod read;
 pub mod scalar;

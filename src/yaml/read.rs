@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::events::{Event, Events, Found, Opening};
 use super::pieces::{Piece, decode, pieces, whole};
+use super::quick;
 use super::scalar;
 use super::scan::{Form, Malformed, fold_again};
 use super::write;
@@ -44,10 +45,19 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
             let place = piece.place(file, 0);
             return Err(Error::new(ErrorKind::Limit, place, message));
         }
-        let document = Reader::new(&piece, file, limits, Flavour::Resource).document()?;
+        let document = match quick::read(piece.text(), limits.depth) {
+            Some(value) => Some(value),
+            None => Reader::new(&piece, file, limits, Flavour::Resource).document()?,
+        };
         documents.extend(document.filter(|value| !value.is_null()));
     }
     Ok(documents)
+}
+
+/// What the general reader alone makes of a text that is not split.
+#[cfg(test)]
+pub(super) fn read_generally(text: &str) -> Result<Option<Value>> {
+    Reader::new(&whole(text), &Arc::from("a.yaml"), &Limits::PERSON, Flavour::Resource).document()
 }
 
 /// The first document of a text, without splitting it first: kustomization files, configurations.

@@ -106,6 +106,8 @@ fn build(files: &Memory, spec: &flux::Spec) -> Report {
         limits: LIMITS,
         unrestricted: true,
         order: Order::None,
+        // Others are being judged at the same time.
+        threads: 1,
         ..build::Options::default()
     };
     let store = Store::new(LIMITS.total_bytes);

@@ -32,6 +32,8 @@ pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result
         None => console.print(&print(&resources, &options.limits)?),
         Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
     }
+    // The process is about to end, and takes them along faster than they can be taken apart.
+    std::mem::forget(resources);
     Ok(exit::OK)
 }
 
@@ -125,6 +127,7 @@ pub fn options(render: &Render, settings: &Settings) -> Options {
         remote: remote(render, settings),
         tools: tools(render, settings),
         managed_by_label: render.enable_managedby_label,
+        threads: 0,
     }
 }
 
