@@ -374,8 +374,7 @@ impl<'a> Build<'a> {
         let before = self.reader.left();
         let read = self.threads.map(entries, READ_WEIGHT, |entry| {
             let path = clean(&site.layer.directory.join(entry.as_str()));
-            let is_file =
-                !Reader::is_address(entry) && self.reader.files.is_plain(&path);
+            let is_file = !Reader::is_address(entry) && self.reader.files.is_plain(&path);
             is_file.then(|| self.manifest(site, entry)).transpose()
         });
         read.into_iter().collect::<Result<_>>().unwrap_or_else(|_| {

@@ -1,8 +1,8 @@
 //! The part of YAML that most manifests are written in, read line by line.
 //!
 //! Block mappings and lists of plain words, numbers and simple quotes need no tokens: a line tells
-//! by its indentation where it belongs. Whatever this reader is not certain of (anchors, tags, block
-//! scalars, folded text, brackets, anything beyond ASCII, a mistake) it leaves to the general one, so
+//! by its indentation where it belongs. Whatever this reader is not certain of (anchors, tags, folded
+//! text, brackets, anything beyond ASCII, a mistake) it leaves to the general one, so
 //! all that it may get wrong is to be of no use. The tests hold the two against each other.
 
 use ecow::EcoString;
@@ -21,15 +21,65 @@ pub(super) fn read(text: &str, depth: usize) -> Option<Value> {
     if !text.as_bytes().chunks(256).all(clean) {
         return None;
     }
-    let mut reader = Reader { open: Vec::new(), values: Vec::new(), entries: Vec::new(), depth };
-    let text = text.strip_prefix("---\n").unwrap_or(text);
-    for line in Lines(text) {
+    let mut reader = Reader::new(depth);
+    let mut lines = Lines(text.strip_prefix("---\n").unwrap_or(text));
+    while let Some(line) = lines.next() {
         let content = line.trim_start_matches(' ');
-        if !content.is_empty() && !content.starts_with('#') {
-            reader.line(content, line.len() - content.len())?;
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        reader.line(content, line.len() - content.len())?;
+        if let Some(chomping) = reader.block.take() {
+            let value = literal(&mut lines, chomping, reader.open.last()?.indent)?;
+            reader.place(value)?;
         }
     }
     reader.finish()
+}
+
+/// What becomes of the line break at the end of a literal block.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Chomping {
+    /// `|`
+    Clip,
+    /// `|-`
+    Strip,
+}
+
+/// The lines of a literal block, which stand deeper than its key.
+fn literal(lines: &mut Lines<'_>, chomping: Chomping, key_indent: usize) -> Option<Value> {
+    let mut text = String::new();
+    let (mut indent, mut breaks, mut is_ended) = (None, 0, false);
+    loop {
+        let mut behind = Lines(lines.0);
+        let Some(line) = behind.next() else { break };
+        let spaces = line.len() - line.trim_start_matches(' ').len();
+        if line.is_empty() {
+            breaks += 1;
+            lines.0 = behind.0;
+            continue;
+        }
+        let indent = *indent.get_or_insert(spaces);
+        // Blanks that may be text, and blocks that begin with empty lines, are for the other reader.
+        if spaces == line.len() || indent <= key_indent || text.is_empty() && breaks > 0 {
+            return None;
+        }
+        if spaces < indent {
+            break;
+        }
+        if !text.is_empty() {
+            text.extend(std::iter::repeat_n('\n', breaks + 1));
+        }
+        text.push_str(line.get(indent..)?);
+        breaks = 0;
+        is_ended = lines.0.len() > line.len();
+        lines.0 = behind.0;
+    }
+    if chomping == Chomping::Clip && is_ended {
+        text.push('\n');
+    }
+    let text = EcoString::from(text);
+    (!text.is_empty()).then_some(Value::Scalar(Scalar { text, style: Style::Quoted }))
 }
 
 /// The lines of a text, without the breaks between them.
@@ -57,6 +107,8 @@ struct Reader {
     entries: Vec<(Key, Value)>,
     /// How many collections may be open.
     depth: usize,
+    /// The header of a literal block that begins on the next line.
+    block: Option<Chomping>,
 }
 
 /// A list or mapping whose end is not reached.
@@ -76,6 +128,10 @@ enum Content {
 }
 
 impl Reader {
+    fn new(depth: usize) -> Self {
+        Self { open: Vec::new(), values: Vec::new(), entries: Vec::new(), depth, block: None }
+    }
+
     fn line(&mut self, content: &str, indent: usize) -> Option<()> {
         while self.open.last().is_some_and(|open| open.indent > indent) {
             self.close()?;
@@ -145,8 +201,15 @@ impl Reader {
         if rest.is_empty() || rest.starts_with('#') {
             return Some(());
         }
-        let value = value(rest)?;
-        self.place(value)
+        self.block = match rest {
+            "|" => Some(Chomping::Clip),
+            "|-" => Some(Chomping::Strip),
+            _ => {
+                let value = value(rest)?;
+                return self.place(value);
+            }
+        };
+        Some(())
     }
 
     /// Opens a collection, which has to be what the one around it waits for.
@@ -304,6 +367,14 @@ mod tests {
     }
 
     #[test]
+    fn literal_blocks_keep_their_lines() {
+        let value = both("a: |\n  b\n\n   c\n  # d\n\nb:\n- c: |-\n    x: y\n  d: e\n");
+        assert_eq!(value.text_at(&["a"]), Some("b\n\n c\n# d\n"));
+        assert_eq!(both("a: |\n  b").text_at(&["a"]), Some("b"));
+        assert_eq!(both("a: |-\n  b\n\n\n").text_at(&["a"]), Some("b"));
+    }
+
+    #[test]
     fn what_is_not_simple_is_left_to_the_general_reader() {
         let others = [
             "",
@@ -314,7 +385,12 @@ mod tests {
             "a: b\n c: d\n",
             "a:\n  b\n",
             "a: &x b\n",
-            "a: |\n  b\n",
+            "a: >\n  b\n",
+            "a: |+\n  b\n",
+            "a: |\n",
+            "a: |\n\n  b\n",
+            "a: |\n  b\n   \n",
+            "a: |\nb: c\n",
             "a: [b]\n",
             "a: \"b\\n\"\n",
             "a: 'it''s'\n",
@@ -412,6 +488,11 @@ mod tests {
             "a: *b",
             "a: !c d",
             "a: |",
+            "b: |",
+            "c: |-",
+            "- d: |",
+            "a: | ",
+            "a: |+",
             "a: >",
             "a: [x, y]",
             "a: {b: c}",
