@@ -8,10 +8,10 @@
 //! 2. [`admit`], the admission plugins that need nothing but the object; those that look at other
 //!    objects are functions of their own, which take these: [`apply_limits`], [`check_limits`],
 //!    [`check_quota`], [`check_pod_security`];
-//! 3. [`prepare_create`] or [`prepare_update`];
-//! 4. [`validate_create`] or [`validate_update`]: not empty means 422;
-//! 5. [`warnings`];
-//! 6. [`allocate`], which gives a Service its addresses and ports: not empty means 422.
+//! 3. [`allocate`], which gives a Service its addresses and ports: not empty means 422;
+//! 4. [`prepare_create`] or [`prepare_update`];
+//! 5. [`validate_create`] or [`validate_update`]: not empty means 422;
+//! 6. [`warnings`].
 //!
 //! Source: Kubernetes 1.36 `pkg/registry/*/strategy.go`, `pkg/apis/*/v1/defaults.go`,
 //! `pkg/apis/*/validation`, measured against a real server.
@@ -21,28 +21,23 @@ use serde_json::Value;
 use crate::rehearsal::{Cause, Failure, Kind};
 
 mod addresses;
+mod admission;
+mod check;
+mod defaults;
+mod diff;
+mod go;
+mod go_types;
+mod metadata;
+mod names;
+mod prepare;
+mod quantity;
+mod resources;
+mod service;
 
-pub use addresses::Addresses;
-
-/// Sets what a decoded object leaves out and the server has defaults for.
-pub fn default(kind: &Kind, object: &mut Value) {
-    let _ = (kind, object);
-}
-
-/// Resets what a new object may not bring, and sets what the server decides: no status, generation
-/// 1, finalizers, generated selectors and labels.
-///
-/// `metadata.uid` must be there already: a Job's generated selector holds it.
-pub fn prepare_create(kind: &Kind, new: &mut Value) {
-    let _ = (kind, new);
-}
-
-/// Resets what a request to this endpoint may not change, and counts the generation.
-///
-/// `subresource` is `None` for the object itself, else e.g. `status`.
-pub fn prepare_update(kind: &Kind, subresource: Option<&str>, new: &mut Value, old: &Value) {
-    let _ = (kind, subresource, new, old);
-}
+pub use addresses::{Addresses, allocate};
+pub use admission::{admit, apply_classes};
+pub use defaults::default;
+pub use prepare::{prepare_create, prepare_update, updates_unconditionally};
 
 /// What is wrong with a new object, in the server's order; empty where it is valid.
 pub fn validate_create(kind: &Kind, new: &Value) -> Vec<Cause> {
@@ -65,37 +60,6 @@ pub fn validate_update(
 pub fn warnings(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<String> {
     let _ = (kind, new, old);
     Vec::new()
-}
-
-/// Gives a Service its cluster IPs and node ports, from those that are free, and gives back those
-/// that `old` no longer needs. Does nothing to other kinds.
-///
-/// A dry run works on a clone of `addresses`.
-pub fn allocate(
-    kind: &Kind,
-    new: &mut Value,
-    old: Option<&Value>,
-    addresses: &mut Addresses,
-) -> Vec<Cause> {
-    let _ = (kind, new, old, addresses);
-    Vec::new()
-}
-
-/// What the default admission plugins set or refuse that need no other object: tolerations and
-/// priority of Pods, the finalizers of volumes. Runs after [`default`].
-///
-/// `old` is `None` for a create.
-///
-/// # Errors
-/// Where a plugin refuses the object.
-pub fn admit(
-    kind: &Kind,
-    subresource: Option<&str>,
-    new: &mut Value,
-    old: Option<&Value>,
-) -> Result<(), Failure> {
-    let _ = (kind, subresource, new, old);
-    Ok(())
 }
 
 /// Sets the requests and limits that the LimitRanges of the namespace have as defaults.
@@ -146,4 +110,30 @@ pub fn check_pod_security(
 pub fn ported(kind: &Kind) -> bool {
     let _ = kind;
     false
+}
+
+/// Whether two values say the same: what is empty is as if it were not there.
+///
+/// Source: apimachinery `pkg/api/equality/semantic.go`.
+fn same(a: &Value, b: &Value) -> bool {
+    fn empty(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            _ => false,
+        }
+    }
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let absent = Value::Null;
+            let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+            keys.into_iter()
+                .all(|key| same(a.get(key).unwrap_or(&absent), b.get(key).unwrap_or(&absent)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (a, b) => a == b || (empty(a) && empty(b)),
+    }
 }
