@@ -3,6 +3,7 @@
 //! Source: the API `kustomize.toolkit.fluxcd.io/v1` of kustomize-controller 1.9, and of the versions
 //! before it the two fields that its generator still honours.
 
+pub mod api;
 pub mod generate;
 pub mod substitute;
 

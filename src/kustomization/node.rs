@@ -26,6 +26,8 @@ pub struct Rules {
     pub directly: bool,
     /// Whether text takes a detour through JSON into YAML again, to which U+0085 is a line break.
     pub folds_next_lines: bool,
+    /// Whether names of fields match in their exact case only, as the API server has them.
+    pub exact_names: bool,
 }
 
 /// Something that can be read from a YAML value.
@@ -66,6 +68,7 @@ impl Rules {
         yaml_1_1: true,
         directly: false,
         folds_next_lines: true,
+        exact_names: false,
     };
     /// Files of `configurations`.
     pub const CONFIGURATION: Self = Self {
@@ -74,6 +77,7 @@ impl Rules {
         yaml_1_1: true,
         directly: false,
         folds_next_lines: false,
+        exact_names: false,
     };
     /// Files that an entry of `replacements` or a plugin names.
     pub const FILE: Self = Self {
@@ -82,6 +86,7 @@ impl Rules {
         yaml_1_1: true,
         directly: false,
         folds_next_lines: false,
+        exact_names: false,
     };
     /// Configurations of plugins, which kustomize reads as resources first.
     pub const PLUGIN: Self = Self {
@@ -90,6 +95,16 @@ impl Rules {
         yaml_1_1: false,
         directly: false,
         folds_next_lines: true,
+        exact_names: false,
+    };
+    /// Objects of an API, read as strictly as `kubectl apply` has them validated.
+    pub const OBJECT: Self = Self {
+        refuses_unknown: true,
+        takes_numbers_as_text: false,
+        yaml_1_1: true,
+        directly: false,
+        folds_next_lines: false,
+        exact_names: true,
     };
     /// Configurations of the plugins for prefixes and suffixes.
     pub const AFFIXES: Self = Self { directly: true, ..Self::PLUGIN };
@@ -110,7 +125,7 @@ pub fn decode_as<T: Decode + Default>(
 }
 
 /// Runs `decode` on the root of `value`, and turns what it reports into one error.
-pub(super) fn decode_into(
+pub(crate) fn decode_into(
     value: &Value,
     rules: Rules,
     place: &dyn Fn(&[Step<'_>]) -> Place,
@@ -154,9 +169,25 @@ fn with_hint(message: String, hint: Option<String>) -> String {
 impl<'a> Node<'a> {
     /// Reports a problem with this value.
     pub fn problem(&self, message: impl Into<String>, hint: Option<String>) {
-        let place = (self.reader.place)(&self.path());
-        let problem = Problem { place, message: message.into(), hint };
+        let problem = Problem { place: self.place(), message: message.into(), hint };
         self.reader.problems.borrow_mut().push(problem);
+    }
+
+    /// Reports a problem with what stands under `key` of this mapping.
+    pub fn problem_under(&self, key: &str, message: impl Into<String>, hint: Option<String>) {
+        self.child(Step::Key(key), self.value).problem(message, hint);
+    }
+
+    /// Where the value stands in the user's file.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        (self.reader.place)(&self.path())
+    }
+
+    /// Whether everything that its reader would refuse is a problem, and not only what cannot be read.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.reader.rules.refuses_unknown
     }
 
     /// Reports that this value is not `wanted`.
@@ -189,9 +220,10 @@ impl<'a> Node<'a> {
     pub fn record(&self, names: &[&'static str], mut field: impl FnMut(&'static str, &Node<'_>)) {
         for (key, text, value) in self.entries(|| "a mapping".into()) {
             let node = self.child(Step::Key(&key.text), value);
-            let directly = self.reader.rules.directly;
+            let rules = self.reader.rules;
+            let is_exact = rules.directly || rules.exact_names;
             let is_it = |name: &&&str| {
-                if directly { **name == text } else { is_same_name(name, &text) }
+                if is_exact { **name == text } else { is_same_name(name, &text) }
             };
             match names.iter().find(is_it) {
                 Some(name) => field(name, &node),
