@@ -6,6 +6,7 @@
 pub mod crd;
 pub mod kind;
 pub mod kinds;
+pub mod ownership;
 pub mod status;
 
 pub use kind::Kind;
