@@ -2,12 +2,63 @@
 //!
 //! Its answers are those of a kube-apiserver 1.36, measured: objects, managed fields, status codes,
 //! reasons, causes and warnings.
+//!
+//! ```
+//! use overlay::rehearsal::{Options, Rehearsal};
+//!
+//! let api = Rehearsal::new(&Options::default()).expect("the default minor is known");
+//! let request = http::Request::get("/api/v1/namespaces/default").body(Default::default());
+//! let response = api.handle(request.expect("a well-formed request"));
+//! assert_eq!(response.status(), 200);
+//! ```
+//!
+//! # The map
+//!
+//! | step | module |
+//! |---|---|
+//! | who asks for what, and which part answers | `server`; `path`, `media`, `body`, `rights` |
+//! | what there is | `catalogue`, `store` |
+//! | reading | `list` with `selectors`, `watch`, `table` |
+//! | writing | `create`, `update`, `patch`, `delete` with `options`, `admission`, `convert` |
+//! | parts of objects, questions | `subresources`, `reviews` |
+//! | who owns which field | [`ownership`] |
+//! | what is known of kinds | [`kinds`], [`crd`] |
+//! | refusals | [`status`], `refusals` |
 
-pub mod crd;
 pub mod kind;
 pub mod kinds;
 pub mod ownership;
 pub mod status;
+pub mod crd;
+mod admission;
+mod answer;
+mod body;
+mod catalogue;
+mod chance;
+mod clock;
+mod convert;
+mod create;
+mod delete;
+mod list;
+mod media;
+mod options;
+mod patch;
+mod path;
+mod refusals;
+mod reviews;
+mod rights;
+mod selectors;
+mod server;
+mod store;
+mod subresources;
+mod table;
+mod update;
+mod watch;
 
+pub use answer::Body;
+pub use clock::Clock;
 pub use kind::Kind;
+pub use rights::User;
+pub use server::{Options, Rehearsal};
 pub use status::{Cause, Failure};
+pub use watch::Watcher;

@@ -1,0 +1,186 @@
+//! Creating: POST, and an apply of what is not there.
+//!
+//! Source: apiserver `pkg/endpoints/handlers/create.go`, `pkg/registry/rest/create.go`,
+//! `pkg/registry/generic/registry/store.go`.
+
+use serde_json::{Map, Value, json};
+
+use crate::rehearsal::answer::Answer;
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::refusals::{bad_request, internal};
+use crate::rehearsal::server::{Call, State, shown};
+use crate::rehearsal::store::Key;
+use crate::rehearsal::{Failure, admission, body, convert, kinds};
+
+/// A POST to a collection.
+pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
+    let writing = Writing::read(call, "CreateOptions", false)?;
+    let mut object =
+        body::object(&call.body, call.content_type.as_deref(), &call.resource.kind.kind)?;
+    check_type(call, &object)?;
+    settle_namespace(call, &mut object)?;
+    drop_nulls(&mut object);
+    if !call.resource.custom {
+        kinds::default(&call.resource.kind, &mut object);
+    }
+    let object = insert(state, call, object, &writing)?;
+    Ok(shown(state, call, 201, object))
+}
+
+/// Puts a new object in its place: all that follows once it is decoded, has its defaults and its
+/// managed fields.
+pub(super) fn insert(
+    state: &mut State,
+    call: &mut Call,
+    mut object: Value,
+    writing: &Writing,
+) -> Result<Value, Failure> {
+    let resource = std::sync::Arc::clone(&call.resource);
+    let kind = &resource.kind;
+    generate_name(state, &mut object);
+    admission::admit(state, call, None, &mut object, None)?;
+    let given_version =
+        object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    system_fields(state, &mut object);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if !resource.custom {
+        kinds::prepare_create(kind, &mut object);
+        let causes = kinds::validate_create(kind, &object);
+        if !causes.is_empty() {
+            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
+        }
+        let mut dry = writing.dry_run.then(|| state.addresses.clone());
+        let addresses = dry.as_mut().unwrap_or(&mut state.addresses);
+        let causes = kinds::allocate(kind, &mut object, None, addresses);
+        if !causes.is_empty() {
+            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
+        }
+        call.warnings.extend(kinds::warnings(kind, &object, None));
+    }
+    if !given_version.is_empty() {
+        return Err(internal("resourceVersion should not be set on objects to be created"));
+    }
+    let key = Key::new(object["metadata"]["namespace"].as_str().unwrap_or_default(), &name);
+    if let Some(existing) = state.store.get(&resource.table, &key) {
+        let mut failure = call.named_as(&name).already_exists();
+        if !existing.value()["metadata"]["deletionTimestamp"].is_null() {
+            failure.message = format!("object is being deleted: {}", failure.message);
+        }
+        return Err(failure);
+    }
+    if !writing.dry_run {
+        state.write(&resource, key, &mut object);
+    }
+    Ok(object)
+}
+
+/// Refuses a body of another type than the path is about.
+pub(super) fn check_type(call: &Call, object: &Value) -> Result<(), Failure> {
+    let kind = &call.resource.kind;
+    let word = |key: &str| object[key].as_str().unwrap_or_default();
+    let (version, given) = (word("apiVersion"), word("kind"));
+    if given != kind.kind {
+        let short = version.rsplit('/').next().unwrap_or_default();
+        return Err(bad_request(format!(
+            "{given} in version {short:?} cannot be handled as a {}: no kind {given:?} is \
+             registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            kind.kind
+        )));
+    }
+    if version != kind.api_version() {
+        return Err(bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({})",
+            kind.api_version()
+        )));
+    }
+    Ok(())
+}
+
+/// Gives an object the namespace of the path, and refuses another one.
+pub(super) fn settle_namespace(call: &Call, object: &mut Value) -> Result<(), Failure> {
+    let metadata = metadata(object);
+    if !call.resource.namespaced {
+        metadata.remove("namespace");
+        return Ok(());
+    }
+    let given = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default();
+    if !given.is_empty() && given != call.spot.namespace {
+        return Err(bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata.insert("namespace".into(), call.spot.namespace.as_str().into());
+    Ok(())
+}
+
+/// The `metadata` of an object, made where it is not there.
+pub(super) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
+    if !object.is_object() {
+        *object = json!({});
+    }
+    let metadata = &mut object["metadata"];
+    if !metadata.is_object() {
+        *metadata = json!({});
+    }
+    metadata.as_object_mut().expect("it was just made an object")
+}
+
+fn generate_name(state: &mut State, object: &mut Value) {
+    let metadata = metadata(object);
+    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("name").is_empty() && !text("generateName").is_empty() {
+        let name = state.chance.name(text("generateName"));
+        metadata.insert("name".into(), name.into());
+    }
+}
+
+fn system_fields(state: &mut State, object: &mut Value) {
+    let (uid, now) = (state.chance.uid(), state.now());
+    let metadata = metadata(object);
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+        metadata.remove(key);
+    }
+    metadata.insert("uid".into(), uid.into());
+    metadata.insert("creationTimestamp".into(), now.into());
+}
+
+/// Takes out fields that are null: Go has no null.
+pub(super) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// A namespace that is there from the beginning.
+pub(super) fn namespace(state: &mut State, name: &str) {
+    let Some(resource) = state.catalogue.find("", "v1", "namespaces").cloned() else { return };
+    let mut object = json!({
+        "kind": "Namespace", "apiVersion": "v1",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    });
+    system_fields(state, &mut object);
+    state.write(&resource, Key::new("", name), &mut object);
+}
+
+impl State {
+    /// Keeps an object, which gets its version, and tells the watches.
+    pub(super) fn write(
+        &mut self,
+        resource: &super::catalogue::Resource,
+        key: Key,
+        object: &mut Value,
+    ) {
+        let mut stored = object.clone();
+        convert::to_stored(resource, &mut stored);
+        let revision = self.store.put(&resource.table, key, &mut stored);
+        metadata(object).insert("resourceVersion".into(), revision.to_string().into());
+        self.wake();
+    }
+}

@@ -1,0 +1,94 @@
+//! In which form an answer is wanted, and in which a body came.
+
+use crate::rehearsal::Failure;
+use crate::rehearsal::refusals::{not_acceptable, unknown_format};
+
+/// What the server offers where nothing fits.
+const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
+                       application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The object or list itself.
+    Object,
+    /// What `kubectl get` prints.
+    Table,
+    /// Only `metadata`.
+    Metadata,
+}
+
+/// The form of an answer and whether it is YAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) form: Form,
+    pub(super) yaml: bool,
+}
+
+/// The first form of an `Accept` header that can be had.
+pub(super) fn wanted(accept: Option<&str>) -> Result<Wanted, Failure> {
+    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
+        return Ok(Wanted { form: Form::Object, yaml: false });
+    };
+    accept.split(',').find_map(range).ok_or_else(|| not_acceptable(OFFERED))
+}
+
+fn range(range: &str) -> Option<Wanted> {
+    let mut parts = range.split(';').map(str::trim);
+    let yaml = match parts.next()? {
+        "application/json" | "application/*" | "*/*" => false,
+        "application/yaml" => true,
+        _ => return None,
+    };
+    let parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
+    let parameter =
+        |name| parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+    let meta = parameter("g") == "meta.k8s.io" && matches!(parameter("v"), "v1" | "v1beta1");
+    let form = match parameter("as") {
+        "" => Form::Object,
+        "Table" if meta => Form::Table,
+        "PartialObjectMetadata" | "PartialObjectMetadataList" if meta => Form::Metadata,
+        _ => return None,
+    };
+    Some(Wanted { form, yaml })
+}
+
+/// A `Content-Type` without its parameters; JSON where there is none.
+pub(super) fn plain(content_type: Option<&str>) -> &str {
+    let content_type = content_type.unwrap_or_default();
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "" => "application/json",
+        plain => plain,
+    }
+}
+
+/// Refuses bodies of objects that are neither JSON nor YAML.
+pub(super) fn check_object(content_type: Option<&str>) -> Result<(), Failure> {
+    match plain(content_type) {
+        "application/json" | "application/yaml" => Ok(()),
+        _ => Err(unknown_format(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_that_can_be_had_is_taken() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+        assert_eq!(wanted(Some(table)).unwrap().form, Form::Table);
+        let old = "application/json;as=Table;v=v9;g=meta.k8s.io, application/json";
+        assert_eq!(wanted(Some(old)).unwrap().form, Form::Object);
+        assert!(wanted(Some("application/vnd.kubernetes.protobuf, */*")).is_ok());
+        assert_eq!(wanted(Some("application/xml")).unwrap_err().code, 406);
+    }
+
+    #[test]
+    fn bodies_are_json_or_yaml() {
+        assert!(check_object(Some("application/json; charset=utf-8")).is_ok());
+        assert_eq!(check_object(Some("text/plain")).unwrap_err().code, 415);
+    }
+}

@@ -1,0 +1,139 @@
+//! The four types of patches.
+//!
+//! Source: apiserver `pkg/endpoints/handlers/patch.go`; the texts are measured.
+
+use serde_json::{Value, json};
+
+use crate::rehearsal::answer::Answer;
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::refusals::{bad_request, unknown_format};
+use crate::rehearsal::server::{Call, State, shown};
+use crate::rehearsal::{Failure, body, create, kinds, media, update};
+
+/// How a patch is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+impl Type {
+    fn read(call: &Call) -> Result<Self, Failure> {
+        match media::plain(call.content_type.as_deref()) {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" if call.resource.custom => {
+                Err(unknown_format(
+                    "application/json-patch+json, application/merge-patch+json, \
+                 application/apply-patch+yaml",
+                ))
+            }
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
+            _ => Err(Failure {
+                details: Some(json!({})),
+                ..Failure::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            }),
+        }
+    }
+}
+
+/// A PATCH.
+pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
+    let kind = Type::read(call)?;
+    let writing = Writing::read(call, "PatchOptions", kind == Type::Apply)?;
+    if kind == Type::Apply {
+        return apply(state, call, &writing);
+    }
+    let read = body::json(&call.body)
+        .map_err(|why| bad_request(format!("error decoding patch: {why}")))?;
+    let Some(old) = update::live(state, call) else { return Err(call.named().not_found()) };
+    let mut new = match kind {
+        Type::Json => json_patch(&old, &read)?,
+        _ => merge_patch(&old, &read)?,
+    };
+    create::check_type(call, &new)?;
+    update::check_name(call, &new)?;
+    create::settle_namespace(call, &mut new)?;
+    create::drop_nulls(&mut new);
+    if !call.resource.custom {
+        kinds::default(&call.resource.kind, &mut new);
+    }
+    let object = update::change(state, call, new, &old, &writing)?;
+    Ok(shown(state, call, 200, object))
+}
+
+fn json_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
+    if !patch.is_array() {
+        return Err(bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type \
+             []handlers.jsonPatchOp",
+            body::word(patch)
+        )));
+    }
+    let rejected = || Failure {
+        details: Some(json!({})),
+        ..Failure::new(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
+    };
+    let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|_| rejected())?;
+    let mut new = old.clone();
+    json_patch::patch(&mut new, &patch).map_err(|_| rejected())?;
+    Ok(new)
+}
+
+fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
+    if !patch.is_object() {
+        return Err(bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type \
+             map[string]interface {{}}",
+            body::word(patch)
+        )));
+    }
+    let mut new = old.clone();
+    json_patch::merge(&mut new, patch);
+    Ok(new)
+}
+
+fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer, Failure> {
+    let mut wanted = body::tree(&call.body, Some("application/yaml"))
+        .map_err(|why| bad_request(format!("error decoding YAML: {why}")))?;
+    let type_of = |object: &Value| {
+        let word = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+        (word("apiVersion"), word("kind"))
+    };
+    let (version, kind) = type_of(&wanted);
+    if version != call.resource.kind.api_version() || kind != call.resource.kind.kind {
+        let version = if version.contains('/') { version } else { format!("/{version}") };
+        return Err(bad_request(format!("invalid object type: {version}, Kind={kind}")));
+    }
+    update::check_name(call, &wanted)?;
+    create::settle_namespace(call, &mut wanted)?;
+    if !wanted["metadata"]["managedFields"].is_null() {
+        return Err(bad_request("metadata.managedFields must be nil"));
+    }
+    let Some(old) = update::live(state, call) else {
+        let uid = wanted["metadata"]["uid"].as_str().unwrap_or_default();
+        if !uid.is_empty() {
+            return Err(call.named().conflict(&format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            )));
+        }
+        create::metadata(&mut wanted).remove("resourceVersion");
+        create::drop_nulls(&mut wanted);
+        if !call.resource.custom {
+            kinds::default(&call.resource.kind, &mut wanted);
+        }
+        let object = create::insert(state, call, wanted, writing)?;
+        return Ok(shown(state, call, 201, object));
+    };
+    let mut new = merge_patch(&old, &wanted)?;
+    create::drop_nulls(&mut new);
+    let object = update::change(state, call, new, &old, writing)?;
+    Ok(shown(state, call, 200, object))
+}

@@ -1,0 +1,243 @@
+//! Changing what is there: PUT, and what follows every patch.
+//!
+//! Source: apiserver `pkg/endpoints/handlers/update.go`, `pkg/registry/rest/update.go`,
+//! `pkg/registry/generic/registry/store.go`.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::rehearsal::answer::Answer;
+use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::refusals::{Named, bad_request};
+use crate::rehearsal::server::{Call, State, shown};
+use crate::rehearsal::store::Key;
+use crate::rehearsal::{Cause, Failure, admission, body, create, kinds, list};
+
+/// A PUT.
+pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
+    let writing = Writing::read(call, "UpdateOptions", false)?;
+    let mut new = body::object(&call.body, call.content_type.as_deref(), &call.resource.kind.kind)?;
+    create::check_type(call, &new)?;
+    check_name(call, &new)?;
+    create::settle_namespace(call, &mut new)?;
+    create::drop_nulls(&mut new);
+    if !call.resource.custom {
+        kinds::default(&call.resource.kind, &mut new);
+    }
+    let Some(old) = live(state, call) else {
+        if !creates_on_update(&call.resource) {
+            return Err(call.named().not_found());
+        }
+        let object = create::insert(state, call, new, &writing)?;
+        return Ok(shown(state, call, 201, object));
+    };
+    check_uid(call, &new, &old)?;
+    let object = change(state, call, new, &old, &writing)?;
+    Ok(shown(state, call, 200, object))
+}
+
+/// The object that a request names, in the version that it speaks.
+pub(super) fn live(state: &State, call: &Call) -> Option<Value> {
+    let key = Key::new(&call.spot.namespace, &call.spot.name);
+    let stored = state.store.get(&call.resource.table, &key)?;
+    Some(list::tree(&call.resource, stored))
+}
+
+/// Refuses a body that names another object than the path.
+pub(super) fn check_name(call: &Call, object: &Value) -> Result<(), Failure> {
+    let url = &call.spot.name;
+    match object["metadata"]["name"].as_str().unwrap_or_default() {
+        "" => Err(bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        ))),
+        name if name != url => Err(bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({url})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A PUT with the uid of an object that is gone meant that object.
+fn check_uid(call: &Call, new: &Value, old: &Value) -> Result<(), Failure> {
+    let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let (given, found) = (uid(new), uid(old));
+    if given.is_empty() || given == found {
+        return Ok(());
+    }
+    let key = storage_key(&call.resource, &call.spot.namespace, &call.spot.name);
+    Err(call.named().conflict(&format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object \
+         meta: {found}"
+    )))
+}
+
+/// Where etcd would have the object; messages say so.
+fn storage_key(resource: &Resource, namespace: &str, name: &str) -> String {
+    let folder = match (&*resource.kind.group, &*resource.plural) {
+        ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+        ("", "services") => "services/specs".to_owned(),
+        ("", "replicationcontrollers") => "controllers".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", plural)
+        | (
+            "apps"
+            | "batch"
+            | "autoscaling"
+            | "policy"
+            | "rbac.authorization.k8s.io"
+            | "storage.k8s.io"
+            | "scheduling.k8s.io"
+            | "networking.k8s.io"
+            | "coordination.k8s.io"
+            | "discovery.k8s.io"
+            | "admissionregistration.k8s.io"
+            | "certificates.k8s.io",
+            plural,
+        ) => plural.to_owned(),
+        (group, plural) => format!("{group}/{plural}"),
+    };
+    match namespace {
+        "" => format!("/registry/{folder}/{name}"),
+        namespace => format!("/registry/{folder}/{namespace}/{name}"),
+    }
+}
+
+/// Kinds that a PUT creates where they are not there.
+///
+/// Source: the `AllowCreateOnUpdate` of Kubernetes' strategies.
+fn creates_on_update(resource: &Resource) -> bool {
+    matches!(
+        resource.kind.pair(),
+        ("coordination.k8s.io", "Lease")
+            | ("" | "events.k8s.io", "Event")
+            | ("", "Endpoints" | "LimitRange")
+            | (
+                "rbac.authorization.k8s.io",
+                "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding"
+            )
+    )
+}
+
+/// Kinds that may not be changed without saying which version is meant.
+///
+/// Source: the `AllowUnconditionalUpdate` of Kubernetes' strategies.
+fn needs_version(resource: &Resource) -> bool {
+    resource.custom
+        || matches!(
+            resource.kind.pair(),
+            ("coordination.k8s.io", "Lease")
+                | ("policy", "PodDisruptionBudget")
+                | ("apiextensions.k8s.io", "CustomResourceDefinition")
+                | ("apiregistration.k8s.io", "APIService")
+                | ("admissionregistration.k8s.io", _)
+        )
+}
+
+/// Puts a changed object in the place of the old one: all that follows once it is decoded and has
+/// its defaults and managed fields. Both are in the version of the request.
+pub(super) fn change(
+    state: &mut State,
+    call: &mut Call,
+    mut new: Value,
+    old: &Value,
+    writing: &Writing,
+) -> Result<Value, Failure> {
+    let resource = Arc::clone(&call.resource);
+    let kind = &resource.kind;
+    let subresource = call.subresource().map(str::to_owned);
+    let subresource = subresource.as_deref();
+    admission::admit(state, call, subresource, &mut new, Some(old))?;
+    check_version(call, &mut new, old)?;
+    keep_system_fields(&mut new, old);
+    let name = call.spot.name.clone();
+    if !resource.custom {
+        kinds::prepare_update(kind, subresource, &mut new, old);
+        let causes = kinds::validate_update(kind, subresource, &new, old);
+        if !causes.is_empty() {
+            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
+        }
+        let mut dry = writing.dry_run.then(|| state.addresses.clone());
+        let addresses = dry.as_mut().unwrap_or(&mut state.addresses);
+        let causes = kinds::allocate(kind, &mut new, Some(old), addresses);
+        if !causes.is_empty() {
+            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
+        }
+        call.warnings.extend(kinds::warnings(kind, &new, Some(old)));
+    }
+    let key = Key::new(&call.spot.namespace, &name);
+    if is_done(&new) {
+        if !writing.dry_run {
+            state.erase(&resource, &key);
+        }
+        return Ok(new);
+    }
+    if new != *old && !writing.dry_run {
+        state.write(&resource, key, &mut new);
+    }
+    Ok(new)
+}
+
+/// Refuses a change that was made to another version than the one that is there.
+fn check_version(call: &Call, new: &mut Value, old: &Value) -> Result<(), Failure> {
+    let version = |object: &Value| {
+        object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+    };
+    let (given, found) = (version(new), version(old));
+    if given.is_empty() || given == "0" {
+        if needs_version(&call.resource) {
+            let cause =
+                Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
+            let Named { group, resource, name } = call.named();
+            return Err(Failure::invalid(group, resource, name, &[cause]));
+        }
+        create::metadata(new).insert("resourceVersion".into(), found.into());
+        return Ok(());
+    }
+    if given == found { Ok(()) } else { Err(call.named().stale()) }
+}
+
+/// What a request cannot change, or need not repeat.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    let old = &old["metadata"];
+    let new = create::metadata(new);
+    new.remove("selfLink");
+    for key in ["uid", "creationTimestamp"] {
+        if new.get(key).is_none_or(|value| value.is_null() || value == "") {
+            new.insert(key.into(), old[key].clone());
+        }
+    }
+    let fixed: &[&str] = match old["deletionTimestamp"].is_null() {
+        true => &["generation"],
+        false => &["generation", "deletionTimestamp", "deletionGracePeriodSeconds"],
+    };
+    for key in fixed {
+        match old[key].clone() {
+            Value::Null => new.remove(*key),
+            value => new.insert((*key).into(), value),
+        };
+    }
+}
+
+/// Whether nothing keeps an object that is being deleted.
+fn is_done(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
+    let namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    !metadata["deletionTimestamp"].is_null()
+        && grace == 0
+        && none(&metadata["finalizers"])
+        && !(namespace && !none(&object["spec"]["finalizers"]))
+}
+
+impl State {
+    /// Forgets an object.
+    pub(super) fn erase(&mut self, resource: &Resource, key: &Key) {
+        self.store.remove(&resource.table, key);
+        self.wake();
+    }
+}
