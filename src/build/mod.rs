@@ -196,6 +196,10 @@ struct Build<'a> {
     met_unknown_kind: bool,
     /// Whether a strategic merge patch was applied.
     has_merged: bool,
+    /// Whether a custom schema joins the built-in one even so: Flux has loaded that before it builds.
+    ///
+    /// Source: fluxcd/pkg `kustomize/kustomize_generator.go`, `resetOpenAPIWithBuiltins`.
+    joins_schema: bool,
     warnings: Vec<Warning>,
     /// What the top asks for; its bases follow it, whatever they say themselves.
     build_metadata: Vec<EcoString>,
@@ -275,6 +279,7 @@ impl<'a> Build<'a> {
             has_schema: false,
             met_unknown_kind: false,
             has_merged: false,
+            joins_schema: false,
             warnings: Vec::new(),
             build_metadata: Vec::new(),
             tools: options.tools.clone(),
@@ -289,6 +294,7 @@ impl<'a> Build<'a> {
         let site = match edited {
             None => self.site(layer)?,
             Some(Edited { kustomization, source }) => {
+                self.joins_schema = true;
                 let (file_name, namespace_above) = ("kustomization.yaml", EcoString::new());
                 Site { layer, kustomization, source, file_name, namespace_above }
             }
@@ -486,7 +492,8 @@ impl<'a> Build<'a> {
             (Some((text, file)), None) => {
                 let value =
                     yaml::read_first(&text, &file, &self.reader.limits).map_err(referred)?;
-                let relation = match (self.has_merged, self.met_unknown_kind) {
+                let is_over = self.has_merged || self.joins_schema;
+                let relation = match (is_over, self.met_unknown_kind) {
                     (true, _) => Relation::Over,
                     (false, true) => Relation::Under,
                     (false, false) => Relation::Instead,

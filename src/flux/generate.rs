@@ -22,10 +22,16 @@ use crate::limits::Limits;
 use crate::manifest;
 use crate::resource::Gvk;
 use crate::store::Store;
+use crate::value::Value;
 use crate::yaml;
 
 /// The namespace that keeps a kustomization without anything else from being refused as empty.
 const PLACEHOLDER: &str = "_placeholder";
+
+/// Says whether a file or directory is hidden: its path, and whether it is a directory.
+///
+/// Only Flux's command line hides anything here; what a cluster gets is what its source has not hidden.
+pub type Hidden<'a> = dyn Fn(&Path, bool) -> bool + Sync + 'a;
 
 /// What Flux builds in `directory`.
 ///
@@ -38,17 +44,62 @@ pub fn edited(
     limits: &Limits,
     directory: &Path,
     spec: &Spec,
+    hidden: Option<&Hidden<'_>>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Edited> {
     let reader = Reader::new(files, *limits, true);
     let mut edited = if has_kustomization(files, directory) {
         read(&reader, directory, warnings)?
     } else {
-        make_up(&reader, store, directory)?
+        make_up(&reader, store, directory, hidden)?
     };
+    if let Some(hidden) = hidden {
+        let Kustomization { resources, components, crds, .. } = &mut edited.kustomization;
+        for (entries, has_urls) in [(resources, true), (components, true), (crds, false)] {
+            hide(files, directory, entries, has_urls, hidden)?;
+        }
+    }
     let components = components(files, directory, spec)?;
     merge(&mut edited.kustomization, spec, components);
     Ok(edited)
+}
+
+/// Takes out the entries that name something hidden.
+///
+/// Source: fluxcd/pkg `kustomize/filters.go`, `filterSlice`.
+fn hide(
+    files: &dyn Files,
+    directory: &Path,
+    entries: &mut Vec<EcoString>,
+    has_urls: bool,
+    hidden: &Hidden<'_>,
+) -> Result<()> {
+    let mut kept = Vec::with_capacity(entries.len());
+    for entry in entries.drain(..) {
+        if !(has_urls && has_scheme(&entry)) {
+            let path = clean(&directory.join(&entry));
+            let kind = files.kind(&path);
+            if kind == FileKind::Missing {
+                let place = Place::file(files.shown(&path));
+                return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
+            }
+            if hidden(&path, kind == FileKind::Directory) {
+                continue;
+            }
+        }
+        kept.push(entry);
+    }
+    *entries = kept;
+    Ok(())
+}
+
+/// Whether Go's parser finds a scheme.
+fn has_scheme(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+        && scheme.bytes().all(is_letter)
+        && !rest.is_empty()
 }
 
 /// The file of a directory, read less strictly than kustomize does.
@@ -56,9 +107,13 @@ fn read(reader: &Reader<'_>, directory: &Path, warnings: &mut Vec<Warning>) -> R
     let (source, _) = reader.kustomization(&reader.top(directory)?)?;
     let mut kustomization = kustomization::decode_leniently(&source, &reader.limits)?;
     warnings.extend(kustomization.deprecations(&source));
-    if kustomization.resources.is_empty() && kustomization.build_metadata.is_empty() {
-        kustomization.build_metadata.push("originAnnotations".into());
-    } else if let Err(error) = kustomization::decode(&source, &reader.limits) {
+    let names_no_resources = no_resources(&kustomization, &source, &reader.limits);
+    if names_no_resources {
+        kustomization.build_metadata = vec!["originAnnotations".into()];
+    }
+    if let Err(error) = kustomization::decode(&source, &reader.limits)
+        && !(names_no_resources && error.message() == kustomization::EMPTY)
+    {
         // Flux drops what it does not know; whoever builds the file by hand is refused.
         let place = error.places()[0].clone();
         let message = format!("Flux ignores it, kustomize does not: {}", error.message());
@@ -67,10 +122,28 @@ fn read(reader: &Reader<'_>, directory: &Path, warnings: &mut Vec<Warning>) -> R
     Ok(Edited { kustomization, source })
 }
 
+/// Whether the field `resources` itself has no entry: Flux does not look at the deprecated `bases`.
+fn no_resources(kustomization: &Kustomization, source: &Source, limits: &Limits) -> bool {
+    if kustomization.resources.is_empty() {
+        return true;
+    }
+    let has_bases = kustomization.deprecated.iter().any(|(field, _)| *field == "bases");
+    has_bases
+        && yaml::read_first(&source.text, &source.file, limits).is_ok_and(|file| {
+            file.get("resources").and_then(Value::as_list).is_none_or(|list| list.is_empty())
+        })
+}
+
 /// A kustomization of all that lies in a directory.
-fn make_up(reader: &Reader<'_>, store: &Store, directory: &Path) -> Result<Edited> {
+fn make_up(
+    reader: &Reader<'_>,
+    store: &Store,
+    directory: &Path,
+    hidden: Option<&Hidden<'_>>,
+) -> Result<Edited> {
     let mut found = Vec::new();
-    scan(reader, store, directory, Path::new("."), &mut found)?;
+    let mut scan = Scan { reader, store, hidden, found: &mut found };
+    scan.directory(directory, Path::new("."), 0)?;
     let file = reader.files.shown(&directory.join(FILE_NAMES[0]));
     let source = Source { file: format!("{file} (made up by Flux)").into(), text: Bytes::new() };
     let mut kustomization = Kustomization { resources: found, ..Kustomization::default() };
@@ -80,39 +153,49 @@ fn make_up(reader: &Reader<'_>, store: &Store, directory: &Path) -> Result<Edite
     Ok(Edited { kustomization, source })
 }
 
-/// Everything below `directory` that is YAML, in the order of names; directories with a kustomization are taken whole.
-fn scan(
-    reader: &Reader<'_>,
-    store: &Store,
-    directory: &Path,
-    relative: &Path,
-    found: &mut Vec<EcoString>,
-) -> Result<()> {
-    for name in reader.files.list(directory)? {
-        let (path, relative) = (directory.join(&name), relative.join(&name));
-        if found.len() >= reader.limits.files {
-            let message = format!("more than {} files", reader.limits.files);
-            let place = Place::file(reader.files.shown(directory));
-            return Err(Error::new(ErrorKind::Limit, place, message));
-        }
-        match reader.files.kind(&path) {
-            // A link to a directory is not entered: it may lead upwards.
-            FileKind::Directory if is_link(reader.files, directory, &path) => {}
-            FileKind::Directory => {
-                if has_kustomization(reader.files, &path) {
-                    found.push(text(&relative));
-                } else {
-                    scan(reader, store, &path, &relative, found)?;
+/// A walk through a directory without a kustomization file.
+struct Scan<'s, 'r> {
+    reader: &'s Reader<'r>,
+    store: &'s Store,
+    hidden: Option<&'s Hidden<'s>>,
+    found: &'s mut Vec<EcoString>,
+}
+
+impl Scan<'_, '_> {
+    /// Everything below `directory` that is YAML, in the order of names; directories with a kustomization
+    /// are taken whole.
+    fn directory(&mut self, directory: &Path, relative: &Path, depth: usize) -> Result<()> {
+        let (files, limits) = (self.reader.files, self.reader.limits);
+        for name in files.list(directory)? {
+            let (path, relative) = (directory.join(&name), relative.join(&name));
+            if self.found.len() >= limits.files || depth >= limits.layers {
+                let message = format!("more than {} files, or too deep", limits.files);
+                let place = Place::file(files.shown(directory));
+                return Err(Error::new(ErrorKind::Limit, place, message));
+            }
+            match files.kind(&path) {
+                // A link to a directory is not entered: it may lead upwards.
+                FileKind::Directory if is_link(files, directory, &path) => {}
+                FileKind::Directory => {
+                    if has_kustomization(files, &path) {
+                        self.found.push(text(&relative));
+                    } else {
+                        self.directory(&path, &relative, depth + 1)?;
+                    }
                 }
+                FileKind::File if is_yaml(&path) && !self.hides(&path) => {
+                    check(self.reader, self.store, &path)?;
+                    self.found.push(text(&relative));
+                }
+                _ => {}
             }
-            FileKind::File if is_yaml(&path) => {
-                check(reader, store, &path)?;
-                found.push(text(&relative));
-            }
-            _ => {}
         }
+        Ok(())
     }
-    Ok(())
+
+    fn hides(&self, path: &Path) -> bool {
+        self.hidden.is_some_and(|hidden| hidden(path, false))
+    }
 }
 
 fn is_link(files: &dyn Files, directory: &Path, path: &Path) -> bool {
@@ -158,11 +241,19 @@ fn components(files: &dyn Files, directory: &Path, spec: &Spec) -> Result<Vec<Ec
     Ok(kept)
 }
 
-/// Whether it is a path below or beside the kustomization, and no URL.
-fn is_local(path: &str) -> bool {
-    let path = path.strip_prefix("file://").unwrap_or(path);
-    let first = path.split('/').next().unwrap_or_default();
-    !path.is_empty() && !path.starts_with('/') && !first.contains(':') && first != "github.com"
+/// What kustomize takes for the address of a repository.
+///
+/// Source: fluxcd/pkg `kustomize/kustomize_generator.go`, `IsLocalRelativePath`.
+const ADDRESSES: [&str; 8] =
+    ["git::", "gh:", "ssh://", "https://", "http://", "git@", "github.com:", "github.com/"];
+
+/// Whether it is a path relative to the kustomization, and no URL.
+#[must_use]
+pub fn is_local(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let is_address = |start: &&str| lower.len() > start.len() && lower.starts_with(*start);
+    let bare = lower.strip_prefix("file://").unwrap_or(&lower);
+    !ADDRESSES.iter().any(|start| is_address(&start)) && !bare.starts_with('/')
 }
 
 /// Writes the spec over what the file says.
@@ -245,7 +336,7 @@ mod tests {
         }
         let mut warnings = Vec::new();
         let directory = Path::new("/app");
-        edited(&memory, &Store::default(), &Limits::WEBHOOK, directory, spec, &mut warnings)
+        edited(&memory, &Store::default(), &Limits::WEBHOOK, directory, spec, None, &mut warnings)
             .map(|edited| (edited.kustomization, warnings))
     }
 
@@ -328,7 +419,8 @@ mod tests {
             ("git@github.com:owner/repo", false),
             ("ssh://git@github.com/owner/repo", false),
             ("github.com/owner/repo", false),
-            ("", false),
+            ("GITHUB.com/owner/repo", false),
+            ("a:b", true),
         ] {
             assert_eq!(is_local(path), local, "{path}");
         }

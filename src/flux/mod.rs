@@ -1,23 +1,249 @@
-//! Flux: what a `Kustomization` object says about a render.
+//! Flux: from a `Kustomization` object and the files of its source to the objects that it would apply.
 //!
-//! Source: the API `kustomize.toolkit.fluxcd.io/v1` of kustomize-controller 1.9, and of the versions
-//! before it the two fields that its generator still honours.
+//! | step | module |
+//! |---|---|
+//! | what the objects say | [`api`] |
+//! | nothing outside the source is read | [`rooted`] |
+//! | the file at `spec.path`, with the spec merged in | [`generate`] |
+//! | encrypted values, before and after the build | [`Decrypt`] |
+//! | variables | [`substitute`] |
+//! | whose objects they are, and what they ask for | [`marks`] |
+//! | what the status would list | [`inventory`] |
+//!
+//! [`Renderer::render`] is the order of these steps. Source: kustomize-controller 1.9,
+//! `internal/controller/kustomization_controller.go` (`reconcile`, `build`).
 
 pub mod api;
 pub mod generate;
+pub mod inventory;
+pub mod marks;
+pub mod rooted;
 pub mod substitute;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::{self, Options};
-use crate::error::{Error, ErrorKind, Place, Result, Warned};
+use self::api::Kustomization;
+use self::rooted::Rooted;
+use self::substitute::{Lookup, PostBuild, Rules, Strategy, Variables};
+use crate::build::{self, Options, Order};
+use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
+use crate::limits::Limits;
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::store::Store;
+use crate::value::{Map, Value};
+use crate::yaml;
 
-/// Renders what a Kustomization with this spec applies, from the files of its source.
+/// What becomes of encrypted values: they are decrypted with keys, or they are masked.
+pub trait Decrypt: Sync {
+    /// The files with those decrypted that generators and patches name, from the kustomization in
+    /// `directory` on; nothing where there is none. What is read from them must not be kept.
+    ///
+    /// # Errors
+    /// Where a file does not decrypt.
+    fn sources<'a>(
+        &self,
+        files: &'a dyn Files,
+        limits: &Limits,
+        directory: &Path,
+    ) -> Result<Option<Box<dyn Files + 'a>>>;
+
+    /// Takes care of one object that was built, before variables are put in.
+    ///
+    /// # Errors
+    /// Where it does not decrypt.
+    fn built(&self, resource: &mut Resource) -> Result<()>;
+
+    /// Takes care of one object that is about to be shown or applied.
+    ///
+    /// # Errors
+    /// Where it is encrypted still, and must not be.
+    fn rendered(&self, resource: &mut Resource) -> Result<()>;
+}
+
+/// Leaves everything as encrypted as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Untouched;
+
+/// Renders Kustomizations of one source.
+#[derive(Clone, Copy)]
+pub struct Renderer<'a> {
+    /// The files.
+    pub files: &'a dyn Files,
+    /// The root of the source: nothing outside is read.
+    pub root: &'a Path,
+    /// What is parsed already.
+    pub store: &'a Store,
+    /// Limits, and what may be fetched and run. Order and restrictions are those of Flux.
+    pub options: &'a Options,
+    /// What becomes of encrypted values.
+    pub decrypt: &'a dyn Decrypt,
+    /// Finds what `substituteFrom` names; without, it is left out, as by `flux build --dry-run`.
+    pub lookup: Option<&'a Lookup<'a>>,
+    /// Whether a variable without value and default is an error, as for the controller since 1.9.
+    pub strict: bool,
+    /// What the command line hides from a build.
+    pub hidden: Option<&'a generate::Hidden<'a>>,
+}
+
+/// What a Kustomization comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// The objects in the order in which they were built, with labels of their owner.
+    pub resources: Resources,
+    /// What the status of the Kustomization would list once they are applied.
+    pub inventory: Vec<inventory::Entry>,
+}
+
+impl Decrypt for Untouched {
+    fn sources<'a>(
+        &self,
+        _: &'a dyn Files,
+        _: &Limits,
+        _: &Path,
+    ) -> Result<Option<Box<dyn Files + 'a>>> {
+        Ok(None)
+    }
+
+    fn built(&self, _: &mut Resource) -> Result<()> {
+        Ok(())
+    }
+
+    fn rendered(&self, _: &mut Resource) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Renderer<'_> {
+    /// Renders what a Kustomization applies.
+    ///
+    /// Warnings come with failures too.
+    pub fn render(&self, kustomization: &Kustomization) -> Warned<Result<Rendered>> {
+        let mut warnings = Vec::new();
+        let output = self.run(kustomization, &mut warnings);
+        let output = output.map_err(|error| match &kustomization.meta.place {
+            Some(place) => error.within(place.clone()),
+            None => error,
+        });
+        Warned { output, warnings }
+    }
+
+    fn run(&self, kustomization: &Kustomization, warnings: &mut Vec<Warning>) -> Result<Rendered> {
+        let mut rooted = Rooted::new(self.files, self.root);
+        if let Some(remote) = &self.options.remote {
+            let clones = remote.clones();
+            rooted =
+                rooted.and(self.files.canonical(clones).unwrap_or_else(|| clones.to_path_buf()));
+        }
+        let directory = self.directory(&rooted, &kustomization.spec.path)?;
+        let limits = &self.options.limits;
+        let plain = self.decrypt.sources(&rooted, limits, &directory)?;
+        let files = plain.as_deref().unwrap_or(&rooted);
+        let built = self.build(files, &directory, &kustomization.spec, warnings)?;
+        let mut resources = checked(built)?;
+        for resource in resources.iter_mut() {
+            self.decrypt.built(resource)?;
+        }
+        if let Some(post_build) = &kustomization.post_build {
+            self.substitute(kustomization, post_build, &mut resources, &rooted)?;
+        }
+        let mut resources = checked(applicable(resources))?;
+        for resource in resources.iter_mut() {
+            marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
+            self.decrypt.rendered(resource)?;
+            if let Some(common) = &kustomization.common_metadata {
+                marks::set_common(resource, common);
+            }
+        }
+        let inventory = inventory::entries(&resources);
+        Ok(Rendered { resources, inventory })
+    }
+
+    /// The directory that `spec.path` names; it cannot leave the root.
+    fn directory(&self, files: &Rooted<'_>, path: &str) -> Result<PathBuf> {
+        let below = clean(&Path::new("/").join(path.trim_start_matches('/')));
+        let directory = clean(&self.root.join(below.strip_prefix("/").unwrap_or(&below)));
+        let place = || Place::file(files.shown(&directory));
+        if files.kind(&directory) != FileKind::Directory {
+            let message = "kustomization path not found: no such directory in the source";
+            return Err(Error::new(ErrorKind::Missing, place(), message));
+        }
+        if !files.allows(&directory) {
+            let message = "kustomization path leads out of its source";
+            return Err(Error::new(ErrorKind::Forbidden, place(), message));
+        }
+        Ok(directory)
+    }
+
+    fn build(
+        &self,
+        files: &dyn Files,
+        directory: &Path,
+        spec: &Spec,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Resources> {
+        let options = Options { unrestricted: true, order: Order::None, ..self.options.clone() };
+        let limits = &options.limits;
+        let edited =
+            generate::edited(files, self.store, limits, directory, spec, self.hidden, warnings)?;
+        let built = build::build_edited(files, self.store, &options, directory, edited);
+        warnings.extend(built.warnings);
+        built.output
+    }
+
+    fn substitute(
+        &self,
+        kustomization: &Kustomization,
+        post_build: &PostBuild,
+        resources: &mut Resources,
+        files: &Rooted<'_>,
+    ) -> Result<()> {
+        let namespace = &kustomization.meta.namespace;
+        let variables = match self.lookup {
+            Some(lookup) => Variables::load(post_build, namespace, lookup)?,
+            None => {
+                let own = PostBuild { substitute_from: Vec::new(), ..post_build.clone() };
+                Variables::load(&own, namespace, &|_, _, _| Ok(None))?
+            }
+        };
+        if variables.is_empty() && post_build.strategy != Strategy::Always {
+            return Ok(());
+        }
+        let place = || {
+            let place = kustomization.meta.place.clone();
+            place.unwrap_or_else(|| Place::file("spec.postBuild"))
+        };
+        variables.check(place)?;
+        let rules = Rules { strict: self.strict, limits: &self.options.limits };
+        let find = |resource: &Resource, text: &str| find(files, rules.limits, resource, text);
+        for resource in resources.iter_mut() {
+            substitute::substitute(resource, &variables, rules, &find)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a text of an object stands in the file that it comes from, as that lies in the source.
+fn find(files: &Rooted<'_>, limits: &Limits, resource: &Resource, text: &str) -> Place {
+    let file = resource.origin.file.clone();
+    let found = || {
+        let content = files.read(&files.path_of(&file)?, limits.file_bytes).ok()?;
+        let (line, _) = yaml::locate(&content, resource.origin.document, &[])?;
+        let before = usize::try_from(line).ok()?.checked_sub(1)?;
+        let lines = content.split(|byte| *byte == b'\n').enumerate().skip(before);
+        lines.take(limits.documents).find_map(|(index, line)| {
+            let column = memchr::memmem::find(line, text.as_bytes())?;
+            Some((u32::try_from(index + 1).ok()?, u32::try_from(column + 1).ok()?))
+        })
+    };
+    let at = if text.is_empty() { None } else { found() };
+    Place { file, at }
+}
+
+/// Renders what a Kustomization with this spec builds, from the files of its source.
 ///
 /// That is everything up to the decryption and substitution of what was built. Paths are those of `files`, whose root
 /// is that of the artifact; the path of the spec cannot leave it.
@@ -27,37 +253,41 @@ pub fn render(
     options: &Options,
     spec: &Spec,
 ) -> Warned<Result<Resources>> {
-    let directory = clean(&Path::new("/").join(spec.path.trim_start_matches('/')));
-    if files.kind(&directory) != FileKind::Directory {
-        let place = Place::file(files.shown(&directory));
-        let error = Error::new(ErrorKind::Missing, place, "no such directory in the artifact");
-        return Warned { output: Err(error), warnings: Vec::new() };
-    }
     let mut warnings = Vec::new();
-    let limits = &options.limits;
-    let edited = match generate::edited(files, store, limits, &directory, spec, &mut warnings) {
-        Ok(edited) => edited,
-        Err(error) => return Warned { output: Err(error), warnings },
+    let renderer = Renderer {
+        files,
+        root: Path::new("/"),
+        store,
+        options,
+        decrypt: &Untouched,
+        lookup: None,
+        strict: true,
+        hidden: None,
     };
-    let built = build::build_edited(files, store, options, &directory, edited);
-    warnings.extend(built.warnings);
-    Warned { output: built.output.and_then(checked), warnings }
+    let rooted = Rooted::new(files, renderer.root);
+    let output = renderer
+        .directory(&rooted, &spec.path)
+        .and_then(|directory| renderer.build(&rooted, &directory, spec, &mut warnings))
+        .and_then(checked);
+    Warned { output, warnings }
 }
 
 /// What kustomize lets pass and Flux cannot apply.
 ///
-/// Source: fluxcd/pkg `ssa/utils`, `ReadObjects`.
+/// Source: fluxcd/pkg `ssa/utils`, `ReadObjects`; kustomize-controller, `build`.
 fn checked(resources: Resources) -> Result<Resources> {
-    for resource in resources.iter() {
-        let text = |path: &[&str]| resource.value.text_at(path).unwrap_or_default();
-        let (version, kind) = (text(&["apiVersion"]), text(&["kind"]));
+    for resource in &resources {
+        let (version, kind) = (resource.api_version(), resource.kind());
         let refused = |message: String| {
             let place = Place::file(resource.origin.file.clone());
             Error::new(ErrorKind::Invalid, place, message)
         };
-        if version.is_empty() {
-            let name = text(&["metadata", "name"]);
-            return Err(refused(format!("{kind} \"{name}\" has no apiVersion")));
+        if version.is_empty() || resource.name().is_empty() {
+            let (name, field) = match version {
+                "" => (resource.name(), "apiVersion"),
+                _ => ("", "name"),
+            };
+            return Err(refused(format!("{kind} \"{name}\" has no {field}")));
         }
         if !kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             let error = refused("the kind of an object is not a word".to_owned());
@@ -65,6 +295,38 @@ fn checked(resources: Resources) -> Result<Resources> {
         }
     }
     Ok(resources)
+}
+
+/// The objects that are applied: lists are taken apart, configuration for kustomize is left out.
+///
+/// Source: fluxcd/pkg `ssa/utils/object.go`, `ReadObjects`.
+fn applicable(resources: Resources) -> Resources {
+    let is_config = |resource: &Resource| {
+        resource.kind().eq_ignore_ascii_case("Kustomization")
+            && resource.api_version().starts_with("kustomize.config.k8s.io/")
+    };
+    let mut kept = Vec::with_capacity(resources.len());
+    for mut resource in resources {
+        let items = resource.value.as_map_mut().and_then(|map| take_items(map));
+        match items {
+            Some(items) => kept.extend(items.into_iter().map(|item| {
+                let mut one = resource.clone();
+                one.value = item;
+                one
+            })),
+            None if is_config(&resource) => {}
+            None => kept.push(resource),
+        }
+    }
+    kept.into()
+}
+
+fn take_items(map: &mut Map) -> Option<Vec<Value>> {
+    map.get("items")?.as_list()?;
+    match map.remove("items") {
+        Some(Value::List(items)) => Some(items.into_iter().collect()),
+        _ => None,
+    }
 }
 
 /// The part of a Kustomization's `spec` that decides what it renders to.

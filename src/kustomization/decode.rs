@@ -83,6 +83,9 @@ struct File {
 
 const API: &str = "kustomize.config.k8s.io/";
 
+/// What is said of a file that says nothing but its type.
+pub(crate) const EMPTY: &str = "kustomization file is empty";
+
 /// Deprecated fields with their successors, in the order in which kustomize warns of them.
 const DEPRECATED: [(&str, &str); 6] = [
     ("bases", "resources"),
@@ -129,7 +132,7 @@ impl File {
             return Ok(());
         }
         let error =
-            Error::new(ErrorKind::Invalid, source.place(&[]), "kustomization file is empty");
+            Error::new(ErrorKind::Invalid, source.place(&[]), EMPTY);
         Err(error.hint("add \"resources:\" with what it renders"))
     }
 

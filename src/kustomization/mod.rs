@@ -16,7 +16,7 @@ use crate::resource::{Behavior, Gvk};
 use crate::value::Value;
 use crate::yaml::{self, Step};
 
-pub(crate) use decode::decode_gvk;
+pub(crate) use decode::{EMPTY, decode_gvk};
 pub use decode::{decode, decode_leniently, replacements};
 
 /// The text that a configuration was read from, for saying where in it something stands.

@@ -62,6 +62,12 @@ impl Remote {
         Self { cache, offline, checkouts: Mutex::default(), answers: Mutex::default() }
     }
 
+    /// The directory that holds all checkouts.
+    #[must_use]
+    pub fn clones(&self) -> &Path {
+        &self.cache
+    }
+
     /// The directory of a checkout: the root of the repository.
     ///
     /// # Errors

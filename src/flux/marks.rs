@@ -1,0 +1,153 @@
+//! What a Kustomization writes on its objects, and what they may say about how they are treated.
+
+use ecow::EcoString;
+
+use super::api::{CommonMetadata, GROUP};
+use crate::resource::Resource;
+use crate::value::{Map, Value};
+
+/// What an object's labels and annotations ask of Flux.
+///
+/// Source: kustomize-controller `internal/controller/kustomization_controller.go` (`apply`, `deleteObjects`);
+/// fluxcd/pkg `ssa/utils/meta.go` (`AnyInMetadata`) for the comparison, which does not look at case.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Wishes {
+    /// It is neither applied nor deleted.
+    pub unreconciled: bool,
+    /// It is never deleted.
+    pub unpruned: bool,
+    /// It is made anew where a field cannot be changed.
+    pub forced: bool,
+    /// How it is applied.
+    pub apply: Apply,
+}
+
+/// How an object is applied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Apply {
+    /// What others have set is taken over.
+    #[default]
+    Override,
+    /// What others have set stays.
+    Merge,
+    /// Only where it is not there.
+    IfNotPresent,
+    /// Not at all.
+    Ignore,
+}
+
+impl Wishes {
+    /// What the object asks for.
+    #[must_use]
+    pub fn of(resource: &Resource) -> Self {
+        let says = |key: &str, wanted: &str| {
+            let key = format!("{GROUP}/{key}");
+            let in_map = |map: Option<&Map>| {
+                let value = map.and_then(|map| map.get(&key)).and_then(Value::as_text);
+                value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+            };
+            in_map(resource.labels()) || in_map(resource.annotations())
+        };
+        let apply = [
+            ("Ignore", Apply::Ignore),
+            ("IfNotPresent", Apply::IfNotPresent),
+            ("Merge", Apply::Merge),
+        ];
+        let apply = apply.into_iter().find(|(word, _)| says("ssa", word));
+        Self {
+            unreconciled: says("reconcile", "disabled"),
+            unpruned: says("prune", "disabled"),
+            forced: says("force", "enabled"),
+            apply: apply.map_or(Apply::Override, |(_, apply)| apply),
+        }
+    }
+
+    /// Whether the object is sent to the server.
+    #[must_use]
+    pub fn is_applied(self) -> bool {
+        !self.unreconciled && self.apply != Apply::Ignore
+    }
+
+    /// Whether the object may be deleted when it is gone from the source.
+    #[must_use]
+    pub fn is_pruned(self) -> bool {
+        !self.unpruned && self.is_applied()
+    }
+}
+
+/// Writes the name and namespace of the Kustomization on an object: whose it is.
+pub fn own(resource: &mut Resource, name: &str, namespace: &str) {
+    set(resource, "labels", &format!("{GROUP}/name"), name);
+    set(resource, "labels", &format!("{GROUP}/namespace"), namespace);
+}
+
+/// Sets labels and annotations over those that are there.
+pub fn set_common(resource: &mut Resource, common: &CommonMetadata) {
+    let all = |pairs: &[(EcoString, EcoString)], field: &str, resource: &mut Resource| {
+        for (key, value) in pairs {
+            set(resource, field, key, value);
+        }
+    };
+    all(&common.labels, "labels", resource);
+    all(&common.annotations, "annotations", resource);
+}
+
+fn set(resource: &mut Resource, field: &str, key: &str, text: &str) {
+    let place = resource.value.make(&["metadata", field]);
+    let Some(place) = place else { return };
+    if place.as_map().is_none() {
+        *place = Value::map();
+    }
+    if let Some(map) = place.as_map_mut() {
+        map.insert(key, Value::string(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::resource::Origin;
+
+    fn resource(metadata: &str) -> Resource {
+        let file: std::sync::Arc<str> = "a.yaml".into();
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\n");
+        let value = crate::yaml::read_first(text.as_bytes(), &file, &Limits::PERSON).expect("YAML");
+        Resource::new(value, Origin { file, document: 0 })
+    }
+
+    #[test]
+    fn labels_and_annotations_are_asked_in_any_case() {
+        let wishes = |metadata: &str| Wishes::of(&resource(metadata));
+        let key =
+            |key: &str, value: &str| format!("{{kustomize.toolkit.fluxcd.io/{key}: {value}}}");
+        let label = wishes(&format!("{{labels: {}}}", key("prune", "Disabled")));
+        assert!(label.unpruned && label.is_applied() && !label.is_pruned());
+        let annotation = wishes(&format!("{{annotations: {}}}", key("ssa", "ifnotpresent")));
+        assert_eq!(annotation.apply, Apply::IfNotPresent);
+        assert!(
+            !wishes(&format!("{{annotations: {}}}", key("reconcile", "disabled"))).is_applied()
+        );
+        assert_eq!(wishes("{}"), Wishes::default());
+    }
+
+    #[test]
+    fn what_is_common_wins() {
+        let mut one = resource("{name: a, labels: {a: old, b: kept}}");
+        own(&mut one, "app", "flux-system");
+        let common = CommonMetadata {
+            labels: vec![("a".into(), "1".into())],
+            annotations: vec![("c".into(), "d".into())],
+        };
+        set_common(&mut one, &common);
+        let text = |path: &[&str]| one.value.text_at(path).map(str::to_owned);
+        assert_eq!(text(&["metadata", "labels", "a"]).as_deref(), Some("1"));
+        assert_eq!(text(&["metadata", "labels", "b"]).as_deref(), Some("kept"));
+        assert_eq!(
+            text(&["metadata", "labels", "kustomize.toolkit.fluxcd.io/name"]).as_deref(),
+            Some("app")
+        );
+        assert_eq!(text(&["metadata", "annotations", "c"]).as_deref(), Some("d"));
+        assert_eq!(one.value.at(&["metadata", "labels", "a"]).and_then(Value::as_str), Some("1"));
+    }
+}

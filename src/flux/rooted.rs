@@ -1,0 +1,154 @@
+//! Files below one root: nothing outside is read, whichever way a path or a link leads there.
+//!
+//! Within its artifact Flux lets a build read everything (a kustomization may use `../base`), and nothing
+//! beyond it. So it is here, for a working tree as for an artifact.
+//!
+//! Source: fluxcd/pkg `kustomize/filesys/fs_secure.go`; CVE-2022-24877 is what it guards against.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::files::{FileKind, Files, clean};
+
+/// The files below a root, and below the clones that a build makes.
+pub struct Rooted<'a> {
+    files: &'a dyn Files,
+    /// Links resolved, where it exists.
+    root: PathBuf,
+    /// What the paths of other places that may be read begin with, as text.
+    also: Vec<PathBuf>,
+    /// Which path was shown as which text.
+    shown: Mutex<BTreeMap<Arc<str>, PathBuf>>,
+}
+
+/// A path of the user's below `root`, by name alone: `..` leads no higher than there, and a path that
+/// already lies below the root stays.
+#[must_use]
+pub fn joined(root: &Path, path: &Path) -> PathBuf {
+    let root = clean(root);
+    let path = path.strip_prefix(&root).unwrap_or(path);
+    let below = clean(&Path::new("/").join(path));
+    clean(&root.join(below.strip_prefix("/").unwrap_or(&below)))
+}
+
+impl<'a> Rooted<'a> {
+    /// The files below `root`.
+    #[must_use]
+    pub fn new(files: &'a dyn Files, root: &Path) -> Self {
+        let root = files.canonical(root).unwrap_or_else(|| clean(root));
+        Self { files, root, also: Vec::new(), shown: Mutex::default() }
+    }
+
+    /// Those too whose path begins with a text.
+    #[must_use]
+    pub fn and(mut self, prefix: PathBuf) -> Self {
+        self.also.push(prefix);
+        self
+    }
+
+    /// Whether a path may be read, links followed as far as there are any.
+    #[must_use]
+    pub fn allows(&self, path: &Path) -> bool {
+        let path = clean(&self.root.join(path));
+        let is_allowed = |path: &Path| {
+            let text = path.as_os_str().as_encoded_bytes();
+            let begins = |prefix: &PathBuf| text.starts_with(prefix.as_os_str().as_encoded_bytes());
+            path.starts_with(&self.root) || self.also.iter().any(begins)
+        };
+        // Of what does not exist, the nearest directory that does counts.
+        let existing = path.ancestors().find_map(|one| self.files.canonical(one));
+        is_allowed(&path) && existing.is_some_and(|real| is_allowed(&real))
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        if self.allows(path) {
+            return Ok(());
+        }
+        let root = self.files.shown(&self.root);
+        let place = Place::file(self.files.shown(path));
+        let message = format!("is not in or below \"{root}\", the root of its source");
+        Err(Error::new(ErrorKind::Forbidden, place, message))
+    }
+
+    /// The file that was shown as this text.
+    #[must_use]
+    pub fn path_of(&self, shown: &str) -> Option<PathBuf> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(shown).cloned()
+    }
+}
+
+impl Files for Rooted<'_> {
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        self.check(path)?;
+        self.files.read(path, limit)
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        self.files.kind(path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        self.check(dir)?;
+        self.files.list(dir)
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        self.files.canonical(path)
+    }
+
+    fn is_plain(&self, path: &Path) -> bool {
+        self.files.is_plain(path)
+    }
+
+    fn shown(&self, path: &Path) -> Arc<str> {
+        let shown = self.files.shown(path);
+        let mut known = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(&shown) {
+            known.insert(shown.clone(), path.to_path_buf());
+        }
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Memory;
+
+    #[test]
+    fn a_path_cannot_leave_its_root() {
+        for (root, path, wanted) in [
+            ("/work", "./foo", "/work/foo"),
+            ("/work/foo", "../../bar", "/work/foo/bar"),
+            ("/work/", "/work/foo/", "/work/foo"),
+            ("/work", "/etc", "/work/etc"),
+            ("/", "a/../../b", "/b"),
+            ("/work", "", "/work"),
+        ] {
+            assert_eq!(
+                joined(Path::new(root), Path::new(path)),
+                Path::new(wanted),
+                "{root} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_the_root_is_forbidden() {
+        let mut files = Memory::default();
+        files.insert("work/a.yaml", "a");
+        files.insert("workshop/b.yaml", "b");
+        let rooted = Rooted::new(&files, Path::new("/work"));
+        assert!(rooted.read(Path::new("/work/a.yaml"), 9).is_ok());
+        let error = rooted.read(Path::new("/workshop/b.yaml"), 9).expect_err("beside");
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+        assert_eq!(
+            rooted.path_of(&rooted.shown(Path::new("/work/a.yaml"))),
+            Some("/work/a.yaml".into())
+        );
+    }
+}
