@@ -22,9 +22,11 @@
 //! | writing | `create`, `update`, `patch`, `delete` with `options`, `admission`, `convert` |
 //! | parts of objects, questions | `subresources`, `reviews` |
 //! | who owns which field | [`ownership`] |
+//! | what a body says, what its types keep of it | [`fields`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
 //! | refusals | [`status`], `refusals` |
 
+pub mod fields;
 pub mod kind;
 pub mod kinds;
 pub mod ownership;

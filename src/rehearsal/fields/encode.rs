@@ -1,0 +1,174 @@
+//! What Go writes of an object that it holds: empty fields left out or written as its tags say.
+//!
+//! Source: Go `encoding/json/encode.go`, `isEmptyValue`; what is stored as protobuf has no empty
+//! lists and maps.
+
+use serde_json::{Map, Value};
+
+use super::decode::{SCHEMA, Special, special};
+use crate::schema::kubernetes::{Definition, Minor, Node, Property, Shape};
+
+/// The first minor whose metadata leave out a `creationTimestamp` that is not set. Source: `omitzero`
+/// in apimachinery 0.34.
+const OMITS_CREATION: u32 = 34;
+
+/// Makes an object what the server would give back of it.
+pub(super) fn encode(object: &mut Value, minor: &Minor, definition: &'static Definition) {
+    // The groups whose objects are stored as JSON, which keeps empty lists.
+    let group = definition.kinds.first().map_or("", |kind| kind.group);
+    let keeps_empty = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
+    let encoder = Encoder { minor, keeps_empty };
+    if let Value::Object(object) = object {
+        encoder.object(object, definition, 0);
+    }
+}
+
+struct Encoder<'a> {
+    minor: &'a Minor,
+    keeps_empty: bool,
+}
+
+impl Encoder<'_> {
+    fn object(
+        &self,
+        object: &mut Map<String, Value>,
+        definition: &'static Definition,
+        depth: usize,
+    ) {
+        for property in &definition.properties {
+            let written = match object.get_mut(property.name) {
+                None | Some(Value::Null) => {
+                    let empty = self.unset(property, definition, depth);
+                    if let Some(empty) = empty {
+                        object.insert(property.name.into(), empty);
+                        continue;
+                    }
+                    false
+                }
+                Some(value) => match self.value(value, &property.node, depth + 1) {
+                    true => true,
+                    // What is set to nothing, in a field that is always written.
+                    false if always(&property.node) => {
+                        *value = Value::Null;
+                        true
+                    }
+                    false => false,
+                },
+            };
+            if !written {
+                object.remove(property.name);
+            }
+        }
+    }
+
+    /// What is written of a field that is not set.
+    fn unset(
+        &self,
+        property: &Property,
+        definition: &'static Definition,
+        depth: usize,
+    ) -> Option<Value> {
+        let (node, go) = (&property.node, property.node.go);
+        if go.omit_zero {
+            let nested = depth > 1 && definition.short_name() == "ObjectMeta";
+            let old = self.minor.number < OMITS_CREATION;
+            return (nested && old && property.name == "creationTimestamp").then_some(Value::Null);
+        }
+        if go.pointer {
+            return always(node).then_some(Value::Null);
+        }
+        if let Shape::Reference(name) = node.shape {
+            return self.zero(self.minor.named(name)?, go.omit_empty, depth);
+        }
+        if go.omit_empty {
+            return None;
+        }
+        Some(match node.shape {
+            Shape::String if node.format != "byte" => "".into(),
+            Shape::Integer | Shape::Number => 0.into(),
+            Shape::Boolean => false.into(),
+            _ => Value::Null,
+        })
+    }
+
+    /// A struct that is not set, or what stands for it.
+    fn zero(&self, definition: &'static Definition, omit: bool, depth: usize) -> Option<Value> {
+        match special(definition) {
+            Some(Special::Quantity) => Some("0".into()),
+            Some(Special::IntOrString) => Some(0.into()),
+            Some(_) => Some(Value::Null),
+            None if matches!(definition.node.shape, Shape::Object(None)) => {
+                let mut object = Map::new();
+                self.object(&mut object, definition, depth + 1);
+                Some(object.into())
+            }
+            None => (!omit).then(|| match definition.node.shape {
+                Shape::String => "".into(),
+                _ => Value::Null,
+            }),
+        }
+    }
+
+    /// Whether anything is left to write.
+    fn value(&self, value: &mut Value, node: &Node, depth: usize) -> bool {
+        let omits = node.go.omit_empty && !node.go.pointer;
+        match (&node.shape, &mut *value) {
+            (Shape::Reference(name), _) => {
+                if let Some(definition) = self.minor.named(*name) {
+                    self.defined(value, definition, depth);
+                }
+                let empty = value.as_object().is_some_and(Map::is_empty);
+                !(node.go.omit_zero && !node.go.pointer && empty)
+            }
+            (Shape::List(element), Value::Array(list)) => {
+                for value in list.iter_mut() {
+                    self.value(value, element, depth);
+                }
+                !(list.is_empty() && (omits || !self.keeps_empty))
+            }
+            (Shape::Object(Some(values)), Value::Object(object)) => {
+                for (_, value) in object.iter_mut() {
+                    self.value(value, values, depth);
+                }
+                !(object.is_empty() && (omits || !self.keeps_empty))
+            }
+            (Shape::String, Value::String(text)) => !(omits && text.is_empty()),
+            (Shape::Integer | Shape::Number, Value::Number(number)) => {
+                !(omits && number.as_f64() == Some(0.0))
+            }
+            (Shape::Boolean, Value::Bool(set)) => !omits || *set,
+            _ => true,
+        }
+    }
+
+    fn defined(&self, value: &mut Value, definition: &'static Definition, depth: usize) {
+        match special(definition) {
+            Some(Special::SchemaOr) => self.schema_or(value, depth),
+            Some(Special::Quantity) if value.is_null() => *value = "0".into(),
+            Some(_) => {}
+            None => {
+                if let Value::Object(object) = value {
+                    self.object(object, definition, depth);
+                }
+            }
+        }
+    }
+
+    fn schema_or(&self, value: &mut Value, depth: usize) {
+        let Some(schema) = self.minor.definition(SCHEMA) else { return };
+        match value {
+            Value::Object(object) => self.object(object, schema, depth),
+            Value::Array(list) => {
+                for value in list.iter_mut().filter_map(Value::as_object_mut) {
+                    self.object(value, schema, depth);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the field is written even where it is nothing.
+fn always(node: &Node) -> bool {
+    !node.go.omit_empty && !node.go.omit_zero
+}
