@@ -179,12 +179,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether an entry may be something other than a path.
-    #[must_use]
-    pub fn is_address(entry: &str) -> bool {
-        !matches!(address(entry), Ok(None))
-    }
-
     /// Whether an entry that is no path names a repository; `None` for paths.
     ///
     /// # Errors
@@ -271,17 +265,35 @@ impl<'a> Reader<'a> {
             let text = self.outside(entry)?.file(entry, self.limits.file_bytes)?;
             return Ok((self.counted(entry, text)?, entry.into()));
         }
+        if let Some(path) = self.near(layer, entry) {
+            return self.near_file(&path);
+        }
         let path = clean(&layer.directory.join(entry));
         let shown = self.shown(&path);
-        // The directory of a layer is one without links.
-        let is_near = path.parent() == Some(&layer.directory) && self.files.is_plain(&path);
-        if !is_near {
-            if self.files.kind(&path) == FileKind::Missing {
-                return Err(self.no_such_file(&path, shown));
-            }
-            self.forbid_escape(layer, &path)?;
+        if self.files.kind(&path) == FileKind::Missing {
+            return Err(self.no_such_file(&path, shown));
         }
-        let bytes = self.files.read(&path, self.limits.file_bytes)?;
+        self.forbid_escape(layer, &path)?;
+        Ok((self.read(&path)?, shown))
+    }
+
+    /// The path of an entry that is, for certain, a regular file right in the directory of its layer:
+    /// nothing more has to be asked before it is read.
+    #[must_use]
+    pub fn near(&self, layer: &Layer<'_>, entry: &str) -> Option<PathBuf> {
+        // The directory of a layer is one without links.
+        let path = clean(&layer.directory.join(entry));
+        let is_near = !is_url(entry) && path.parent() == Some(&layer.directory);
+        (is_near && self.files.is_plain(&path)).then_some(path)
+    }
+
+    /// The file at a path that [`near`](Self::near) gave.
+    ///
+    /// # Errors
+    /// Where it is gone, no regular file any more, or exceeds a limit.
+    pub fn near_file(&self, path: &Path) -> Result<(Bytes, Arc<str>)> {
+        let shown = self.shown(path);
+        let bytes = self.files.read(path, self.limits.file_bytes)?;
         Ok((self.counted(&shown, bytes)?, shown))
     }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 const LEAST: usize = 192;
 
 /// Room for values as deep as [`Limits`](crate::Limits) allow.
-const STACK_BYTES: usize = 64 << 20;
+const STACK_BYTES: usize = 8 << 20;
 
 /// Threads that start with the first work that is worth them.
 #[derive(Clone, Debug, Default)]

@@ -133,8 +133,11 @@ pub fn build_all(
 /// How many objects a file of objects counts for, when it is asked whether threads are worth it.
 const READ_WEIGHT: usize = 6;
 
-/// Room for the recursion through as many layers as [`Limits::PERSON`] allows.
-const STACK_BYTES: usize = 64 << 20;
+/// What a layer may take of the stack before the next one.
+const LAYER_BYTES: usize = 512 << 10;
+
+/// The stack that layers go on on where there is no room for one more.
+const STACK_BYTES: usize = 8 << 20;
 
 /// A kustomization that is not what its file says.
 #[derive(Clone, Debug)]
@@ -317,8 +320,13 @@ impl<'a> Build<'a> {
         self.warnings.push(Warning { place, message: message.into() });
     }
 
-    /// One kustomization, in kustomize's order of steps.
-    fn layer(&mut self, site: &Site<'_>, mut gathered: Gathered) -> Result<Gathered> {
+    /// One kustomization; there is room on the stack for as many as [`Limits`] allow.
+    fn layer(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Gathered> {
+        stacker::maybe_grow(LAYER_BYTES, STACK_BYTES, || self.steps(site, gathered))
+    }
+
+    /// The steps of one kustomization, in kustomize's order.
+    fn steps(&mut self, site: &Site<'_>, mut gathered: Gathered) -> Result<Gathered> {
         self.resources(site, &mut gathered)?;
         self.configure(site, &mut gathered)?;
         self.generate(site, &mut gathered)?;
@@ -379,9 +387,8 @@ impl<'a> Build<'a> {
         let entries = &site.kustomization.resources;
         let before = self.reader.left();
         let read = self.threads.map(entries, READ_WEIGHT, |entry| {
-            let path = clean(&site.layer.directory.join(entry.as_str()));
-            let is_file = !Reader::is_address(entry) && self.reader.files.is_plain(&path);
-            is_file.then(|| self.manifest(site, entry)).transpose()
+            let path = self.reader.near(&site.layer, entry);
+            path.map(|path| self.manifest(self.reader.near_file(&path)?)).transpose()
         });
         read.into_iter().collect::<Result<_>>().unwrap_or_else(|_| {
             self.reader.go_back(before);
@@ -398,7 +405,7 @@ impl<'a> Build<'a> {
         if is_base {
             return self.base(site, entry, gathered);
         }
-        let manifest = self.manifest(site, entry)?;
+        let manifest = self.manifest(self.reader.file(&site.layer, entry)?)?;
         append(&mut gathered.resources, self.take_in(site, entry, manifest))
     }
 
@@ -413,8 +420,7 @@ impl<'a> Build<'a> {
     }
 
     /// The objects of a file.
-    fn manifest(&self, site: &Site<'_>, entry: &str) -> Result<Manifest> {
-        let (text, file) = self.reader.file(&site.layer, entry)?;
+    fn manifest(&self, (text, file): (Bytes, Arc<str>)) -> Result<Manifest> {
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
         let mut resources = manifest::resources(&documents, &file, &place)?;

@@ -198,9 +198,9 @@ impl Build<'_> {
             self.base(site, entry, &mut gathered)?;
             return found.add(gathered.resources, index, None);
         }
-        let manifest = self.manifest(site, entry)?;
+        let (text, file) = self.reader.file(&site.layer, entry)?;
+        let manifest = self.manifest((text.clone(), file))?;
         let resources = self.take_in(site, entry, manifest);
-        let (text, _) = self.reader.file(&site.layer, entry)?;
         found.add(resources, index, Some(&text))
     }
 

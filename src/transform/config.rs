@@ -753,7 +753,11 @@ mod tables {
     }
 
     fn join(pod: &str, path: &str) -> EcoString {
-        ecow::eco_format!("{pod}/{path}")
+        let mut joined = EcoString::with_capacity(pod.len() + 1 + path.len());
+        joined.push_str(pod);
+        joined.push('/');
+        joined.push_str(path);
+        joined
     }
 
     fn references(referrers: &Referrers) -> References {

@@ -112,19 +112,15 @@ fn or<'a>(text: &'a str, blank: &'a str) -> &'a str {
 }
 
 fn gvk_text(gvk: &Gvk) -> String {
-    format!("{}_{}_{}", or(&gvk.group, "~G"), or(&gvk.version, "~V"), or(&gvk.kind, "~K"))
+    [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")].concat()
 }
 
 fn id_text(id: &Id) -> String {
     let gvk = &id.gvk;
-    format!(
-        "{}.{}.{}|{}|{}",
-        or(&gvk.kind, "[noKind]"),
-        or(&gvk.version, "[noVer]"),
-        or(&gvk.group, "[noGrp]"),
-        or(&id.namespace, "~X"),
-        or(&id.name, "~N")
-    )
+    let (kind, version) = (or(&gvk.kind, "[noKind]"), or(&gvk.version, "[noVer]"));
+    let group = or(&gvk.group, "[noGrp]");
+    let (namespace, name) = (or(&id.namespace, "~X"), or(&id.name, "~N"));
+    [kind, ".", version, ".", group, "|", namespace, "|", name].concat()
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ pub fn render(
     console: &Console,
 ) -> Result<Resources> {
     let files = Disk::new(settings.directory.clone());
-    let built = build(&files, &Store::default(), options, root);
+    // One overlay seldom reads a file twice, and what nobody shares is changed in place.
+    let built = build(&files, &Store::new(0), options, root);
     for warning in &built.warnings {
         console.warn(warning);
     }
