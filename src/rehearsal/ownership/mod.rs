@@ -128,7 +128,7 @@ pub fn applied(
 ) -> Result<Value, Failure> {
     let kind = kind_of(patch);
     if kind != *subject.kind {
-        return Err(bad_request(format!("invalid object type: {kind}")));
+        return Err(bad_request(format!("invalid object type: {}", in_full(&kind))));
     }
     let live = live.unwrap_or(subject.blank);
     let managed = Managed::decode(managed_fields(live))
@@ -285,7 +285,7 @@ impl Merging<'_> {
 impl Subject<'_> {
     fn type_of(&self, version: &str) -> Result<Type<'_>, String> {
         let kind = self.versions.type_of(version);
-        kind.ok_or_else(|| format!("no corresponding type for {}", self.kind))
+        kind.ok_or_else(|| format!("no corresponding type for {}", in_full(self.kind)))
     }
 
     fn updater(&self) -> Updater<'_> {
@@ -459,8 +459,12 @@ fn kind_of(object: &Value) -> Kind {
 /// E.g. `ns/name; apps/v1, Kind=Deployment`.
 fn describe(object: &Value, kind: &Kind) -> String {
     let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default();
-    let slash = if kind.group.is_empty() { "/" } else { "" };
-    format!("{}/{}; {slash}{kind}", text("namespace"), text("name"))
+    format!("{}/{}; {}", text("namespace"), text("name"), in_full(kind))
+}
+
+/// With the slash that the core group has in some messages: `/v1, Kind=Pod`.
+fn in_full(kind: &Kind) -> String {
+    format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind)
 }
 
 fn managed_fields(object: &Value) -> &[Value] {
