@@ -29,6 +29,7 @@
 //! | which of their values | [`field_path`] |
 //! | what comes from elsewhere | [`remote`] |
 //! | artifacts of Flux, and what its objects add to a build | [`archive`], [`flux`] |
+//! | what is encrypted in it | `sops` |
 //! | what was applied before | [`inventory`] |
 //! | what a sync would do, and what a person sees of it | [`plan`], [`review`] |
 //! | whether an object is as it should be | [`health`] |
@@ -82,6 +83,8 @@ pub mod transform;
 pub mod references;
 pub mod build;
 pub mod flux;
+#[cfg(feature = "sops")]
+pub mod sops;
 pub mod ssa;
 pub mod inventory;
 pub mod health;

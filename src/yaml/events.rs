@@ -87,6 +87,12 @@ impl<'a> Events<'a> {
         }
     }
 
+    /// As [`Scanner::comments`].
+    #[cfg(feature = "sops")]
+    pub(super) fn comments(&mut self) -> Vec<usize> {
+        self.scanner.comments()
+    }
+
     /// The next event and where it begins; `None` at first where there is no document.
     pub(super) fn next(&mut self) -> Scanned<Option<Found<'a>>> {
         if !self.begun {

@@ -1,5 +1,7 @@
 //! YAML as go-yaml reads and writes it.
 
+#[cfg(feature = "sops")]
+pub(crate) mod commented;
 mod events;
 mod keys;
 mod pieces;
@@ -16,4 +18,6 @@ pub use quotes::{is_no_text, plain_key, set_string};
 pub use read::{Step, locate, read, read_first};
 pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;
+#[cfg(feature = "sops")]
+pub(crate) use write::write_line_v3;
 pub(crate) use write::{check_key, duplicate_key, fold_next_lines};

@@ -96,6 +96,8 @@ pub(super) struct Scanner<'a> {
     flow: usize,
     /// Whether a key may begin here.
     key_allowed: bool,
+    /// Bytes before each comment that was passed, for who asked.
+    comments: Option<Vec<usize>>,
 }
 
 /// Bit of the bytes that may end a plain scalar.
@@ -134,6 +136,19 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             flow: 0,
             key_allowed: true,
+            comments: None,
+        }
+    }
+
+    /// Notes from now on where comments are, and gives the notes taken so far.
+    #[cfg(feature = "sops")]
+    pub(super) fn comments(&mut self) -> Vec<usize> {
+        self.comments.replace(Vec::new()).unwrap_or_default()
+    }
+
+    fn note_comment(&mut self) {
+        if let Some(comments) = &mut self.comments {
+            comments.push(self.at);
         }
     }
 
@@ -308,9 +323,11 @@ impl<'a> Scanner<'a> {
     fn skip_comments(&mut self) {
         let before = &self.bytes[self.line_start..self.at];
         let own_line = before.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'-'));
+        self.note_comment();
         self.skip_line();
         while own_line && let Some(next) = self.next_comment() {
             self.at = next;
+            self.note_comment();
             self.skip_line();
         }
     }

@@ -41,6 +41,30 @@ pub fn write(value: &Value, out: &mut String) -> Result<()> {
     Ok(())
 }
 
+/// Appends a string as go-yaml v3 prints it on one line; not where it makes a literal block of it, and says so.
+///
+/// Unlike the rest here, this is what v3 does with a Go string, and nothing folds lines.
+#[cfg(feature = "sops")]
+pub(crate) fn write_line_v3(text: &str, key: bool, out: &mut String) -> bool {
+    let shape = Shape::of(text);
+    if text.contains('\n') && stays_block(text) && !key {
+        return false;
+    }
+    let single = !(shape.space_break || shape.special || shape.break_space);
+    let plain = single && !(shape.indicators || shape.blank_end || shape.line_breaks);
+    let mut writer = Writer { out, fresh: false };
+    // The base 60 numbers and the booleans of YAML 1.1 are quoted for older readers.
+    let is_text = scalar::resolve(text) == Tag::Str && reads_as_text(text);
+    if text.contains('\n') || !is_text || !single || key && shape.line_breaks {
+        writer.double(text, None);
+    } else if plain {
+        writer.out.push_str(text);
+    } else {
+        writer.single(text, None);
+    }
+    true
+}
+
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
 pub(super) fn stays_block(text: &str) -> bool {
     let shape = Shape::of(text);
