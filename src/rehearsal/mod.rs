@@ -31,6 +31,7 @@ pub mod kind;
 pub mod kinds;
 pub mod ownership;
 pub mod status;
+pub mod cel;
 pub mod crd;
 mod admission;
 mod answer;

@@ -1,3 +1,31 @@
 //! Custom resources: a CustomResourceDefinition, and the objects of the kinds that it defines.
 //!
-//! Everything here is a function of JSON values; the server calls it and keeps the state.
+//! Everything here is a function of JSON values; the server calls it and keeps the state. A write of
+//! a definition goes through [`object`]: complete, prepare, validate, then [`object::settle`]. A
+//! request to one of its kinds goes through [`Definition`] and [`Version`]:
+//!
+//! 1. [`Version::decode`] on what was decoded or patched, then [`Version::default`];
+//! 2. [`Version::prepare_create`] or [`Version::prepare_update`], or that of the status;
+//! 3. [`Version::validate`] or [`Version::validate_update`]: not empty means 422;
+//! 4. [`Version::warnings`].
+//!
+//! What lies in the store is read through [`Version::read`].
+
+mod check;
+mod columns;
+mod correlation;
+mod definition;
+mod embedded;
+mod formats;
+mod lists;
+mod meta;
+pub mod object;
+mod prune;
+mod rules;
+mod schema;
+mod structure;
+mod text;
+mod values;
+
+pub use columns::Column;
+pub use definition::{Checked, Definition, Names, Scale, Version};
