@@ -80,14 +80,22 @@ impl Failure {
     /// 422 over fields, as validation answers it.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let subject = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let list: Vec<_> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        // The sentence says the same thing once, the causes as often as it was found.
+        let mut list: Vec<String> = Vec::with_capacity(causes.len());
+        for cause in causes {
+            let text = format!("{}: {}", cause.field, cause.message);
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
         let list = match &*list {
             [one] => one.clone(),
             _ => format!("[{}]", list.join(", ")),
         };
         let mut details = Map::new();
-        details.insert("name".into(), name.into());
+        if !name.is_empty() {
+            details.insert("name".into(), name.into());
+        }
         if !group.is_empty() {
             details.insert("group".into(), group.into());
         }

@@ -17,8 +17,6 @@ pub(super) enum Naming {
     Label,
     /// Whatever fits into a URL: the kinds of RBAC.
     Segment,
-    /// A custom kind's own rules end at the segment too, but it is not ours to say.
-    None,
 }
 
 /// The bytes that all annotations together may have.
@@ -68,7 +66,6 @@ fn name_rule(naming: Naming, name: &str) -> Vec<String> {
         Naming::Subdomain => names::dns_subdomain(name),
         Naming::Label => names::dns_label(name),
         Naming::Segment => names::path_segment(name),
-        Naming::None => Vec::new(),
     }
 }
 
@@ -111,6 +108,11 @@ fn common(check: &mut Check, namespaced: bool, metadata: &At<'_>) {
     annotations(check, &metadata.get("annotations"));
     owners(check, &metadata.get("ownerReferences"));
     finalizers(check, &metadata.get("finalizers"));
+}
+
+/// The metadata of a new object, as all kinds are looked at.
+pub(super) fn validate_any(check: &mut Check, kind: &Kind, metadata: &At<'_>) {
+    named(check, Naming::Segment, naming(kind).1, metadata);
 }
 
 /// What holds for any change of any kind: it comes before the kind's own rules.

@@ -18,43 +18,39 @@
 
 use serde_json::Value;
 
-use crate::rehearsal::{Cause, Failure, Kind};
+use crate::rehearsal::{Failure, Kind};
 
 mod addresses;
 mod admission;
 mod check;
+mod config;
+mod container;
+mod cron;
 mod defaults;
 mod diff;
 mod go;
 mod go_types;
 mod metadata;
 mod names;
+mod network;
+mod pod;
+mod policy;
 mod prepare;
 mod quantity;
 mod resources;
 mod service;
+mod status;
+mod storage;
+mod validate;
+mod volumes;
+mod webhooks;
+mod workload;
 
 pub use addresses::{Addresses, allocate};
 pub use admission::{admit, apply_classes};
 pub use defaults::default;
 pub use prepare::{prepare_create, prepare_update, updates_unconditionally};
-
-/// What is wrong with a new object, in the server's order; empty where it is valid.
-pub fn validate_create(kind: &Kind, new: &Value) -> Vec<Cause> {
-    let _ = (kind, new);
-    Vec::new()
-}
-
-/// What is wrong with a changed object, or may not change, in the server's order.
-pub fn validate_update(
-    kind: &Kind,
-    subresource: Option<&str>,
-    new: &Value,
-    old: &Value,
-) -> Vec<Cause> {
-    let _ = (kind, subresource, new, old);
-    Vec::new()
-}
+pub use validate::{ported, validate_create, validate_update};
 
 /// The texts of the `Warning` headers of a write, in the server's order.
 pub fn warnings(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<String> {
@@ -104,12 +100,6 @@ pub fn check_pod_security(
 ) -> Result<Vec<String>, Failure> {
     let _ = (kind, new, old, namespace);
     Ok(Vec::new())
-}
-
-/// Whether defaults and validation of a kind are ported, so that a rehearsal may be called exact.
-pub fn ported(kind: &Kind) -> bool {
-    let _ = kind;
-    false
 }
 
 /// Whether two values say the same: what is empty is as if it were not there.

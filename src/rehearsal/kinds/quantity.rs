@@ -113,10 +113,6 @@ impl Quantity {
         self.nano == 0
     }
 
-    pub(super) fn is_whole(self) -> bool {
-        self.nano % NANO == 0
-    }
-
     pub(super) fn plus(self, other: Self) -> Self {
         let format = if self.nano == 0 { other.format } else { self.format };
         Self { nano: self.nano.saturating_add(other.nano), format }

@@ -1,0 +1,157 @@
+//! What requests to a subresource may say.
+//!
+//! Source: Kubernetes 1.36 `pkg/apis/*/validation/validation.go`, `…StatusUpdate`.
+
+use serde_json::Value;
+
+use super::check::{At, Check};
+use super::{config, metadata};
+use crate::rehearsal::Kind;
+
+/// Asks the rules of a kind for one of its subresources.
+pub(super) fn validate(
+    check: &mut Check,
+    kind: &Kind,
+    subresource: &str,
+    new: &Value,
+    old: &Value,
+) {
+    let root = At::root(new);
+    let status = root.get("status");
+    if subresource == "finalize" {
+        metadata::validate_update(check, kind, new, old);
+        for finalizer in root.get("spec").get("finalizers").items() {
+            config::namespace_finalizer(check, &finalizer);
+        }
+        return;
+    }
+    if subresource != "status" {
+        return;
+    }
+    match kind.pair() {
+        ("policy", "PodDisruptionBudget") => {
+            for key in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+                check.not_negative(&status.get(key));
+            }
+            return;
+        }
+        ("batch", "CronJob") => return,
+        _ => metadata::validate_update(check, kind, new, old),
+    }
+    match kind.pair() {
+        ("apps", name) => workload(check, name, &status, old),
+        ("", "Namespace") => phase(check, new),
+        ("", "ResourceQuota") => {
+            config::quota_amounts(check, &status.get("hard"));
+            config::quota_amounts(check, &status.get("used"));
+        }
+        ("", "Pod") => {
+            let class = status.get("qosClass");
+            if *class.value != old["status"]["qosClass"] {
+                check.invalid_text(&class, "field is immutable");
+            }
+        }
+        ("autoscaling", _) => {
+            for key in ["currentReplicas", "desiredReplicas"] {
+                check.not_negative(&status.get(key));
+            }
+        }
+        ("batch", "Job") => {
+            for key in ["active", "succeeded", "failed", "ready", "terminating"] {
+                check.not_negative(&status.get(key));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn phase(check: &mut Check, new: &Value) {
+    let phase = &new["status"]["phase"];
+    let at = At::new("status.Phase", phase);
+    let deleted = !new["metadata"]["deletionTimestamp"].is_null();
+    match (deleted, phase.as_str().unwrap_or_default()) {
+        (false, "Active") | (true, "Terminating") => {}
+        (false, _) => {
+            check.invalid_text(&at, "may only be 'Active' if `deletionTimestamp` is empty");
+        }
+        (true, _) => {
+            check
+                .invalid_text(&at, "may only be 'Terminating' if `deletionTimestamp` is not empty");
+        }
+    }
+}
+
+fn workload(check: &mut Check, kind: &str, status: &At<'_>, old: &Value) {
+    let fields: &[&str] = match kind {
+        "Deployment" => &[
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "terminatingReplicas",
+            "collisionCount",
+        ],
+        "StatefulSet" => &[
+            "replicas",
+            "readyReplicas",
+            "currentReplicas",
+            "updatedReplicas",
+            "availableReplicas",
+            "observedGeneration",
+            "collisionCount",
+        ],
+        "ReplicaSet" => &[
+            "replicas",
+            "fullyLabeledReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "observedGeneration",
+        ],
+        "DaemonSet" => &[
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+            "observedGeneration",
+            "updatedNumberScheduled",
+            "numberAvailable",
+            "numberUnavailable",
+            "collisionCount",
+        ],
+        _ => return,
+    };
+    for key in fields {
+        check.not_negative(&status.get(key));
+    }
+    let replicas = status.get("replicas").number();
+    let ready = status.get("readyReplicas").number();
+    let bounded: &[&str] = match kind {
+        "Deployment" => &["updatedReplicas", "readyReplicas", "availableReplicas"],
+        "StatefulSet" => {
+            &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"]
+        }
+        "ReplicaSet" => &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+        _ => &[],
+    };
+    for key in bounded {
+        let count = status.get(key);
+        if count.number() > replicas {
+            check.invalid(&count, "cannot be greater than status.replicas");
+        }
+    }
+    let available = status.get("availableReplicas");
+    if kind != "DaemonSet" && available.number() > ready {
+        let what = match kind {
+            "Deployment" | "ReplicaSet" => "readyReplicas",
+            _ => "status.readyReplicas",
+        };
+        check.invalid(&available, format!("cannot be greater than {what}"));
+    }
+    let collisions = status.get("collisionCount");
+    if collisions.number() < old["status"]["collisionCount"].as_i64().unwrap_or(0) {
+        let shown = collisions.number().to_string();
+        check.invalid_as(&*collisions.path, shown, "cannot be decremented");
+    }
+}
