@@ -23,6 +23,7 @@
 //! | parts of objects, questions | `subresources`, `reviews` |
 //! | who owns which field | [`ownership`] |
 //! | what a body says, what its types keep of it | [`fields`] |
+//! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
 //! | refusals | [`status`], `refusals` |
 
@@ -32,6 +33,7 @@ pub mod kinds;
 pub mod ownership;
 pub mod status;
 pub mod cel;
+pub mod strategic;
 pub mod crd;
 mod admission;
 mod answer;

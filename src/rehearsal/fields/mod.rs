@@ -306,4 +306,6 @@ fn floats_to_whole(value: Value) -> Value {
 }
 
 #[cfg(test)]
+pub(in crate::rehearsal) mod recorded;
+#[cfg(test)]
 mod tests;
