@@ -94,15 +94,13 @@ impl Catalogue {
         self.resources.get(&(group.into(), version.into(), plural.into()))
     }
 
-    /// The resource of a kind.
-    pub(super) fn of_kind(&self, kind: &Kind) -> Option<&Arc<Resource>> {
-        self.all().find(|resource| resource.kind == *kind)
-    }
-
-    /// Any version of the resource whose objects are in a table.
-    pub(super) fn of_table(&self, table: &Table) -> Option<&Arc<Resource>> {
-        let all = || self.all().filter(|resource| resource.table == *table);
-        all().find(|resource| *resource.kind.version == *resource.stored).or_else(|| all().next())
+    /// The resource in all versions of its group.
+    pub(super) fn versions<'a>(
+        &'a self,
+        resource: &'a Resource,
+    ) -> impl Iterator<Item = &'a Arc<Resource>> {
+        let (group, plural) = (&*resource.kind.group, &resource.plural);
+        self.all().filter(move |other| other.kind.group == group && other.plural == *plural)
     }
 
     /// All resources, by group, version and plural.

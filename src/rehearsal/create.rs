@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::options::Writing;
+use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
@@ -23,6 +24,7 @@ pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failu
     if !call.resource.custom {
         kinds::default(&call.resource.kind, &mut object);
     }
+    Owners::of(state, &call.resource, None).updated(None, &mut object, &writing);
     let object = insert(state, call, object, &writing)?;
     Ok(shown(state, call, 201, object))
 }

@@ -47,6 +47,7 @@ mod delete;
 mod list;
 mod media;
 mod options;
+mod owners;
 mod patch;
 mod path;
 mod refusals;

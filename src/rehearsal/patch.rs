@@ -2,10 +2,13 @@
 //!
 //! Source: apiserver `pkg/endpoints/handlers/patch.go`; the texts are measured.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::options::Writing;
+use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, unknown_format};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::{Failure, body, create, kinds, media, update};
@@ -61,6 +64,8 @@ pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failur
     if !call.resource.custom {
         kinds::default(&call.resource.kind, &mut new);
     }
+    let owners = Owners::of(state, &call.resource, call.subresource());
+    owners.updated(Some(&old), &mut new, &writing);
     let object = update::change(state, call, new, &old, &writing)?;
     Ok(shown(state, call, 200, object))
 }
@@ -103,37 +108,31 @@ fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
 fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer, Failure> {
     let mut wanted = body::tree(&call.body, Some("application/yaml"))
         .map_err(|why| bad_request(format!("error decoding YAML: {why}")))?;
-    let type_of = |object: &Value| {
-        let word = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-        (word("apiVersion"), word("kind"))
-    };
-    let (version, kind) = type_of(&wanted);
-    if version != call.resource.kind.api_version() || kind != call.resource.kind.kind {
-        let version = if version.contains('/') { version } else { format!("/{version}") };
-        return Err(bad_request(format!("invalid object type: {version}, Kind={kind}")));
-    }
     update::check_name(call, &wanted)?;
     create::settle_namespace(call, &mut wanted)?;
-    if !wanted["metadata"]["managedFields"].is_null() {
-        return Err(bad_request("metadata.managedFields must be nil"));
-    }
-    let Some(old) = update::live(state, call) else {
-        let uid = wanted["metadata"]["uid"].as_str().unwrap_or_default();
+    let owners = Owners::of(state, &call.resource, call.subresource());
+    let resource = Arc::clone(&call.resource);
+    let settle = move |object: &mut Value| {
+        create::drop_nulls(object);
+        if !resource.custom {
+            kinds::default(&resource.kind, object);
+        }
+        Ok(())
+    };
+    let old = update::live(state, call);
+    let Some(old) = old else {
+        let uid = wanted["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let mut object = owners.applied(None, &wanted, writing, &settle)?;
         if !uid.is_empty() {
             return Err(call.named().conflict(&format!(
                 "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             )));
         }
-        create::metadata(&mut wanted).remove("resourceVersion");
-        create::drop_nulls(&mut wanted);
-        if !call.resource.custom {
-            kinds::default(&call.resource.kind, &mut wanted);
-        }
-        let object = create::insert(state, call, wanted, writing)?;
+        create::metadata(&mut object).remove("resourceVersion");
+        let object = create::insert(state, call, object, writing)?;
         return Ok(shown(state, call, 201, object));
     };
-    let mut new = merge_patch(&old, &wanted)?;
-    create::drop_nulls(&mut new);
+    let new = owners.applied(Some(&old), &wanted, writing, &settle)?;
     let object = update::change(state, call, new, &old, writing)?;
     Ok(shown(state, call, 200, object))
 }

@@ -22,6 +22,7 @@ use crate::rehearsal::{
     Clock, Failure, create, delete, list, patch, reviews, subresources, update, watch,
 };
 use crate::schema::kubernetes::{self, Minor};
+use crate::ssa::schema::{Schema, TypeId};
 
 /// Largest body of a request, in bytes. Source: apiserver `MaxRequestBodyBytes`.
 const LARGEST_BODY: usize = 3 << 20;
@@ -188,6 +189,12 @@ impl State {
     /// Now, in seconds since 1970.
     pub(super) fn seconds(&self) -> u64 {
         self.clock.seconds(self.moved)
+    }
+
+    /// The types of a resource, as ownership sees them.
+    pub(super) fn schema(&self, resource: &Resource) -> Option<(Arc<Schema>, TypeId)> {
+        let kind = &resource.kind;
+        self.minor.schema(&kind.group, &kind.version, &kind.kind)
     }
 
     /// Tells watches that something changed.

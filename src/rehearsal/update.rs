@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::options::Writing;
+use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{Named, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, admission, body, create, kinds, list};
+use crate::rehearsal::{Cause, Failure, admission, body, create, kinds, list, ownership};
 
 /// A PUT.
 pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
@@ -26,14 +27,17 @@ pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failu
     if !call.resource.custom {
         kinds::default(&call.resource.kind, &mut new);
     }
+    let owners = Owners::of(state, &call.resource, call.subresource());
     let Some(old) = live(state, call) else {
         if !creates_on_update(&call.resource) {
             return Err(call.named().not_found());
         }
+        owners.updated(None, &mut new, &writing);
         let object = create::insert(state, call, new, &writing)?;
         return Ok(shown(state, call, 201, object));
     };
     check_uid(call, &new, &old)?;
+    owners.updated(Some(&old), &mut new, &writing);
     let object = change(state, call, new, &old, &writing)?;
     Ok(shown(state, call, 200, object))
 }
@@ -168,6 +172,7 @@ pub(super) fn change(
         }
         call.warnings.extend(kinds::warnings(kind, &new, Some(old)));
     }
+    ownership::keep_times(old, &mut new);
     let key = Key::new(&call.spot.namespace, &name);
     if is_done(&new) {
         if !writing.dry_run {

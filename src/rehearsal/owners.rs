@@ -1,0 +1,106 @@
+//! The managed fields of what a request writes: the resource as [`ownership`] asks for it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::ownership::{self, Filters, Subject};
+use crate::rehearsal::server::State;
+use crate::rehearsal::{Failure, convert};
+use crate::ssa::schema::{Schema, TypeId};
+use crate::ssa::{Type, Versions};
+
+/// One kind in the versions in which it is served, for the time of one request.
+pub(super) struct Owners {
+    resource: Arc<Resource>,
+    served: Vec<Served>,
+    filters: Filters,
+    blank: Value,
+    subresource: String,
+    now: String,
+}
+
+struct Served {
+    resource: Arc<Resource>,
+    api_version: String,
+    schema: Arc<Schema>,
+    root: TypeId,
+}
+
+impl Owners {
+    pub(super) fn of(state: &State, resource: &Arc<Resource>, subresource: Option<&str>) -> Self {
+        let subresource = subresource.unwrap_or_default();
+        let served: Vec<_> = state
+            .catalogue
+            .versions(resource)
+            .filter_map(|version| {
+                let (schema, root) = state.schema(version)?;
+                let api_version = version.kind.api_version();
+                Some(Served { resource: Arc::clone(version), api_version, schema, root })
+            })
+            .collect();
+        let versions = served.iter().map(|served| &*served.api_version);
+        let filters = ownership::reset_fields(&resource.kind, subresource, versions);
+        let api_version = resource.kind.api_version();
+        let blank = ownership::blank(state.minor, &api_version, &resource.kind.kind);
+        Self {
+            resource: Arc::clone(resource),
+            served,
+            filters,
+            blank,
+            subresource: subresource.to_owned(),
+            now: state.now(),
+        }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            kind: &self.resource.kind,
+            subresource: &self.subresource,
+            versions: self,
+            filters: &self.filters,
+            blank: &self.blank,
+        }
+    }
+
+    /// Notes who made `new` of `live`.
+    pub(super) fn updated(&self, live: Option<&Value>, new: &mut Value, writing: &Writing) {
+        ownership::updated(&self.subject(), live, new, &writing.manager, &self.now);
+    }
+
+    /// Lays what is applied over what is there.
+    pub(super) fn applied(
+        &self,
+        live: Option<&Value>,
+        patch: &Value,
+        writing: &Writing,
+        settle: &dyn Fn(&mut Value) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        let (manager, force) = (&*writing.manager, writing.force);
+        ownership::applied(&self.subject(), live, patch, manager, &self.now, force, settle)
+    }
+
+    fn version(&self, version: &str) -> Option<&Served> {
+        self.served.iter().find(|served| served.api_version == version)
+    }
+}
+
+impl Versions for Owners {
+    fn type_of(&self, version: &str) -> Option<Type<'_>> {
+        self.version(version).map(|served| Type::new(&served.schema, served.root))
+    }
+
+    fn convert(&self, value: &Value, from: &str, to: &str) -> Result<Value, String> {
+        let mut value = value.clone();
+        if from == to {
+            return Ok(value);
+        }
+        let find = |version| self.version(version).ok_or_else(|| format!("no version {version}"));
+        convert::to_stored(&find(from)?.resource, &mut value);
+        convert::from_stored(&find(to)?.resource, &mut value);
+        value["apiVersion"] = to.into();
+        Ok(value)
+    }
+}
