@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::Limits;
-use crate::rehearsal::{Failure, media};
+use crate::rehearsal::media;
 
 /// A body as a tree, JSON or YAML; the error says what is wrong with the text.
 pub(super) fn tree(body: &[u8], content_type: Option<&str>) -> Result<Value, String> {
@@ -54,40 +54,6 @@ fn explain(body: &[u8], error: &serde_json::Error) -> String {
     match found {
         Some(found) => format!("invalid character '{}' {place}", char::from(*found)),
         None => "unexpected end of JSON input".into(),
-    }
-}
-
-/// A body that must be an object of the API, with its `apiVersion` and `kind`.
-///
-/// The texts are those of the server's decoders, where it gives up before it knows the kind.
-pub(super) fn object(
-    body: &[u8],
-    content_type: Option<&str>,
-    kind: &str,
-) -> Result<Value, Failure> {
-    media::check_object(content_type)?;
-    let text = || match body {
-        [] => "<empty>".into(),
-        body => String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned(),
-    };
-    let unrecognized = |why: String| {
-        let message = format!(
-            "the object provided is unrecognized (must be of type {kind}): {why} ({})",
-            text()
-        );
-        super::refusals::bad_request(message)
-    };
-    let value = tree(body, content_type).map_err(|why| {
-        unrecognized(format!("couldn't get version/kind; json parse error: {why}"))
-    })?;
-    match &value {
-        Value::Object(_) => Ok(value),
-        other => Err(unrecognized(format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of \
-             type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
-             \"json:\\\"kind,omitempty\\\"\" }}",
-            word(other)
-        ))),
     }
 }
 

@@ -11,19 +11,13 @@ use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Failure, admission, body, convert, kinds};
+use crate::rehearsal::{Failure, admission, convert, decode, kinds};
 
 /// A POST to a collection.
 pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let writing = Writing::read(call, "CreateOptions", false)?;
-    let mut object =
-        body::object(&call.body, call.content_type.as_deref(), &call.resource.kind.kind)?;
-    check_type(call, &object)?;
+    let mut object = decode::body(state, call, &writing)?;
     settle_namespace(call, &mut object)?;
-    drop_nulls(&mut object);
-    if !call.resource.custom {
-        kinds::default(&call.resource.kind, &mut object);
-    }
     Owners::of(state, &call.resource, None).updated(None, &mut object, &writing);
     let object = insert(state, call, object, &writing)?;
     Ok(shown(state, call, 201, object))
@@ -76,28 +70,6 @@ pub(super) fn insert(
     Ok(object)
 }
 
-/// Refuses a body of another type than the path is about.
-pub(super) fn check_type(call: &Call, object: &Value) -> Result<(), Failure> {
-    let kind = &call.resource.kind;
-    let word = |key: &str| object[key].as_str().unwrap_or_default();
-    let (version, given) = (word("apiVersion"), word("kind"));
-    if given != kind.kind {
-        let short = version.rsplit('/').next().unwrap_or_default();
-        return Err(bad_request(format!(
-            "{given} in version {short:?} cannot be handled as a {}: no kind {given:?} is \
-             registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-            kind.kind
-        )));
-    }
-    if version != kind.api_version() {
-        return Err(bad_request(format!(
-            "the API version in the data ({version}) does not match the expected API version ({})",
-            kind.api_version()
-        )));
-    }
-    Ok(())
-}
-
 /// Gives an object the namespace of the path, and refuses another one.
 pub(super) fn settle_namespace(call: &Call, object: &mut Value) -> Result<(), Failure> {
     let metadata = metadata(object);
@@ -144,18 +116,6 @@ fn system_fields(state: &mut State, object: &mut Value) {
     }
     metadata.insert("uid".into(), uid.into());
     metadata.insert("creationTimestamp".into(), now.into());
-}
-
-/// Takes out fields that are null: Go has no null.
-pub(super) fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
 }
 
 /// A namespace that is there from the beginning.

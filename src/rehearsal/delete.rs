@@ -109,10 +109,6 @@ fn from_body(call: &Call) -> Result<Value, Failure> {
 /// A DELETE of one object.
 pub(super) fn delete(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let deleting = Deleting::read(call)?;
-    protect(call)?;
-    let key = Key::new(&call.spot.namespace, &call.spot.name);
-    let outcome = remove(state, &call.resource.clone(), &key, &deleting)?
-        .ok_or_else(|| call.named().not_found())?;
     if warns_of_orphans(&call.resource, &deleting) {
         call.warnings.push(
             "child pods are preserved by default when jobs are deleted; set \
@@ -121,6 +117,10 @@ pub(super) fn delete(state: &mut State, call: &mut Call) -> Result<Answer, Failu
                 .into(),
         );
     }
+    protect(call)?;
+    let key = Key::new(&call.spot.namespace, &call.spot.name);
+    let outcome = remove(state, &call.resource.clone(), &key, &deleting)?
+        .ok_or_else(|| call.named().not_found())?;
     Ok(match outcome {
         Outcome::Gone(object) if returns_object(&call.resource) => shown(state, call, 200, object),
         Outcome::Gone(object) => Answer::ok(success(&call.resource, &object)),
@@ -223,6 +223,9 @@ pub(super) fn remove(
             state.write(resource, key.clone(), &mut object);
         }
         state.erase(resource, key);
+        // A delete is a version too.
+        let revision = state.store.revision().to_string();
+        create::metadata(&mut object).insert("resourceVersion".into(), revision.into());
     }
     Ok(Some(Outcome::Gone(object)))
 }

@@ -34,9 +34,9 @@ impl Kind {
     }
 }
 
-/// As the API server writes it in messages.
+/// As the API server writes it in messages, e.g. `/v1, Kind=Pod`.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, Kind={}", self.api_version(), self.kind)
+        write!(f, "{}/{}, Kind={}", self.group, self.version, self.kind)
     }
 }

@@ -43,6 +43,7 @@ mod chance;
 mod clock;
 mod convert;
 mod create;
+mod decode;
 mod delete;
 mod list;
 mod media;

@@ -2,17 +2,10 @@
 //!
 //! Source: apimachinery `pkg/apis/meta/v1/validation/validation.go`; the texts are measured.
 
+use crate::rehearsal::fields::Validation;
 use crate::rehearsal::refusals::bad_options;
 use crate::rehearsal::server::Call;
 use crate::rehearsal::{Cause, Failure};
-
-/// What is done about unknown and duplicate fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Validation {
-    Ignore,
-    Warn,
-    Strict,
-}
 
 /// How something is written.
 #[derive(Clone, Debug)]

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
-use crate::rehearsal::refusals::{bad_request, unknown_format};
+use crate::rehearsal::refusals::{bad_request, internal, unknown_format};
 use crate::rehearsal::server::{Call, State, shown};
-use crate::rehearsal::{Failure, body, create, kinds, media, update};
+use crate::rehearsal::{Failure, body, create, decode, fields, media, update};
 
 /// How a patch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +53,13 @@ pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failur
     let read = body::json(&call.body)
         .map_err(|why| bad_request(format!("error decoding patch: {why}")))?;
     let Some(old) = update::live(state, call) else { return Err(call.named().not_found()) };
-    let mut new = match kind {
+    let patched = match kind {
         Type::Json => json_patch(&old, &read)?,
         _ => merge_patch(&old, &read)?,
     };
-    create::check_type(call, &new)?;
+    let mut new = decode::patched(state, call, &patched, &writing)?;
     update::check_name(call, &new)?;
     create::settle_namespace(call, &mut new)?;
-    create::drop_nulls(&mut new);
-    if !call.resource.custom {
-        kinds::default(&call.resource.kind, &mut new);
-    }
     let owners = Owners::of(state, &call.resource, call.subresource());
     owners.updated(Some(&old), &mut new, &writing);
     let object = update::change(state, call, new, &old, &writing)?;
@@ -106,17 +102,15 @@ fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
 }
 
 fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer, Failure> {
-    let mut wanted = body::tree(&call.body, Some("application/yaml"))
-        .map_err(|why| bad_request(format!("error decoding YAML: {why}")))?;
+    let read = fields::read_apply(&call.body, writing.validation)?;
+    decode::complain(call, writing, &read);
+    let mut wanted = read.object;
     update::check_name(call, &wanted)?;
     create::settle_namespace(call, &mut wanted)?;
     let owners = Owners::of(state, &call.resource, call.subresource());
     let resource = Arc::clone(&call.resource);
-    let settle = move |object: &mut Value| {
-        create::drop_nulls(object);
-        if !resource.custom {
-            kinds::default(&resource.kind, object);
-        }
+    let settle = |object: &mut Value| {
+        *object = decode::merged(state, &resource, object).map_err(internal)?.object;
         Ok(())
     };
     let old = update::live(state, call);

@@ -6,7 +6,9 @@ use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::rights::User;
 use crate::rehearsal::server::{Call, State};
-use crate::rehearsal::{Cause, Failure, body, create};
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::owners::Owners;
+use crate::rehearsal::{Cause, Failure, create, decode};
 
 /// Whether a resource is a question.
 pub(super) fn answers(resource: &Resource) -> bool {
@@ -16,8 +18,11 @@ pub(super) fn answers(resource: &Resource) -> bool {
 /// Answers a question.
 pub(super) fn review(state: &State, call: &mut Call) -> Result<Answer, Failure> {
     let kind = call.resource.kind.kind.clone();
-    let mut object = body::object(&call.body, call.content_type.as_deref(), &kind)?;
-    create::check_type(call, &object)?;
+    let writing = Writing::read(call, "CreateOptions", false)?;
+    let mut object = decode::body(state, call, &writing)?;
+    if kind != "SelfSubjectReview" {
+        Owners::of(state, &call.resource, None).updated(None, &mut object, &writing);
+    }
     match &*kind {
         "SelfSubjectReview" => {
             create::metadata(&mut object).insert("creationTimestamp".into(), state.now().into());

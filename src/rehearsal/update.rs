@@ -14,19 +14,14 @@ use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{Named, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, admission, body, create, kinds, list, ownership};
+use crate::rehearsal::{Cause, Failure, admission, create, decode, kinds, list, ownership};
 
 /// A PUT.
 pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let writing = Writing::read(call, "UpdateOptions", false)?;
-    let mut new = body::object(&call.body, call.content_type.as_deref(), &call.resource.kind.kind)?;
-    create::check_type(call, &new)?;
+    let mut new = decode::body(state, call, &writing)?;
     check_name(call, &new)?;
     create::settle_namespace(call, &mut new)?;
-    create::drop_nulls(&mut new);
-    if !call.resource.custom {
-        kinds::default(&call.resource.kind, &mut new);
-    }
     let owners = Owners::of(state, &call.resource, call.subresource());
     let Some(old) = live(state, call) else {
         if !creates_on_update(&call.resource) {

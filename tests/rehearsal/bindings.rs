@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What placeholders stand for.
 #[derive(Clone, Debug, Default)]
-pub struct Bindings {
+pub(crate) struct Bindings {
     values: HashMap<String, String>,
 }
 
@@ -68,12 +68,12 @@ fn length(class: &str, text: &str) -> usize {
 }
 
 impl Bindings {
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.values.insert(name.into(), value.into());
     }
 
     /// The text that a request is sent with; what is not bound yet gets a value that fits.
-    pub fn fill(&mut self, text: &str) -> String {
+    pub(crate) fn fill(&mut self, text: &str) -> String {
         let mut filled = String::new();
         for piece in pieces(text) {
             match piece {
@@ -96,7 +96,7 @@ impl Bindings {
         filled
     }
 
-    pub fn fill_value(&mut self, value: &Value) -> Value {
+    pub(crate) fn fill_value(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
                 let filled = self.fill(text);
@@ -113,7 +113,7 @@ impl Bindings {
     }
 
     /// Whether a text is as it should be; what is not bound yet becomes bound.
-    pub fn text(&mut self, expected: &str, actual: &str) -> bool {
+    pub(crate) fn text(&mut self, expected: &str, actual: &str) -> bool {
         let mut rest = actual;
         let mut bound = Vec::new();
         for piece in pieces(expected) {
@@ -152,7 +152,7 @@ impl Bindings {
     }
 
     /// The first place where a value is not as it should be.
-    pub fn difference(&mut self, expected: &Value, actual: &Value, path: &str) -> Option<String> {
+    pub(crate) fn difference(&mut self, expected: &Value, actual: &Value, path: &str) -> Option<String> {
         match (expected, actual) {
             (Value::String(expected), Value::String(actual)) if self.text(expected, actual) => None,
             (Value::String(expected), Value::Number(actual))

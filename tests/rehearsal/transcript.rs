@@ -11,14 +11,14 @@ use crate::bindings::Bindings;
 
 const AGENT: &str = "rehearsal-recorder";
 
-pub struct Scenario {
-    pub group: String,
-    pub name: String,
+pub(crate) struct Scenario {
+    pub(crate) group: String,
+    pub(crate) name: String,
     steps: Vec<Value>,
 }
 
 /// Whether a step was answered as it should be.
-pub enum Verdict {
+pub(crate) enum Verdict {
     Same,
     Differs(String),
 }
@@ -33,7 +33,7 @@ struct Reply {
 
 impl Scenario {
     /// All scenarios below a folder, in order.
-    pub fn all(path: &Path) -> Vec<Self> {
+    pub(crate) fn all(path: &Path) -> Vec<Self> {
         let sorted = |path: &Path| {
             let mut entries: Vec<_> =
                 std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -54,7 +54,7 @@ impl Scenario {
     }
 
     /// What a step is, for a person.
-    pub fn title(&self, at: usize) -> String {
+    pub(crate) fn title(&self, at: usize) -> String {
         let step = &self.steps[at];
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let note = match word(&step["note"]) {
@@ -65,7 +65,7 @@ impl Scenario {
     }
 
     /// Sends all requests to a new API.
-    pub fn replay(&self) -> Vec<Verdict> {
+    pub(crate) fn replay(&self) -> Vec<Verdict> {
         // 2026-01-01T00:00:00Z
         let options = Options { clock: Clock::Fixed(1_767_225_600), ..Options::default() };
         let api = Rehearsal::new(&options).unwrap();

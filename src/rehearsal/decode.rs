@@ -1,0 +1,94 @@
+//! From a body to an object as the server holds it, with its defaults.
+
+use serde_json::{Value, json};
+
+use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::fields::{self, Decoded, Form, Validation};
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::server::{Call, State};
+use crate::rehearsal::{Failure, kinds, media};
+
+/// The object in the body of a POST or a PUT.
+pub(super) fn body(state: &State, call: &mut Call, writing: &Writing) -> Result<Value, Failure> {
+    let content_type = call.content_type.as_deref();
+    media::check_object(content_type)?;
+    let form = match media::plain(content_type) {
+        "application/yaml" => Form::Yaml,
+        _ => Form::Json,
+    };
+    let kind = &call.resource.kind;
+    let read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
+    complain(call, writing, &read);
+    let mut object = read.object;
+    default(&call.resource, &mut object);
+    Ok(object)
+}
+
+/// The object that a JSON patch or a merge patch has given.
+pub(super) fn patched(
+    state: &State,
+    call: &mut Call,
+    object: &Value,
+    writing: &Writing,
+) -> Result<Value, Failure> {
+    let kind = call.resource.kind.clone();
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    let (version, given) = (text("apiVersion"), text("kind"));
+    if (version, given) != (&*kind.api_version(), &*kind.kind) {
+        let why = format!(
+            "no kind {given:?} is registered for version {version:?} in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        );
+        return Err(bad_patch(object, &why));
+    }
+    let read =
+        fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(object, &why))?;
+    if writing.validation == Validation::Strict
+        && let Some(why) = read.strict_error()
+    {
+        return Err(bad_patch(object, &why));
+    }
+    complain(call, writing, &read);
+    let mut object = read.object;
+    default(&call.resource, &mut object);
+    Ok(object)
+}
+
+/// The object that an apply or a strategic merge patch has given.
+pub(super) fn merged(
+    state: &State,
+    resource: &Resource,
+    object: &Value,
+) -> Result<Decoded, String> {
+    let mut read = fields::convert(object, state.minor, &resource.kind)?;
+    default(resource, &mut read.object);
+    Ok(read)
+}
+
+/// Sets what is absent and has a default.
+pub(super) fn default(resource: &Resource, object: &mut Value) {
+    if !resource.custom {
+        kinds::default(&resource.kind, object);
+    }
+}
+
+/// Warns of unknown and double fields.
+pub(super) fn complain(call: &mut Call, writing: &Writing, read: &Decoded) {
+    if writing.validation == Validation::Warn {
+        call.warnings.extend(read.complaints.iter().cloned());
+    }
+}
+
+/// What was patched is no object of the kind.
+///
+/// Source: apiserver `pkg/endpoints/handlers/patch.go`; the text is measured.
+pub(super) fn bad_patch(object: &Value, why: &str) -> Failure {
+    let shown = format!("{:?}", object.to_string());
+    let cause = crate::rehearsal::Cause::invalid("patch", &shown, why);
+    Failure {
+        code: 422,
+        reason: "Invalid",
+        message: format!(" \"\" is invalid: patch: {}", cause.message),
+        details: Some(json!({"causes": [cause.to_value()]})),
+    }
+}
