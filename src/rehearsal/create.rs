@@ -11,12 +11,12 @@ use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Failure, admission, convert, decode, kinds};
+use crate::rehearsal::{Failure, admission, convert, decode, fields, kinds};
 
 /// A POST to a collection.
 pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let writing = Writing::read(call, "CreateOptions", false)?;
-    let mut object = decode::body(state, call, &writing)?;
+    let mut object = decode::body(state, call, &call.resource.clone(), &writing)?;
     settle_namespace(call, &mut object)?;
     Owners::of(state, &call.resource, None).updated(None, &mut object, &writing);
     let object = insert(state, call, object, &writing)?;
@@ -41,6 +41,7 @@ pub(super) fn insert(
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if !resource.custom {
         kinds::prepare_create(kind, &mut object);
+        fields::normalise(&mut object, state.minor, kind);
         let causes = kinds::validate_create(kind, &object);
         if !causes.is_empty() {
             return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
@@ -72,18 +73,23 @@ pub(super) fn insert(
 
 /// Gives an object the namespace of the path, and refuses another one.
 pub(super) fn settle_namespace(call: &Call, object: &mut Value) -> Result<(), Failure> {
+    check_namespace(call, object)?;
     let metadata = metadata(object);
-    if !call.resource.namespaced {
-        metadata.remove("namespace");
-        return Ok(());
-    }
-    let given = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default();
-    if !given.is_empty() && given != call.spot.namespace {
+    match call.resource.namespaced {
+        true => metadata.insert("namespace".into(), call.spot.namespace.as_str().into()),
+        false => metadata.remove("namespace"),
+    };
+    Ok(())
+}
+
+/// Refuses a body that is in another namespace than the path.
+pub(super) fn check_namespace(call: &Call, object: &Value) -> Result<(), Failure> {
+    let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    if call.resource.namespaced && !given.is_empty() && given != call.spot.namespace {
         return Err(bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    metadata.insert("namespace".into(), call.spot.namespace.as_str().into());
     Ok(())
 }
 

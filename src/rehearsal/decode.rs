@@ -9,18 +9,23 @@ use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::{Failure, kinds, media};
 
 /// The object in the body of a POST or a PUT.
-pub(super) fn body(state: &State, call: &mut Call, writing: &Writing) -> Result<Value, Failure> {
+pub(super) fn body(
+    state: &State,
+    call: &mut Call,
+    resource: &Resource,
+    writing: &Writing,
+) -> Result<Value, Failure> {
     let content_type = call.content_type.as_deref();
     media::check_object(content_type)?;
     let form = match media::plain(content_type) {
         "application/yaml" => Form::Yaml,
         _ => Form::Json,
     };
-    let kind = &call.resource.kind;
+    let kind = &resource.kind;
     let read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
     complain(call, writing, &read);
     let mut object = read.object;
-    default(&call.resource, &mut object);
+    default(resource, &mut object);
     Ok(object)
 }
 
@@ -28,10 +33,11 @@ pub(super) fn body(state: &State, call: &mut Call, writing: &Writing) -> Result<
 pub(super) fn patched(
     state: &State,
     call: &mut Call,
+    resource: &Resource,
     object: &Value,
     writing: &Writing,
 ) -> Result<Value, Failure> {
-    let kind = call.resource.kind.clone();
+    let kind = resource.kind.clone();
     let text = |key: &str| object[key].as_str().unwrap_or_default();
     let (version, given) = (text("apiVersion"), text("kind"));
     if (version, given) != (&*kind.api_version(), &*kind.kind) {
@@ -50,7 +56,7 @@ pub(super) fn patched(
     }
     complain(call, writing, &read);
     let mut object = read.object;
-    default(&call.resource, &mut object);
+    default(resource, &mut object);
     Ok(object)
 }
 

@@ -54,6 +54,7 @@ mod path;
 mod refusals;
 mod reviews;
 mod rights;
+mod scale;
 mod selectors;
 mod server;
 mod store;

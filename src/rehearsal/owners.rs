@@ -55,6 +55,25 @@ impl Owners {
         }
     }
 
+    /// Of the scale of a resource, given as a resource of its own.
+    pub(super) fn of_scale(state: &State, scale: &Arc<Resource>) -> Self {
+        let api_version = scale.kind.api_version();
+        let served = state.schema(scale).map(|(schema, root)| Served {
+            resource: Arc::clone(scale),
+            api_version: api_version.clone(),
+            schema,
+            root,
+        });
+        Self {
+            resource: Arc::clone(scale),
+            served: served.into_iter().collect(),
+            filters: Filters::new(),
+            blank: ownership::blank(state.minor, &api_version, &scale.kind.kind),
+            subresource: "scale".to_owned(),
+            now: state.now(),
+        }
+    }
+
     fn subject(&self) -> Subject<'_> {
         Subject {
             kind: &self.resource.kind,

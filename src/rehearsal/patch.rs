@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::rehearsal::answer::Answer;
+use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal, unknown_format};
@@ -23,7 +24,7 @@ pub(super) enum Type {
 }
 
 impl Type {
-    fn read(call: &Call) -> Result<Self, Failure> {
+    pub(super) fn read(call: &Call) -> Result<Self, Failure> {
         match media::plain(call.content_type.as_deref()) {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
@@ -50,20 +51,39 @@ pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failur
     if kind == Type::Apply {
         return apply(state, call, &writing);
     }
-    let read = body::json(&call.body)
-        .map_err(|why| bad_request(format!("error decoding patch: {why}")))?;
-    let Some(old) = update::live(state, call) else { return Err(call.named().not_found()) };
-    let patched = match kind {
-        Type::Json => json_patch(&old, &read)?,
-        _ => merge_patch(&old, &read)?,
+    let Some(old) = update::live(state, call) else {
+        read_patch(call)?;
+        return Err(call.named().not_found());
     };
-    let mut new = decode::patched(state, call, &patched, &writing)?;
+    let resource = Arc::clone(&call.resource);
+    let mut new = patched(state, call, &resource, &old, kind, &writing)?;
     update::check_name(call, &new)?;
     create::settle_namespace(call, &mut new)?;
     let owners = Owners::of(state, &call.resource, call.subresource());
     owners.updated(Some(&old), &mut new, &writing);
     let object = update::change(state, call, new, &old, &writing)?;
     Ok(shown(state, call, 200, object))
+}
+
+fn read_patch(call: &Call) -> Result<Value, Failure> {
+    body::json(&call.body).map_err(|why| bad_request(format!("error decoding patch: {why}")))
+}
+
+/// What a patch that is no apply makes of an object, decoded.
+pub(super) fn patched(
+    state: &State,
+    call: &mut Call,
+    resource: &Resource,
+    old: &Value,
+    kind: Type,
+    writing: &Writing,
+) -> Result<Value, Failure> {
+    let read = read_patch(call)?;
+    let patched = match kind {
+        Type::Json => json_patch(old, &read)?,
+        _ => merge_patch(old, &read)?,
+    };
+    decode::patched(state, call, resource, &patched, writing)
 }
 
 fn json_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
@@ -104,9 +124,9 @@ fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
 fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer, Failure> {
     let read = fields::read_apply(&call.body, writing.validation)?;
     decode::complain(call, writing, &read);
-    let mut wanted = read.object;
+    let wanted = read.object;
     update::check_name(call, &wanted)?;
-    create::settle_namespace(call, &mut wanted)?;
+    create::check_namespace(call, &wanted)?;
     let owners = Owners::of(state, &call.resource, call.subresource());
     let resource = Arc::clone(&call.resource);
     let settle = |object: &mut Value| {
@@ -122,11 +142,13 @@ fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer
                 "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             )));
         }
+        create::settle_namespace(call, &mut object)?;
         create::metadata(&mut object).remove("resourceVersion");
         let object = create::insert(state, call, object, writing)?;
         return Ok(shown(state, call, 201, object));
     };
-    let new = owners.applied(Some(&old), &wanted, writing, &settle)?;
+    let mut new = owners.applied(Some(&old), &wanted, writing, &settle)?;
+    create::settle_namespace(call, &mut new)?;
     let object = update::change(state, call, new, &old, writing)?;
     Ok(shown(state, call, 200, object))
 }

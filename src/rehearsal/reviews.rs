@@ -19,7 +19,7 @@ pub(super) fn answers(resource: &Resource) -> bool {
 pub(super) fn review(state: &State, call: &mut Call) -> Result<Answer, Failure> {
     let kind = call.resource.kind.kind.clone();
     let writing = Writing::read(call, "CreateOptions", false)?;
-    let mut object = decode::body(state, call, &writing)?;
+    let mut object = decode::body(state, call, &call.resource.clone(), &writing)?;
     if kind != "SelfSubjectReview" {
         Owners::of(state, &call.resource, None).updated(None, &mut object, &writing);
     }

@@ -14,12 +14,12 @@ use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{Named, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, admission, create, decode, kinds, list, ownership};
+use crate::rehearsal::{Cause, Failure, admission, create, decode, fields, kinds, list, ownership};
 
 /// A PUT.
 pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let writing = Writing::read(call, "UpdateOptions", false)?;
-    let mut new = decode::body(state, call, &writing)?;
+    let mut new = decode::body(state, call, &call.resource.clone(), &writing)?;
     check_name(call, &new)?;
     create::settle_namespace(call, &mut new)?;
     let owners = Owners::of(state, &call.resource, call.subresource());
@@ -155,6 +155,7 @@ pub(super) fn change(
     let name = call.spot.name.clone();
     if !resource.custom {
         kinds::prepare_update(kind, subresource, &mut new, old);
+        fields::normalise(&mut new, state.minor, kind);
         let causes = kinds::validate_update(kind, subresource, &new, old);
         if !causes.is_empty() {
             return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));

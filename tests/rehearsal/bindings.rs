@@ -96,20 +96,15 @@ impl Bindings {
         filled
     }
 
-    pub(crate) fn fill_value(&mut self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => {
-                let filled = self.fill(text);
-                let number =
-                    text.starts_with("{PORT").then(|| filled.parse::<u64>().ok()).flatten();
-                number.map_or_else(|| filled.into(), Value::from)
-            }
-            Value::Array(list) => list.iter().map(|value| self.fill_value(value)).collect(),
-            Value::Object(map) => {
-                map.iter().map(|(key, value)| (self.fill(key), self.fill_value(value))).collect()
-            }
-            other => other.clone(),
+    /// The same for JSON, where a port stands for a number.
+    pub(crate) fn fill_json(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        while let Some(at) = text.find("\"{PORT") {
+            let end = at + 2 + text[at + 1..].find('"').expect("a string ends");
+            let number = self.fill(&text[at + 1..end - 1]);
+            text.replace_range(at..end, &number);
         }
+        self.fill(&text)
     }
 
     /// Whether a text is as it should be; what is not bound yet becomes bound.

@@ -15,6 +15,8 @@ pub(crate) struct Scenario {
     pub(crate) group: String,
     pub(crate) name: String,
     steps: Vec<Value>,
+    /// The bodies of the requests as they were sent, with the fields in their order.
+    bodies: Vec<Option<String>>,
 }
 
 /// Whether a step was answered as it should be.
@@ -50,7 +52,9 @@ impl Scenario {
         let value: Value = serde_json::from_slice(&text).unwrap();
         let word = |key: &str| value[key].as_str().unwrap().to_owned();
         let steps = value["steps"].as_array().unwrap().clone();
-        Self { group: word("group"), name: word("name"), steps }
+        let bodies = bodies(&String::from_utf8(text).unwrap());
+        assert_eq!(bodies.len(), steps.len(), "{}", file.display());
+        Self { group: word("group"), name: word("name"), steps, bodies }
     }
 
     /// What a step is, for a person.
@@ -80,15 +84,16 @@ impl Scenario {
             }),
         );
         self.prepare(&api);
-        self.steps.iter().map(|step| play(&api, &mut bindings, step)).collect()
+        let steps = self.steps.iter().zip(&self.bodies);
+        steps.map(|(step, body)| play(&api, &mut bindings, step, body.as_deref())).collect()
     }
 
     /// Makes the objects that the recorder had made before the first step.
     fn prepare(&self, api: &Rehearsal) {
         let count = match (&*self.group, &*self.name) {
             ("delete", "options-forms") => 8,
-            ("delete", "deletecollection")
-            | ("list", "field-selectors" | "label-selectors" | "pagination") => 7,
+            ("delete", "deletecollection") => 4,
+            ("list", "field-selectors" | "label-selectors" | "pagination") => 7,
             _ => return,
         };
         for number in 0..count {
@@ -119,16 +124,69 @@ fn post(api: &Rehearsal, path: &str, object: &Value) {
     assert!(response.status().is_success(), "{path}: {:?}", response.into_body());
 }
 
-fn play(api: &Rehearsal, bindings: &mut Bindings, step: &Value) -> Verdict {
+/// The JSON bodies of the requests of a file, which has one step a line.
+fn bodies(text: &str) -> Vec<Option<String>> {
+    let lines = text.lines().map(str::trim).filter(|line| line.contains(r#""request":{"#));
+    let body = |line: &str| {
+        let request = after_key(line, "request")?;
+        let body = after_key(request, "body")?;
+        Some(body[..value_end(body)].to_owned())
+    };
+    lines.map(body).collect()
+}
+
+/// What follows a key of the object at the beginning of a text.
+fn after_key<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut rest = text.strip_prefix('{')?;
+    loop {
+        let end = value_end(rest);
+        let (key, tail) = (rest[..end].trim(), rest[end..].trim_start().strip_prefix(':')?);
+        let tail = tail.trim_start();
+        if key.trim_matches('"') == wanted {
+            return Some(tail);
+        }
+        rest = tail[value_end(tail)..].trim_start().strip_prefix(',')?.trim_start();
+    }
+}
+
+/// Where the JSON value at the beginning of a text ends.
+fn value_end(text: &str) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => {
+                quoted = !quoted;
+                if !quoted && depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' | b']' if depth == 0 => return at,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn play(api: &Rehearsal, bindings: &mut Bindings, step: &Value, body: Option<&str>) -> Verdict {
     api.advance(Duration::from_secs(1));
-    let reply = send(api, bindings, &step["request"]);
+    let reply = send(api, bindings, &step["request"], body);
     match difference(bindings, &step["response"], &reply) {
         None => Verdict::Same,
         Some(why) => Verdict::Differs(why),
     }
 }
 
-fn send(api: &Rehearsal, bindings: &mut Bindings, request: &Value) -> Reply {
+fn send(api: &Rehearsal, bindings: &mut Bindings, request: &Value, body: Option<&str>) -> Reply {
     let path = bindings.fill(request["path"].as_str().unwrap());
     let path = path.replace(' ', "%20");
     let mut builder = http::Request::builder()
@@ -149,8 +207,8 @@ fn send(api: &Rehearsal, bindings: &mut Bindings, request: &Value) -> Reply {
         }
         Some(_) => builder = builder.extension(User::anonymous()),
     }
-    let body = match (request.get("body"), request.get("bodyText")) {
-        (Some(body), _) => bindings.fill_value(body).to_string(),
+    let body = match (body, request.get("bodyText")) {
+        (Some(body), _) => bindings.fill_json(body),
         (_, Some(text)) => bindings.fill(text.as_str().unwrap()),
         _ => String::new(),
     };
