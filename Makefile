@@ -1,12 +1,13 @@
 # quickstart: builds the plugin and syncs examples/nginx to a local API server that it starts.
 # test:       everything that CI runs.
+# bench:      the parts of a build with criterion, then whole processes against kubectl.
 # fuzz:       random trees, rendered by us and by kustomize, until something differs or it is stopped.
 
 CARGO ?= cargo
 PEERS = $(shell tests/peers.sh)
 CONFORMANCE = ../shared/conformance
 
-.PHONY: quickstart test fuzz fmt clippy unit engine docs deny conformance
+.PHONY: quickstart test bench fuzz fmt clippy unit engine docs deny conformance
 
 quickstart:
 	@tests/quickstart.sh
@@ -25,6 +26,11 @@ engine:
 
 unit:
 	PATH="$(PEERS):$$PATH" $(CARGO) test --workspace --locked
+
+bench:
+	$(CARGO) bench -p overlay --no-default-features --bench build --locked
+	$(CARGO) build --release -p kubectl-overlay --locked
+	PATH="$(PEERS):$$PATH" tests/bench/compare.py
 
 fuzz:
 	PATH="$(PEERS):$$PATH" TREES=forever SEED="$${SEED:-$$(date +%s)}" \
