@@ -168,6 +168,20 @@ pub fn kinds(text: &str) -> Vec<(EcoString, EcoString)> {
     if text.is_empty() { Vec::new() } else { text.split(',').map(pair).collect() }
 }
 
+/// Whether an object is a Job.
+#[must_use]
+pub fn is_job(api_version: &str, kind: &str) -> bool {
+    kind == "Job" && api_version.starts_with("batch/")
+}
+
+/// Whether an object is a Job that is deleted some time after it has ended: that it is gone says that all
+/// went well.
+#[must_use]
+pub fn vanishes(object: &serde_json::Value) -> bool {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    is_job(text("apiVersion"), text("kind")) && object["spec"]["ttlSecondsAfterFinished"].is_i64()
+}
+
 /// The inventory that Flux writes once all objects are applied, in its order.
 ///
 /// Objects that ask not to be applied are in it too.

@@ -9,14 +9,17 @@
 //! | variables | [`substitute`] |
 //! | whose objects they are, and what they ask for | [`marks`] |
 //! | what the status would list | [`inventory`] |
+//! | what is sent, and how a cluster differs from it | [`normalize`], [`drift`] |
 //!
 //! [`Renderer::render`] is the order of these steps. Source: kustomize-controller 1.9,
 //! `internal/controller/kustomization_controller.go` (`reconcile`, `build`).
 
 pub mod api;
+pub mod drift;
 pub mod generate;
 pub mod inventory;
 pub mod marks;
+pub mod normalize;
 pub mod rooted;
 pub mod substitute;
 

@@ -54,14 +54,18 @@ impl<'a> Rooted<'a> {
     #[must_use]
     pub fn allows(&self, path: &Path) -> bool {
         let path = clean(&self.root.join(path));
-        let is_allowed = |path: &Path| {
-            let text = path.as_os_str().as_encoded_bytes();
-            let begins = |prefix: &PathBuf| text.starts_with(prefix.as_os_str().as_encoded_bytes());
-            path.starts_with(&self.root) || self.also.iter().any(begins)
-        };
+        let is_allowed = |path: &Path| path.starts_with(&self.root) || self.is_named(path);
         // Of what does not exist, the nearest directory that does counts.
         let existing = path.ancestors().find_map(|one| self.files.canonical(one));
         is_allowed(&path) && existing.is_some_and(|real| is_allowed(&real))
+    }
+
+    /// Whether a path begins with one of the texts of [`Rooted::and`].
+    #[must_use]
+    pub fn is_named(&self, path: &Path) -> bool {
+        let text = path.as_os_str().as_encoded_bytes();
+        let begins = |prefix: &PathBuf| text.starts_with(prefix.as_os_str().as_encoded_bytes());
+        self.also.iter().any(begins)
     }
 
     fn check(&self, path: &Path) -> Result<()> {

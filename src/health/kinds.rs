@@ -101,6 +101,9 @@ fn daemon_set(object: &Json) -> Health {
     if status["observedGeneration"].is_null() {
         return Health::in_progress("no controller has seen it yet");
     }
+    if status["desiredNumberScheduled"].is_null() {
+        return Health::in_progress("nobody has counted its nodes yet");
+    }
     let wants = number(&status["desiredNumberScheduled"]);
     let counts = [
         ("scheduled", number(&status["currentNumberScheduled"]), wants),

@@ -7,5 +7,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
 
+mod applying;
+mod building;
 mod data;
+mod health;
+mod paths;
 mod substitution;

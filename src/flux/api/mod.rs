@@ -133,6 +133,45 @@ pub fn read_file(
     Warned { output, warnings }
 }
 
+/// Finds the Kustomization of a name and namespace in a file, as `--kustomization-file` does: documents
+/// before it have to be objects, and one without a namespace is in any.
+///
+/// # Errors
+/// Where there is none, or the file cannot be read up to there.
+pub fn find_kustomization(
+    text: &[u8],
+    file: &std::sync::Arc<str>,
+    (name, namespace): (&str, &str),
+    limits: &Limits,
+) -> Warned<Result<Kustomization>> {
+    let mut warnings = Vec::new();
+    let found = (|| {
+        for (document, value) in yaml::read(text, file, limits)?.iter().enumerate() {
+            let is_it = value.text_at(&["metadata", "name"]) == Some(name)
+                && value.text_at(&["kind"]) == Some("Kustomization")
+                && matches!(value.text_at(&["metadata", "namespace"]), None | Some(""))
+                    | (value.text_at(&["metadata", "namespace"]) == Some(namespace));
+            if !is_it {
+                continue;
+            }
+            let place = |path: &[Step<'_>]| Place {
+                file: file.clone(),
+                at: yaml::locate(text, document, path),
+            };
+            let read = read_with(value, Reading::Lenient, &place, &mut warnings)?;
+            if let Some(Object::Kustomization(one)) = read {
+                return Ok(*one);
+            }
+        }
+        // In the words of the program itself, which people search for.
+        let message = format!(
+            "failed find kustomization with name '{name}' and namespace '{namespace}' in file '{file}'"
+        );
+        Err(Error::new(ErrorKind::Missing, Place::file(file.clone()), message))
+    })();
+    Warned { output: found, warnings }
+}
+
 fn read_with(
     value: &Value,
     reading: Reading,
