@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::rehearsal::Kind;
+use crate::rehearsal::crd::{Definition, Version};
 use crate::rehearsal::store::Table;
 use crate::schema::kubernetes::Minor;
 
@@ -24,9 +25,16 @@ pub(super) struct Resource {
     pub(super) stored: Arc<str>,
     /// Whether a CustomResourceDefinition adds it.
     pub(super) custom: bool,
+    /// That definition.
+    pub(super) definition: Option<Arc<Definition>>,
 }
 
 impl Resource {
+    /// What its definition says of its version.
+    pub(super) fn version(&self) -> Option<&Version> {
+        self.definition.as_ref()?.version(&self.kind.version)
+    }
+
     /// Whether a request may do this to it, or to a part of it.
     pub(super) fn allows(&self, subresource: &str, verb: &str) -> bool {
         let verbs = match subresource {
@@ -82,6 +90,7 @@ impl Catalogue {
                 table: table(&group, &plural),
                 stored: stored(given.group, given.name, given.version).into(),
                 custom: false,
+                definition: None,
             };
             catalogue.groups.insert(given.group.to_owned());
             catalogue.resources.insert((group, given.version.into(), plural), resource.into());
@@ -122,11 +131,21 @@ impl Catalogue {
         self.resources.insert(address, resource.into());
     }
 
-    /// Takes out all versions of a custom resource.
-    pub(super) fn remove(&mut self, group: &str, plural: &str) {
-        self.resources.retain(|(of, _, name), resource| {
-            !(resource.custom && **of == *group && **name == *plural)
-        });
+    /// Takes out what definitions have added.
+    pub(super) fn remove_custom(&mut self) {
+        self.resources.retain(|_, resource| !resource.custom);
+    }
+
+    /// Where the objects of custom kinds are.
+    pub(super) fn custom_tables(&self) -> Vec<Table> {
+        self.all().filter(|resource| resource.custom).map(|found| found.table.clone()).collect()
+    }
+
+    /// The resource whose objects are in a table, in the version in which they are kept if that is
+    /// served.
+    pub(super) fn of_table(&self, table: &Table) -> Option<&Arc<Resource>> {
+        let all = || self.all().filter(|resource| resource.table == *table);
+        all().find(|resource| *resource.kind.version == *resource.stored).or_else(|| all().next())
     }
 }
 

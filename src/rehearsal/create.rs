@@ -3,15 +3,19 @@
 //! Source: apiserver `pkg/endpoints/handlers/create.go`, `pkg/registry/rest/create.go`,
 //! `pkg/registry/generic/registry/store.go`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::rehearsal::answer::Answer;
+use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::kinds::{self, Addresses};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Failure, admission, convert, decode, fields, kinds};
+use crate::rehearsal::{Cause, Failure, admission, convert, custom, decode, rules};
 
 /// A POST to a collection.
 pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
@@ -31,29 +35,30 @@ pub(super) fn insert(
     mut object: Value,
     writing: &Writing,
 ) -> Result<Value, Failure> {
-    let resource = std::sync::Arc::clone(&call.resource);
+    let resource = Arc::clone(&call.resource);
     let kind = &resource.kind;
     generate_name(state, &mut object);
+    if let Some(definition) = resource.definition.as_ref().filter(|of| of.terminating) {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(definition.refuse_create(name));
+    }
     admission::admit(state, call, None, &mut object, None)?;
     let given_version =
         object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     system_fields(state, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    if !resource.custom {
-        kinds::prepare_create(kind, &mut object);
-        fields::normalise(&mut object, state.minor, kind);
-        let causes = kinds::validate_create(kind, &object);
-        if !causes.is_empty() {
-            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
-        }
-        let mut dry = writing.dry_run.then(|| state.addresses.clone());
-        let addresses = dry.as_mut().unwrap_or(&mut state.addresses);
-        let causes = kinds::allocate(kind, &mut object, None, addresses);
-        if !causes.is_empty() {
-            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
-        }
-        call.warnings.extend(kinds::warnings(kind, &object, None));
+    let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
+    let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
+    let causes = kinds::allocate(kind, &mut object, None, &mut addresses);
+    if !causes.is_empty() {
+        return Err(invalid(&causes));
     }
+    rules::prepare_create(state, &resource, &mut object);
+    let causes = rules::validate_create(&resource, &object);
+    if !causes.is_empty() {
+        return Err(invalid(&causes));
+    }
+    call.warnings.extend(rules::warnings(&resource, &object, None));
     if !given_version.is_empty() {
         return Err(internal("resourceVersion should not be set on objects to be created"));
     }
@@ -66,6 +71,7 @@ pub(super) fn insert(
         return Err(failure);
     }
     if !writing.dry_run {
+        state.addresses = addresses;
         state.write(&resource, key, &mut object);
     }
     Ok(object)
@@ -139,16 +145,14 @@ pub(super) fn namespace(state: &mut State, name: &str) {
 
 impl State {
     /// Keeps an object, which gets its version, and tells the watches.
-    pub(super) fn write(
-        &mut self,
-        resource: &super::catalogue::Resource,
-        key: Key,
-        object: &mut Value,
-    ) {
+    pub(super) fn write(&mut self, resource: &Arc<Resource>, key: Key, object: &mut Value) {
         let mut stored = object.clone();
         convert::to_stored(resource, &mut stored);
         let revision = self.store.put(&resource.table, key, &mut stored);
         metadata(object).insert("resourceVersion".into(), revision.to_string().into());
         self.wake();
+        if custom::defines(resource) {
+            custom::refresh(self, resource);
+        }
     }
 }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::fields::{self, Decoded, Form, Validation};
 use crate::rehearsal::options::Writing;
+use crate::rehearsal::refusals::bad_request;
 use crate::rehearsal::server::{Call, State};
-use crate::rehearsal::{Failure, kinds, media};
+use crate::rehearsal::{Failure, media, rules};
 
 /// The object in the body of a POST or a PUT.
 pub(super) fn body(
@@ -22,10 +23,19 @@ pub(super) fn body(
         _ => Form::Json,
     };
     let kind = &resource.kind;
-    let read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
+    let mut read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
+    prune(resource, &mut read)?;
+    if writing.validation == Validation::Strict
+        && let Some(why) = read.strict_error()
+    {
+        let name = &kind.kind;
+        let message =
+            format!("{name} in version {:?} cannot be handled as a {name}: {why}", kind.version);
+        return Err(bad_request(message));
+    }
     complain(call, writing, &read);
     let mut object = read.object;
-    default(resource, &mut object);
+    rules::default(resource, &mut object);
     Ok(object)
 }
 
@@ -47,8 +57,9 @@ pub(super) fn patched(
         );
         return Err(bad_patch(object, &why));
     }
-    let read =
+    let mut read =
         fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(object, &why))?;
+    prune(resource, &mut read)?;
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
@@ -56,7 +67,7 @@ pub(super) fn patched(
     }
     complain(call, writing, &read);
     let mut object = read.object;
-    default(resource, &mut object);
+    rules::default(resource, &mut object);
     Ok(object)
 }
 
@@ -67,15 +78,17 @@ pub(super) fn merged(
     object: &Value,
 ) -> Result<Decoded, String> {
     let mut read = fields::convert(object, state.minor, &resource.kind)?;
-    default(resource, &mut read.object);
+    prune(resource, &mut read).map_err(|failure| failure.message)?;
+    rules::default(resource, &mut read.object);
     Ok(read)
 }
 
-/// Sets what is absent and has a default.
-pub(super) fn default(resource: &Resource, object: &mut Value) {
-    if !resource.custom {
-        kinds::default(&resource.kind, object);
-    }
+/// Drops what the schema of a custom kind does not know, and complains of it.
+fn prune(resource: &Resource, read: &mut Decoded) -> Result<(), Failure> {
+    let Some(version) = resource.version() else { return Ok(()) };
+    let dropped = version.decode(&mut read.object)?;
+    read.complaints.extend(dropped.iter().map(|path| format!("unknown field {path:?}")));
+    Ok(())
 }
 
 /// Warns of unknown and double fields.

@@ -14,7 +14,7 @@ use crate::rehearsal::list::{self, Filter};
 use crate::rehearsal::refusals::{Named, bad_options, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, body, create, options};
+use crate::rehearsal::{Cause, Failure, body, create, custom, options};
 
 /// Finalizers that the garbage collector takes away.
 const ORPHAN: &str = "orphan";
@@ -194,6 +194,9 @@ pub(super) fn remove(
     let Some(stored) = state.store.get(&resource.table, key) else { return Ok(None) };
     let mut object = list::tree(resource, stored);
     check_preconditions(resource, &object, deleting)?;
+    if custom::defines(resource) {
+        return Ok(Some(custom::delete(state, resource, key, object, deleting)));
+    }
     if resource.kind.pair() == ("", "Namespace") && is_kept_namespace(state, &mut object, deleting)
     {
         return Ok(Some(keep(state, resource, key, object, deleting)));
@@ -232,7 +235,7 @@ pub(super) fn remove(
 
 fn keep(
     state: &mut State,
-    resource: &Resource,
+    resource: &Arc<Resource>,
     key: &Key,
     mut object: Value,
     deleting: &Deleting,

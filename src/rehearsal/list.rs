@@ -91,7 +91,11 @@ fn check_field(resource: &Resource, path: &str) -> Result<(), Failure> {
         ],
         _ => &[],
     };
-    if matches!(path, "metadata.name" | "metadata.namespace") || more.contains(&path) {
+    let selectable = resource
+        .version()
+        .is_some_and(|version| version.selectable.iter().any(|known| known == path));
+    if matches!(path, "metadata.name" | "metadata.namespace") || more.contains(&path) || selectable
+    {
         return Ok(());
     }
     let message = if resource.custom {
@@ -129,7 +133,10 @@ pub(super) fn tree(resource: &Resource, stored: &Stored) -> Value {
     let mut object = stored.value();
     object["kind"] = (*resource.kind.kind).into();
     object["apiVersion"] = resource.kind.api_version().into();
-    convert::from_stored(resource, &mut object);
+    match resource.version() {
+        Some(version) => version.read(&mut object),
+        None => convert::from_stored(resource, &mut object),
+    }
     object
 }
 

@@ -25,8 +25,14 @@ pub(super) struct Owners {
 struct Served {
     resource: Arc<Resource>,
     api_version: String,
-    schema: Arc<Schema>,
-    root: TypeId,
+    types: Types,
+}
+
+/// Where the type of a version is.
+enum Types {
+    BuiltIn(Arc<Schema>, TypeId),
+    /// In the definition of the resource.
+    Custom,
 }
 
 impl Owners {
@@ -36,13 +42,22 @@ impl Owners {
             .catalogue
             .versions(resource)
             .filter_map(|version| {
-                let (schema, root) = state.schema(version)?;
+                let types = match version.custom {
+                    true => Types::Custom,
+                    false => {
+                        let (schema, root) = state.schema(version)?;
+                        Types::BuiltIn(schema, root)
+                    }
+                };
                 let api_version = version.kind.api_version();
-                Some(Served { resource: Arc::clone(version), api_version, schema, root })
+                Some(Served { resource: Arc::clone(version), api_version, types })
             })
             .collect();
         let versions = served.iter().map(|served| &*served.api_version);
-        let filters = ownership::reset_fields(&resource.kind, subresource, versions);
+        let filters = match resource.custom {
+            false => ownership::reset_fields(&resource.kind, subresource, versions),
+            true => served.iter().flat_map(|served| custom_filters(served, subresource)).collect(),
+        };
         let api_version = resource.kind.api_version();
         let blank = ownership::blank(state.minor, &api_version, &resource.kind.kind);
         Self {
@@ -61,8 +76,7 @@ impl Owners {
         let served = state.schema(scale).map(|(schema, root)| Served {
             resource: Arc::clone(scale),
             api_version: api_version.clone(),
-            schema,
-            root,
+            types: Types::BuiltIn(schema, root),
         });
         Self {
             resource: Arc::clone(scale),
@@ -106,9 +120,19 @@ impl Owners {
     }
 }
 
+fn custom_filters(served: &Served, subresource: &str) -> Filters {
+    let has_status = served.resource.version().is_some_and(|version| version.status);
+    ownership::reset_fields_of_custom(&served.api_version, subresource, has_status)
+}
+
 impl Versions for Owners {
     fn type_of(&self, version: &str) -> Option<Type<'_>> {
-        self.version(version).map(|served| Type::new(&served.schema, served.root))
+        let served = self.version(version)?;
+        let (schema, root) = match &served.types {
+            Types::BuiltIn(schema, root) => (&**schema, *root),
+            Types::Custom => served.resource.version()?.schema(),
+        };
+        Some(Type::new(schema, root))
     }
 
     fn convert(&self, value: &Value, from: &str, to: &str) -> Result<Value, String> {

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::decode::bad_patch;
+use crate::rehearsal::fields::Validation;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal, unknown_format};
 use crate::rehearsal::server::{Call, State, shown};
-use crate::rehearsal::{Failure, body, create, decode, fields, media, update};
+use crate::rehearsal::{Failure, body, create, decode, fields, media, strategic, update};
 
 /// How a patch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +83,30 @@ pub(super) fn patched(
     let read = read_patch(call)?;
     let patched = match kind {
         Type::Json => json_patch(old, &read)?,
+        Type::Strategic => {
+            let merged = strategic::merge(old, &read, state.minor, &resource.kind)?;
+            return strategically(state, call, resource, &merged, writing);
+        }
         _ => merge_patch(old, &read)?,
     };
     decode::patched(state, call, resource, &patched, writing)
+}
+
+fn strategically(
+    state: &State,
+    call: &mut Call,
+    resource: &Resource,
+    merged: &Value,
+    writing: &Writing,
+) -> Result<Value, Failure> {
+    let read = decode::merged(state, resource, merged).map_err(|why| bad_patch(merged, &why))?;
+    if writing.validation == Validation::Strict
+        && let Some(why) = read.strict_error()
+    {
+        return Err(bad_patch(merged, &why));
+    }
+    decode::complain(call, writing, &read);
+    Ok(read.object)
 }
 
 fn json_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
-use crate::rehearsal::rights::User;
-use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
+use crate::rehearsal::rights::User;
+use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::{Cause, Failure, create, decode};
 
 /// Whether a resource is a question.

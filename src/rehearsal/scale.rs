@@ -16,12 +16,18 @@ use crate::rehearsal::patch::{self, Type};
 use crate::rehearsal::refusals::internal;
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::{Cause, Failure, Kind, create, decode, update};
+use crate::ssa::Path;
 
 /// A request to the scale of an object.
 pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<Answer, Failure> {
     let Some(old) = update::live(state, call) else { return Err(call.named().not_found()) };
-    let before = scale_of(&old);
+    let before = scale_of(&call.resource, &old)?;
     if verb == "get" {
+        if let Some(version) = call.resource.version()
+            && !version.scale_of(&old)?.1
+        {
+            return Err(version.no_replicas());
+        }
         return Ok(shown(state, call, 200, before));
     }
     let kind = if verb == "patch" { Some(Type::read(call)?) } else { None };
@@ -29,9 +35,10 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
     let options = if kind.is_some() { "PatchOptions" } else { "UpdateOptions" };
     let writing = Writing::read(call, options, apply)?;
     let resource = as_scale(&call.resource);
-    let versions: Vec<_> =
-        state.catalogue.versions(&call.resource).map(|version| version.kind.api_version()).collect();
-    let tracked = Scale::of_spec(versions.iter().map(|version| &**version));
+    let versions = state.catalogue.versions(&call.resource);
+    let tracked = Scale {
+        replicas: versions.map(|version| (version.kind.api_version(), path_of(version))).collect(),
+    };
     let mut live = before.clone();
     let entries = old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     set_entries(&mut live, tracked.from_resource(&entries).map_err(internal)?);
@@ -61,7 +68,10 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
         return Err(Failure::invalid("autoscaling", "Scale", &call.spot.name, &[cause]));
     }
     let mut object = old.clone();
-    object["spec"]["replicas"] = replicas.into();
+    match call.resource.version() {
+        Some(version) => version.set_scale(&mut object, &new)?,
+        None => object["spec"]["replicas"] = replicas.into(),
+    }
     let version = new["metadata"]["resourceVersion"].clone();
     create::metadata(&mut object).insert("resourceVersion".into(), version);
     let scaled = new["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
@@ -69,7 +79,7 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
     let entries = tracked.to_resource(&entries, &scaled, &own).map_err(internal)?;
     set_entries(&mut object, entries);
     let object = update::change(state, call, object, &old, &writing)?;
-    Ok(shown(state, call, 200, scale_of(&object)))
+    Ok(shown(state, call, 200, scale_of(&call.resource, &object)?))
 }
 
 fn set_entries(object: &mut Value, entries: Vec<Value>) {
@@ -84,11 +94,25 @@ fn set_entries(object: &mut Value, entries: Vec<Value>) {
 fn as_scale(resource: &Resource) -> Arc<Resource> {
     let kind = Kind::new("autoscaling/v1", "Scale");
     let stored = "v1".into();
-    Arc::new(Resource { kind, stored, custom: false, ..resource.clone() })
+    Arc::new(Resource { kind, stored, custom: false, definition: None, ..resource.clone() })
+}
+
+/// Where a resource has its replicas.
+fn path_of(resource: &Resource) -> Option<Path> {
+    match resource.version() {
+        Some(version) => {
+            let path = version.scale.as_ref()?.spec_replicas.trim_start_matches('.');
+            Some(Path::of_fields(&path.split('.').collect::<Vec<_>>()))
+        }
+        None => Some(Path::of_fields(&["spec", "replicas"])),
+    }
 }
 
 /// The scale of an object.
-fn scale_of(object: &Value) -> Value {
+fn scale_of(resource: &Resource, object: &Value) -> Result<Value, Failure> {
+    if let Some(version) = resource.version() {
+        return Ok(version.scale_of(object)?.0);
+    }
     let metadata = &object["metadata"];
     let mut own = json!({});
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -105,17 +129,18 @@ fn scale_of(object: &Value) -> Value {
     if !selector.is_empty() {
         status["selector"] = selector.into();
     }
-    json!({
+    Ok(json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": own, "spec": spec,
         "status": status,
-    })
+    }))
 }
 
 /// A label selector as text, e.g. `app=web,tier in (a,b)`.
 ///
 /// Source: apimachinery `pkg/apis/meta/v1/helpers.go`, `LabelSelectorAsSelector`.
 pub(super) fn selector_text(selector: &Value) -> String {
-    let structured = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
+    let structured =
+        selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
     let labels = if structured { &selector["matchLabels"] } else { selector };
     let mut terms: Vec<(String, String)> = Vec::new();
     for (key, value) in labels.as_object().into_iter().flatten() {

@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::kinds::{self, Addresses};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{Named, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, admission, create, decode, fields, kinds, list, ownership};
+use crate::rehearsal::{Cause, Failure, admission, create, custom, decode, list, ownership, rules};
 
 /// A PUT.
 pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
@@ -121,21 +122,6 @@ fn creates_on_update(resource: &Resource) -> bool {
     )
 }
 
-/// Kinds that may not be changed without saying which version is meant.
-///
-/// Source: the `AllowUnconditionalUpdate` of Kubernetes' strategies.
-fn needs_version(resource: &Resource) -> bool {
-    resource.custom
-        || matches!(
-            resource.kind.pair(),
-            ("coordination.k8s.io", "Lease")
-                | ("policy", "PodDisruptionBudget")
-                | ("apiextensions.k8s.io", "CustomResourceDefinition")
-                | ("apiregistration.k8s.io", "APIService")
-                | ("admissionregistration.k8s.io", _)
-        )
-}
-
 /// Puts a changed object in the place of the old one: all that follows once it is decoded and has
 /// its defaults and managed fields. Both are in the version of the request.
 pub(super) fn change(
@@ -153,21 +139,21 @@ pub(super) fn change(
     check_version(call, &mut new, old)?;
     keep_system_fields(&mut new, old);
     let name = call.spot.name.clone();
-    if !resource.custom {
-        kinds::prepare_update(kind, subresource, &mut new, old);
-        fields::normalise(&mut new, state.minor, kind);
-        let causes = kinds::validate_update(kind, subresource, &new, old);
+    let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
+    let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
+    if subresource.is_none() {
+        let causes = kinds::allocate(kind, &mut new, Some(old), &mut addresses);
         if !causes.is_empty() {
-            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
+            return Err(invalid(&causes));
         }
-        let mut dry = writing.dry_run.then(|| state.addresses.clone());
-        let addresses = dry.as_mut().unwrap_or(&mut state.addresses);
-        let causes = kinds::allocate(kind, &mut new, Some(old), addresses);
-        if !causes.is_empty() {
-            return Err(Failure::invalid(&kind.group, &kind.kind, &name, &causes));
-        }
-        call.warnings.extend(kinds::warnings(kind, &new, Some(old)));
     }
+    rules::prepare_update(state, &resource, subresource, &mut new, old);
+    let (causes, warnings) = rules::validate_update(&resource, subresource, &new, old);
+    if !causes.is_empty() {
+        return Err(invalid(&causes));
+    }
+    call.warnings.extend(warnings);
+    call.warnings.extend(rules::warnings(&resource, &new, Some(old)));
     ownership::keep_times(old, &mut new);
     let key = Key::new(&call.spot.namespace, &name);
     if is_done(&new) {
@@ -177,6 +163,7 @@ pub(super) fn change(
         return Ok(new);
     }
     if new != *old && !writing.dry_run {
+        state.addresses = addresses;
         state.write(&resource, key, &mut new);
     }
     Ok(new)
@@ -189,7 +176,7 @@ fn check_version(call: &Call, new: &mut Value, old: &Value) -> Result<(), Failur
     };
     let (given, found) = (version(new), version(old));
     if given.is_empty() || given == "0" {
-        if needs_version(&call.resource) {
+        if rules::needs_version(&call.resource) {
             let cause =
                 Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
             let Named { group, resource, name } = call.named();
@@ -237,8 +224,15 @@ fn is_done(object: &Value) -> bool {
 
 impl State {
     /// Forgets an object.
-    pub(super) fn erase(&mut self, resource: &Resource, key: &Key) {
-        self.store.remove(&resource.table, key);
+    pub(super) fn erase(&mut self, resource: &Arc<Resource>, key: &Key) {
+        let Some(gone) = self.store.remove(&resource.table, key) else { return };
         self.wake();
+        if resource.kind.pair() == ("", "Service") {
+            self.addresses.release(&gone.value());
+        }
+        if custom::defines(resource) {
+            custom::refresh(self, resource);
+        }
+        custom::after_removal(self, resource);
     }
 }

@@ -147,7 +147,12 @@ impl Bindings {
     }
 
     /// The first place where a value is not as it should be.
-    pub(crate) fn difference(&mut self, expected: &Value, actual: &Value, path: &str) -> Option<String> {
+    pub(crate) fn difference(
+        &mut self,
+        expected: &Value,
+        actual: &Value,
+        path: &str,
+    ) -> Option<String> {
         match (expected, actual) {
             (Value::String(expected), Value::String(actual)) if self.text(expected, actual) => None,
             (Value::String(expected), Value::Number(actual))

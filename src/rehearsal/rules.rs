@@ -1,0 +1,111 @@
+//! What the kind of an object says of it: built-in kinds, definitions of kinds, and the kinds that
+//! they define, asked alike.
+
+use serde_json::Value;
+
+use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::server::State;
+use crate::rehearsal::{Cause, crd, custom, fields, kinds};
+
+/// Resets what a new object may not bring.
+pub(super) fn prepare_create(state: &State, resource: &Resource, new: &mut Value) {
+    if let Some(version) = resource.version() {
+        version.prepare_create(new);
+    } else if custom::defines(resource) {
+        crd::object::prepare_create(new);
+    } else {
+        kinds::prepare_create(&resource.kind, new);
+        fields::normalise(new, state.minor, &resource.kind);
+    }
+}
+
+/// Resets what a request may not change.
+pub(super) fn prepare_update(
+    state: &State,
+    resource: &Resource,
+    subresource: Option<&str>,
+    new: &mut Value,
+    old: &Value,
+) {
+    let status = subresource == Some("status");
+    if let Some(version) = resource.version() {
+        match status {
+            true => version.prepare_status(new, old),
+            false => version.prepare_update(new, old),
+        }
+    } else if custom::defines(resource) {
+        match status {
+            true => crd::object::prepare_status(new, old),
+            false => crd::object::prepare_update(new, old),
+        }
+    } else {
+        kinds::prepare_update(&resource.kind, subresource, new, old);
+        fields::normalise(new, state.minor, &resource.kind);
+    }
+}
+
+/// What is wrong with a new object.
+pub(super) fn validate_create(resource: &Resource, new: &Value) -> Vec<Cause> {
+    let metadata = kinds::validate_create(&resource.kind, new);
+    if let Some(version) = resource.version() {
+        return version.validate(new, metadata);
+    }
+    let mut causes = metadata;
+    if custom::defines(resource) {
+        causes.extend(crd::object::validate(new, None));
+    }
+    causes
+}
+
+/// What is wrong with a changed object; and texts of warnings, which only custom resources have.
+pub(super) fn validate_update(
+    resource: &Resource,
+    subresource: Option<&str>,
+    new: &Value,
+    old: &Value,
+) -> (Vec<Cause>, Vec<String>) {
+    let metadata = kinds::validate_update(&resource.kind, subresource, new, old);
+    let status = subresource == Some("status");
+    if let Some(version) = resource.version() {
+        let checked = match status {
+            true => version.validate_status_update(new, old, metadata),
+            false => version.validate_update(new, old, metadata),
+        };
+        return (checked.causes, checked.warnings);
+    }
+    let mut causes = metadata;
+    if custom::defines(resource) {
+        causes.extend(match status {
+            true => crd::object::validate_status(new),
+            false => crd::object::validate(new, Some(old)),
+        });
+    }
+    (causes, Vec::new())
+}
+
+/// What a write warns of.
+pub(super) fn warnings(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<String> {
+    if let Some(version) = resource.version() {
+        return version.warnings(new, old);
+    }
+    if custom::defines(resource) {
+        return crd::object::warnings(new, old);
+    }
+    kinds::warnings(&resource.kind, new, old)
+}
+
+/// Sets what is absent and has a default.
+pub(super) fn default(resource: &Resource, object: &mut Value) {
+    if let Some(version) = resource.version() {
+        version.default(object);
+    } else if custom::defines(resource) {
+        crd::object::complete(object);
+    } else {
+        kinds::default(&resource.kind, object);
+    }
+}
+
+/// Whether a change must say which version of the object it is made to.
+pub(super) fn needs_version(resource: &Resource) -> bool {
+    resource.custom || !kinds::updates_unconditionally(&resource.kind)
+}
