@@ -149,6 +149,17 @@ impl Definition {
         &self.versions[self.storage]
     }
 
+    /// Brings a checked object into the version in which it is stored.
+    pub fn store(&self, object: &mut Value) {
+        self.stored().convert(object);
+    }
+
+    /// Brings an object out of the store into a version: defaults are those of the stored version.
+    pub fn read(&self, version: &Version, object: &mut Value) {
+        self.stored().default(object);
+        version.convert(object);
+    }
+
     /// What a create gets while the definition is being deleted.
     pub fn refuse_create(&self, name: &str) -> Failure {
         let (plural, group) = (&self.names.plural, &self.group);
@@ -349,14 +360,14 @@ impl Version {
         prune::default(object, &self.structure);
     }
 
-    /// An object out of the store, as this version has it: conversion changes only the version.
-    pub fn read(&self, object: &mut Value) {
+    /// An object of another version in this one: conversion changes only what the version names and
+    /// drops what its schema does not know.
+    fn convert(&self, object: &mut Value) {
         if let Some(map) = object.as_object_mut() {
             map.insert("apiVersion".into(), self.api_version().into());
         }
         prune::prune(object, &self.structure);
         prune::prune_nulls(object, Some(&self.structure));
-        self.default(object);
     }
 
     /// Resets what a new object may not bring.

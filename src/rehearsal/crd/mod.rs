@@ -9,13 +9,15 @@
 //! 3. [`Version::validate`] or [`Version::validate_update`]: not empty means 422;
 //! 4. [`Version::warnings`].
 //!
-//! What lies in the store is read through [`Version::read`].
+//! Then [`Definition::store`] brings the object into the version of the store, out of which
+//! [`Definition::read`] brings it into that of a request, also for the answer to the write.
 
 mod check;
 mod columns;
 mod correlation;
 mod definition;
 mod embedded;
+mod field_path;
 mod formats;
 mod lists;
 mod meta;
@@ -23,6 +25,7 @@ pub mod object;
 mod prune;
 mod rules;
 mod schema;
+mod structural;
 mod structure;
 mod text;
 mod values;

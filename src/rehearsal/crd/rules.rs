@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::definition::Checked;
 use super::structure::Structure;
+use crate::rehearsal::Cause;
 
 /// The rules of one version of a kind.
 #[derive(Debug, Default)]
@@ -31,5 +32,16 @@ impl Rules {
         checked: &mut Checked,
     ) {
         let _ = (schema, object, old, checked);
+    }
+
+    /// What is wrong with the rules of a definition.
+    pub(super) fn check_definition(path: &str, schema: &Structure, causes: &mut Vec<Cause>) {
+        let _ = (path, schema, causes);
+    }
+
+    /// What the rules of a node say of its default.
+    pub(super) fn check_default(path: &str, schema: &Structure, default: &Value) -> Vec<Cause> {
+        let _ = (path, schema, default);
+        Vec::new()
     }
 }

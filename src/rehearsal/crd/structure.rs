@@ -85,8 +85,8 @@ pub(super) struct Limits {
     pub max_length: Option<i64>,
     /// `minLength`, in characters.
     pub min_length: Option<i64>,
-    /// `pattern`, as it stands and compiled; not compiled where it is no pattern or too large.
-    pub pattern: Option<(String, Option<Regex>)>,
+    /// `pattern`, as it stands and compiled; an error where it is no pattern or too large.
+    pub pattern: Option<(String, Result<Regex, String>)>,
     /// `maxItems`.
     pub max_items: Option<i64>,
     /// `minItems`.
@@ -224,8 +224,7 @@ impl Limits {
             exclusive_minimum: flag("exclusiveMinimum"),
             max_length: count("maxLength"),
             min_length: count("minLength"),
-            pattern: pattern
-                .map(|text| (text.to_owned(), pattern::compile(text, PATTERN_BYTES).ok())),
+            pattern: pattern.map(|text| (text.to_owned(), pattern::compile(text, PATTERN_BYTES))),
             max_items: count("maxItems"),
             min_items: count("minItems"),
             unique_items: flag("uniqueItems"),

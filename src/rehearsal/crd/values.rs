@@ -345,9 +345,9 @@ impl Check<'_> {
             Some((Fail::Value, format!("{path} in body should be at least {least} chars long")))
         } else {
             limits.pattern.as_ref().and_then(|(pattern, regex)| {
-                let matched = regex.as_ref().is_none_or(|regex| regex.is_match(text));
-                let text = format!("{path} in body should match '{pattern}'");
-                (!matched).then_some((Fail::Value, text))
+                let missed = regex.as_ref().is_ok_and(|regex| !regex.is_match(text));
+                let message = format!("{path} in body should match '{pattern}'");
+                missed.then_some((Fail::Value, message))
             })
         };
         let faults = fault.map(|(kind, message)| fail(kind, path, text.into(), message));
