@@ -11,7 +11,7 @@
 //! 3. [`allocate`], which gives a Service its addresses and ports: not empty means 422;
 //! 4. [`prepare_create`] or [`prepare_update`];
 //! 5. [`validate_create`] or [`validate_update`]: not empty means 422;
-//! 6. [`warnings`].
+//! 6. [`warnings`], after [`deprecation`], which reads have too.
 //!
 //! Source: Kubernetes 1.36 `pkg/registry/*/strategy.go`, `pkg/apis/*/v1/defaults.go`,
 //! `pkg/apis/*/validation`, measured against a real server.
@@ -43,6 +43,7 @@ mod status;
 mod storage;
 mod validate;
 mod volumes;
+mod warnings;
 mod webhooks;
 mod workload;
 
@@ -51,12 +52,7 @@ pub use admission::{admit, apply_classes};
 pub use defaults::default;
 pub use prepare::{prepare_create, prepare_update, updates_unconditionally};
 pub use validate::{ported, validate_create, validate_update};
-
-/// The texts of the `Warning` headers of a write, in the server's order.
-pub fn warnings(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<String> {
-    let _ = (kind, new, old);
-    Vec::new()
-}
+pub use warnings::{deprecation, warnings};
 
 /// Sets the requests and limits that the LimitRanges of the namespace have as defaults.
 pub fn apply_limits(kind: &Kind, new: &mut Value, limit_ranges: &[&Value]) {
@@ -110,7 +106,7 @@ fn same(a: &Value, b: &Value) -> bool {
         match value {
             Value::Null => true,
             Value::Array(list) => list.is_empty(),
-            Value::Object(map) => map.is_empty(),
+            Value::Object(map) => map.values().all(Value::is_null),
             _ => false,
         }
     }

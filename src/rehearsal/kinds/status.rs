@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::check::{At, Check};
-use super::{config, metadata};
+use super::{config, metadata, names};
 use crate::rehearsal::Kind;
 
 /// Asks the rules of a kind for one of its subresources.
@@ -51,6 +51,20 @@ pub(super) fn validate(
                 check.invalid_text(&class, "field is immutable");
             }
         }
+        ("", "Service") => {
+            let balancer = status.get("loadBalancer").get("ingress");
+            if root.get("spec").text_of("type") == "LoadBalancer" {
+                balancer.items().for_each(|ingress| load_balancer(check, &ingress, true));
+            } else if !balancer.is_empty() {
+                let detail = "may only be used when `spec.type` is 'LoadBalancer'";
+                check.forbidden(&*balancer.path, detail);
+            }
+        }
+        ("networking.k8s.io", "Ingress") => {
+            for ingress in status.get("loadBalancer").get("ingress").items() {
+                load_balancer(check, &ingress, false);
+            }
+        }
         ("autoscaling", _) => {
             for key in ["currentReplicas", "desiredReplicas"] {
                 check.not_negative(&status.get(key));
@@ -62,6 +76,30 @@ pub(super) fn validate(
             }
         }
         _ => {}
+    }
+}
+
+/// One address of a load balancer.
+fn load_balancer(check: &mut Check, at: &At<'_>, has_mode: bool) {
+    let (ip, mode, host) = (at.get("ip"), at.get("ipMode"), at.get("hostname"));
+    if !ip.text().is_empty() && !names::is_ip(ip.text()) {
+        check.invalid(&ip, names::BAD_IP);
+    }
+    if has_mode {
+        match (mode.is_there(), ip.text().is_empty()) {
+            (false, false) => check.required(&*mode.path, "must be specified when `ip` is set"),
+            (true, true) => {
+                check.forbidden(&*mode.path, "may not be specified when `ip` is not set");
+            }
+            (true, false) => check.one_of(&mode, &["Proxy", "VIP"]),
+            (false, true) => {}
+        }
+    }
+    if !host.text().is_empty() {
+        check.all(&host, names::dns_subdomain(host.text()));
+        if names::is_ip(host.text()) {
+            check.invalid(&host, "must be a DNS name, not an IP address");
+        }
     }
 }
 

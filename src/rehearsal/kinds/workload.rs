@@ -575,38 +575,45 @@ pub(super) fn job_changed(check: &mut Check, object: &Value, old: &Value) {
     fixed(check, "managedBy");
 }
 
-/// A Job that waits, and has no Pods, may be told where they go.
+/// A Job that waits, and has no Pods, may be told where they go and what they need.
 fn job_template_changed(check: &mut Check, spec: &At<'_>, old: &Value) {
     let template = spec.get("template");
     let mut before = old["spec"]["template"].clone();
-    let suspended = old["spec"]["suspend"] == true;
-    let idle = old["status"]["startTime"].is_null() || old["status"]["active"].as_i64().is_none();
-    if suspended && idle {
-        let new = template.value;
-        for key in ["annotations", "labels"] {
-            before["metadata"][key] = new["metadata"][key].clone();
+    let status = &old["status"];
+    let waits = status["startTime"].is_null()
+        || status["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Suspended" && condition["status"] == "True");
+    let open = old["spec"]["suspend"] == true
+        && waits
+        && status["active"].as_i64().is_none_or(|active| active == 0);
+    if !open {
+        if !same(template.value, &before) {
+            let shown = go::show_struct("PodTemplateSpec", template.value);
+            check.invalid_as(&*template.path, shown, "field is immutable");
         }
-        for key in ["nodeSelector", "tolerations", "schedulingGates"] {
-            before["spec"][key] = new["spec"][key].clone();
-        }
-        before["spec"]["affinity"]["nodeAffinity"] =
-            new["spec"]["affinity"]["nodeAffinity"].clone();
-        for list in ["containers", "initContainers"] {
-            let resources: Vec<_> = new["spec"][list]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|container| container["resources"].clone())
-                .collect();
-            let held = before["spec"][list].as_array_mut().into_iter().flatten();
-            for (container, resources) in held.zip(resources) {
-                container["resources"] = resources;
+        return;
+    }
+    let new = &template.value["spec"];
+    let before = &mut before["spec"];
+    for key in ["nodeSelector", "tolerations", "schedulingGates"] {
+        before[key] = new[key].clone();
+    }
+    before["affinity"]["nodeAffinity"] = new["affinity"]["nodeAffinity"].clone();
+    for list in ["containers", "initContainers"] {
+        let now = new[list].as_array().map(Vec::as_slice).unwrap_or_default();
+        let held = before.get_mut(list).and_then(Value::as_array_mut);
+        for (container, now) in held.into_iter().flatten().zip(now) {
+            if container["name"] == now["name"] {
+                container["resources"] = now["resources"].clone();
             }
         }
     }
-    if !same(template.value, &before) {
-        let shown = go::show_struct("PodTemplateSpec", template.value);
-        check.invalid_as(&*template.path, shown, "field is immutable");
+    if !same(new, before) {
+        let shown = go::show_struct("PodSpec", new);
+        check.invalid_as(template.child("spec"), shown, "field is immutable");
     }
 }
 
