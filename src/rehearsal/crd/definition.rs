@@ -4,6 +4,7 @@
 //! validator,etcd}.go`, `pkg/apiserver/customresource_{handler,discovery_controller}.go`.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -76,9 +77,17 @@ pub struct Version {
     pub preserves: bool,
     group: String,
     kind: String,
-    structure: Structure,
+    structure: Arc<Structure>,
+    stored: Arc<Stored>,
     schema: (Schema, TypeId),
     rules: Rules,
+}
+
+/// The version in which objects are stored.
+#[derive(Debug)]
+struct Stored {
+    name: String,
+    structure: Arc<Structure>,
 }
 
 /// Where the parts of a Scale are.
@@ -120,12 +129,25 @@ impl Definition {
         let names = Names::parse(if is_accepted { accepted } else { &spec["names"] });
         let kind = text(&spec["names"]["kind"]);
         let listed = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
-        let versions: Vec<_> =
-            listed.iter().map(|version| Version::parse(version, &group, &kind, listed)).collect();
-        let storage = versions
+        let storage = listed
             .iter()
-            .position(|version| version.storage)
+            .position(|version| version["storage"] == true)
             .ok_or_else(|| "no version is the storage version".to_owned())?;
+        let structures: Vec<_> = listed
+            .iter()
+            .map(|version| Arc::new(Structure::parse(&version["schema"]["openAPIV3Schema"])))
+            .collect();
+        let stored = Arc::new(Stored {
+            name: text(&listed[storage]["name"]),
+            structure: Arc::clone(&structures[storage]),
+        });
+        let versions: Vec<_> = (listed.iter().zip(structures))
+            .map(|(version, structure)| {
+                let warning = deprecation(version, &group, &kind, listed);
+                let place = (&*group, &*kind, Arc::clone(&stored));
+                Version::parse(version, structure, warning, place)
+            })
+            .collect();
         let condition = |name| object::is_condition_true(crd, name);
         Ok(Self {
             group,
@@ -147,17 +169,6 @@ impl Definition {
     /// The version in which objects are stored.
     pub fn stored(&self) -> &Version {
         &self.versions[self.storage]
-    }
-
-    /// Brings a checked object into the version in which it is stored.
-    pub fn store(&self, object: &mut Value) {
-        self.stored().convert(object);
-    }
-
-    /// Brings an object out of the store into a version: defaults are those of the stored version.
-    pub fn read(&self, version: &Version, object: &mut Value) {
-        self.stored().default(object);
-        version.convert(object);
     }
 
     /// What a create gets while the definition is being deleted.
@@ -301,8 +312,12 @@ fn parse_version(text: &str) -> Option<(u8, u64, u64)> {
 }
 
 impl Version {
-    fn parse(version: &Value, group: &str, kind: &str, all: &[Value]) -> Self {
-        let structure = Structure::parse(&version["schema"]["openAPIV3Schema"]);
+    fn parse(
+        version: &Value,
+        structure: Arc<Structure>,
+        warning: Option<String>,
+        (group, kind, stored): (&str, &str, Arc<Stored>),
+    ) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let scale = &version["subresources"]["scale"];
         let selectable = version["selectableFields"].as_array().into_iter().flatten();
@@ -310,7 +325,7 @@ impl Version {
             name: text(&version["name"]).unwrap_or_default(),
             served: version["served"] == true,
             storage: version["storage"] == true,
-            warning: deprecation(version, group, kind, all),
+            warning,
             status: version["subresources"]["status"].is_object(),
             scale: scale.is_object().then(|| Scale {
                 spec_replicas: text(&scale["specReplicasPath"]).unwrap_or_default(),
@@ -328,6 +343,7 @@ impl Version {
             schema: schema::build(&structure),
             rules: Rules::compile(&structure),
             structure,
+            stored,
         }
     }
 
@@ -360,14 +376,17 @@ impl Version {
         prune::default(object, &self.structure);
     }
 
-    /// An object of another version in this one: conversion changes only what the version names and
-    /// drops what its schema does not know.
-    fn convert(&self, object: &mut Value) {
-        if let Some(map) = object.as_object_mut() {
-            map.insert("apiVersion".into(), self.api_version().into());
-        }
-        prune::prune(object, &self.structure);
-        prune::prune_nulls(object, Some(&self.structure));
+    /// Brings a checked object into the version in which it is stored: conversion changes only what
+    /// the version names, and drops what its schema does not know.
+    pub fn store(&self, object: &mut Value) {
+        convert(object, &self.group, &self.stored.name, &self.stored.structure);
+    }
+
+    /// Brings an object out of the store into this version, also for the answer to a write. Defaults
+    /// are those of the version in which it is stored.
+    pub fn read(&self, object: &mut Value) {
+        prune::default(object, &self.stored.structure);
+        convert(object, &self.group, &self.name, &self.structure);
     }
 
     /// Resets what a new object may not bring.
@@ -647,6 +666,15 @@ impl Version {
             json!([{"group": self.group, "version": self.name, "kind": self.kind}]);
         schema
     }
+}
+
+/// An object of any version in one version.
+fn convert(object: &mut Value, group: &str, version: &str, structure: &Structure) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert("apiVersion".into(), format!("{group}/{version}").into());
+    }
+    prune::prune(object, structure);
+    prune::prune_nulls(object, Some(structure));
 }
 
 fn drop_null(value: &mut Value, name: &str) {

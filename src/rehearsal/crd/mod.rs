@@ -9,8 +9,8 @@
 //! 3. [`Version::validate`] or [`Version::validate_update`]: not empty means 422;
 //! 4. [`Version::warnings`].
 //!
-//! Then [`Definition::store`] brings the object into the version of the store, out of which
-//! [`Definition::read`] brings it into that of a request, also for the answer to the write.
+//! Then [`Version::store`] brings the object into the version of the store, out of which
+//! [`Version::read`] brings it into that of a request, also for the answer to the write.
 
 mod check;
 mod columns;
