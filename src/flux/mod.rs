@@ -17,10 +17,12 @@
 pub mod api;
 pub mod drift;
 pub mod generate;
+pub mod ignore;
 pub mod inventory;
 pub mod marks;
 pub mod normalize;
 pub mod rooted;
+pub mod sources;
 pub mod substitute;
 
 use std::path::{Path, PathBuf};
@@ -145,7 +147,10 @@ impl Renderer<'_> {
         let limits = &self.options.limits;
         let plain = self.decrypt.sources(&rooted, limits, &directory)?;
         let files = plain.as_deref().unwrap_or(&rooted);
-        let built = self.build(files, &directory, &kustomization.spec, warnings)?;
+        // What was decrypted must not stay in a store that others read from.
+        let unkept = Store::new(0);
+        let store = if plain.is_some() { &unkept } else { self.store };
+        let built = Renderer { store, ..*self }.build(files, &directory, &kustomization.spec, warnings)?;
         let mut resources = checked(built)?;
         for resource in resources.iter_mut() {
             self.decrypt.built(resource)?;

@@ -36,7 +36,8 @@ pub(super) fn get(url: &str, limit: usize) -> Result<Answer> {
     Ok(Answer::Content(content.into()))
 }
 
-fn agent() -> Agent {
+/// What talks to servers; a status that is no success is no error.
+pub(crate) fn agent() -> Agent {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)

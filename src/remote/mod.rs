@@ -13,7 +13,7 @@
 mod address;
 mod git;
 #[cfg(feature = "remote")]
-mod http;
+pub(crate) mod http;
 
 use std::collections::HashMap;
 use std::io::Write as _;

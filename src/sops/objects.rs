@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::mask::{self, decoded};
 use super::tree::{Node, Part, entries};
-use super::{DEPTH, Fault, Format, Integrity, Keys, Step, metadata, open};
+use super::{DEPTH, Fault, Format, Integrity, Keys, Recipient, Step, metadata, open};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::value::{Key, Map, Value};
 use crate::yaml::scalar::{self, Meaning};
@@ -94,6 +94,21 @@ pub fn probe(object: &Value, keys: &Keys, file: &Arc<str>) -> Option<Result<()>>
     Some(decrypt(&mut object.clone(), keys, file).map(|_| ()))
 }
 
+/// Who can decrypt what is encrypted in an object.
+pub(super) fn recipients(object: &Value, file: &Arc<str>) -> Vec<Recipient> {
+    if mask::is_encrypted(object) {
+        let metadata = node(object, 0).and_then(|node| metadata::take(&mut [node], Format::Json));
+        let groups = metadata.map(|metadata| metadata.groups).unwrap_or_default();
+        return groups.into_iter().flatten().map(|sealed| sealed.recipient).collect();
+    }
+    let entries = encrypted_entries(object).into_iter();
+    entries
+        .flat_map(|(_, content, format)| {
+            super::recipients(&content, format, file).unwrap_or_default()
+        })
+        .collect()
+}
+
 /// The entries of a Secret that have a marker, with their content and its format.
 fn encrypted_entries(object: &Value) -> Vec<(String, Vec<u8>, Format)> {
     if object.text_at(&["kind"]) != Some("Secret") {
@@ -118,7 +133,8 @@ fn whole(object: &Value, keys: &Keys) -> Step<Value> {
     Ok(documents.pop().map(|document| value(&document)).unwrap_or_default())
 }
 
-fn subject(object: &Value) -> String {
+/// Kind, namespace and name, as Flux writes them.
+pub(super) fn subject(object: &Value) -> String {
     let text = |path: &[&str]| object.text_at(path).unwrap_or_default();
     let (kind, name) = (text(&["kind"]), text(&["metadata", "name"]));
     match text(&["metadata", "namespace"]) {

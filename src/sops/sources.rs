@@ -35,6 +35,11 @@ pub struct Encrypted {
     pub format: Format,
 }
 
+/// Whether a directory has a kustomization file; Flux makes one up where not, and that names nothing.
+pub(super) fn has_kustomization(files: &dyn Files, directory: &Path) -> bool {
+    FILE_NAMES.iter().any(|name| files.kind(&directory.join(name)) == FileKind::File)
+}
+
 /// Finds the encrypted files that the kustomization in `directory` and those that it reaches name, each once.
 ///
 /// # Errors
@@ -99,6 +104,10 @@ impl Files for Decrypted<'_> {
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
         self.files.canonical(path)
+    }
+
+    fn is_plain(&self, path: &Path) -> bool {
+        self.files.is_plain(path)
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
