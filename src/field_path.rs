@@ -372,6 +372,7 @@ impl Step<'_> {
         let misfit = || misfit(&self.rest[0], "map", field);
         let mut inner = match field {
             Value::Null => return Err(misfit()),
+            field if has_no_document(bare(field)) => return Err(misfit()),
             field => parse(bare(field)).map_err(|_| misfit())?,
         };
         let found = visit(&mut inner, self.rest, self.make, set)?;
@@ -410,6 +411,11 @@ impl Step<'_> {
 fn compile(text: &str) -> Outcome<Regex> {
     pattern::compile(text, Limits::WEBHOOK.regex_bytes)
         .map_err(|why| format!("\"{text}\" is not a regular expression: {why}"))
+}
+
+/// Whether there is nothing in a text but blanks and comments.
+fn has_no_document(text: &str) -> bool {
+    text.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with('#'))
 }
 
 /// A text as YAML.

@@ -27,6 +27,13 @@ pub fn config_map(
     let (mut data, mut binary_data) = (Map::default(), Map::default());
     for pair in pairs::load(args, inputs)? {
         match std::str::from_utf8(&pair.content) {
+            Ok(text) if text.contains('\n') && yaml::is_lost_as_block(text) => {
+                let message = format!("the text under \"{}\" begins with a tab", pair.key);
+                let error = inputs.invalid(&[], message);
+                return Err(
+                    error.hint("begin it with an empty line: kustomize cannot read such text back")
+                );
+            }
             Ok(text) => data.push(plain_key(&pair.key), datum(text)),
             Err(_) => binary_data.push(plain_key(&pair.key), datum(&base64(&pair.content))),
         }

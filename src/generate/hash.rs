@@ -68,9 +68,10 @@ pub fn suffix(value: &Value) -> Result<EcoString> {
     Ok(encoded(text.as_bytes()))
 }
 
-/// A field as it is hashed: nothing is an empty text, scalars are their text, lists are null.
+/// A field as it is hashed: nothing is an empty text, scalars are their text, a written null too;
+/// lists are null.
 fn content(field: Option<&Value>) -> Value {
-    match field.filter(|value| !value.is_null()) {
+    match field {
         Some(map @ Value::Map(_)) => {
             let mut map = map.clone();
             settle_numbers(&mut map);

@@ -20,4 +20,4 @@ pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;
 #[cfg(feature = "sops")]
 pub(crate) use write::write_line_v3;
-pub(crate) use write::{check_key, duplicate_key, fold_next_lines};
+pub(crate) use write::{check_key, duplicate_key, fold_next_lines, is_lost_as_block};

@@ -268,6 +268,11 @@ impl<'a> Reader<'a> {
     fn event(&mut self, event: Event<'a>, at: usize) -> Result<Option<Value>> {
         let (anchor, node) = match event {
             Event::Scalar { text, form, tag, anchor } => {
+                if self.is_lost(&text, form, tag) {
+                    let error = self.error(at, "a block of text that begins with a tab");
+                    return Err(error
+                        .hint("put it in double quotes: kustomize cannot read such blocks back"));
+                }
                 (anchor, Node { value: self.leaf(&text, form, tag), nodes: 1, height: 0 })
             }
             Event::Alias(name) => (None, self.alias(name, at)?),
@@ -370,6 +375,14 @@ impl<'a> Reader<'a> {
             Content::Map(_) => Value::Map(self.entries.drain(collection.from..).collect()),
         };
         Node { value, nodes: collection.nodes, height: collection.height }
+    }
+
+    /// Whether kustomize cannot read the text again once it has written it.
+    fn is_lost(&self, text: &str, form: Form, tag: Option<Tag>) -> bool {
+        matches!(form, Form::Literal | Form::Folded)
+            && matches!(tag, None | Some(Tag::Str))
+            && self.flavour == Flavour::Resource
+            && write::is_lost_as_block(text)
     }
 
     fn leaf(&self, text: &str, form: Form, tag: Option<Tag>) -> Value {

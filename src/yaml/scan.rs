@@ -65,8 +65,10 @@ pub(super) enum Token<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
     Plain,
-    /// In quotes, or as a literal block.
+    /// In quotes.
     Quoted,
+    /// As a block that begins with `|`.
+    Literal,
     /// As a block that begins with `>`.
     Folded,
 }
@@ -895,7 +897,7 @@ impl<'a> Scanner<'a> {
         if chomping == Chomping::Keep {
             push_breaks(block.breaks, &mut text);
         }
-        let form = if literal { Form::Quoted } else { Form::Folded };
+        let form = if literal { Form::Literal } else { Form::Folded };
         self.push(Token::Scalar { text: text.into(), form }, start);
         Ok(())
     }

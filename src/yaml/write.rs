@@ -71,6 +71,12 @@ pub(super) fn stays_block(text: &str) -> bool {
     !text.is_empty() && !shape.trailing_space && !shape.space_break && !shape.special_but_tabs
 }
 
+/// Whether go-yaml v3 writes a text as a block that it cannot read again: it takes a tab at the
+/// beginning for indentation.
+pub(crate) fn is_lost_as_block(text: &str) -> bool {
+    text.starts_with('\t') && stays_block(text)
+}
+
 struct Writer<'a> {
     out: &'a mut String,
     /// Whether a line has just been ended, so that the next one needs no break.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::chance::Chance;
+use crate::odd;
 
 /// Few names, so that objects meet and refer to each other.
 pub(crate) const NAMES: [&str; 8] =
@@ -12,7 +13,7 @@ pub(crate) const NAMES: [&str; 8] =
 pub(crate) const NAMESPACES: [&str; 4] = ["shop", "default", "kube-system", "team-a"];
 
 /// Kinds that are written with the fields below; the number says how often relative to the others.
-pub(crate) const KINDS: [&str; 22] = [
+pub(crate) const KINDS: [&str; 26] = [
     "Deployment",
     "Deployment",
     "Deployment",
@@ -34,6 +35,10 @@ pub(crate) const KINDS: [&str; 22] = [
     "PersistentVolumeClaim",
     "HorizontalPodAutoscaler",
     "Namespace",
+    "Pod",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "CustomResourceDefinition",
     "Widget",
 ];
 
@@ -114,6 +119,9 @@ fn version(kind: &str) -> &'static str {
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
             "rbac.authorization.k8s.io/v1"
         }
+        "NetworkPolicy" => "networking.k8s.io/v1",
+        "PodDisruptionBudget" => "policy/v1",
+        "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
         "Ingress" => "networking.k8s.io/v1",
         "HorizontalPodAutoscaler" => "autoscaling/v2",
         "Widget" => "example.com/v1alpha1",
@@ -194,6 +202,27 @@ pub(crate) fn object(chance: &mut Chance, kind: &str, name: &str) -> String {
             );
         }
         "Widget" => widget(chance, &mut out),
+        "Pod" => {
+            out.push_str("spec:\n");
+            containers(chance, 0, &mut out);
+        }
+        "NetworkPolicy" => {
+            let (app, other) = (chance.pick(&NAMES), chance.pick(&NAMES));
+            let _ = writeln!(
+                out,
+                "spec:\n  podSelector:\n    matchLabels:\n      app: {app}\n  ingress:\n  - from:\n    - podSelector:\n        matchLabels: {{app: {other}}}"
+            );
+        }
+        "PodDisruptionBudget" => {
+            let app = chance.pick(&NAMES);
+            let _ = writeln!(
+                out,
+                "spec:\n  minAvailable: 50%\n  selector:\n    matchLabels: {{app: {app}}}"
+            );
+        }
+        "CustomResourceDefinition" => out.push_str(
+            "spec:\n  group: example.com\n  names: {kind: Widget, plural: widgets}\n  scope: Namespaced\n",
+        ),
         _ => {}
     }
     out
@@ -214,10 +243,14 @@ fn workload(chance: &mut Chance, out: &mut String) {
 fn pod(chance: &mut Chance, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent);
     let app = chance.pick(&NAMES);
-    let _ = writeln!(
-        out,
-        "{pad}metadata:\n{pad}  labels:\n{pad}    app: {app}\n{pad}spec:\n{pad}  containers:"
-    );
+    let _ = writeln!(out, "{pad}metadata:\n{pad}  labels:\n{pad}    app: {app}\n{pad}spec:");
+    containers(chance, indent, out);
+}
+
+/// What a pod's `spec` at an indent holds.
+fn containers(chance: &mut Chance, indent: usize, out: &mut String) {
+    let pad = " ".repeat(indent);
+    let _ = writeln!(out, "{pad}  containers:");
     for at in 0..=chance.below(2) {
         let image = chance.pick(&[
             "nginx",
@@ -233,6 +266,13 @@ fn pod(chance: &mut Chance, indent: usize, out: &mut String) {
             let _ = writeln!(
                 out,
                 "{pad}    env:\n{pad}    - name: A\n{pad}      value: {value}\n{pad}    - name: B\n{pad}      valueFrom:\n{pad}        configMapKeyRef: {{name: {map}, key: k}}"
+            );
+        }
+        if chance.percent(20) {
+            let _ = writeln!(
+                out,
+                "{pad}    args: [{}, \"$(X)\", 'a $(X) b', $$(X), \"$(Y)\"]",
+                chance.pick(&["1", "-v", "'yes'"])
             );
         }
         if chance.percent(30) {
@@ -293,6 +333,9 @@ fn data(chance: &mut Chance, field: &str, out: &mut String) {
         };
         let _ = writeln!(out, "  {key}: {}", scalar(chance));
     }
+    if chance.percent(15) {
+        odd::entries(chance, 2, out);
+    }
 }
 
 fn binding(chance: &mut Chance, out: &mut String) {
@@ -317,6 +360,9 @@ fn widget(chance: &mut Chance, out: &mut String) {
             "  list:\n  - {first}\n  - [{}, {{}}]\n  - name: {second}",
             chance.below(9)
         );
+    }
+    if chance.percent(25) {
+        odd::entries(chance, 2, out);
     }
     if chance.percent(20) {
         out.push_str(

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use crate::chance::Chance;
 use crate::compare::{TOP, Tree};
 use crate::objects::{KINDS, NAMES, NAMESPACES, head, object, scalar};
+use crate::odd;
+use crate::settings::RARE;
 
 /// An object that was written, for patches and the like to mean.
 struct Known {
@@ -38,7 +40,7 @@ pub(crate) fn tree(seed: u64) -> Tree {
     writer.tree
 }
 
-struct Writer {
+pub(crate) struct Writer {
     tree: Tree,
     known: Vec<Known>,
     /// How many of them the present layer does not see.
@@ -46,7 +48,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, folder: &str, name: &str, text: String) {
+    pub(crate) fn write(&mut self, folder: &str, name: &str, text: String) {
         self.tree.insert(format!("{folder}/{name}"), text);
     }
 
@@ -63,16 +65,17 @@ impl Writer {
         for file in 0..files {
             let name = format!("r{file}.yaml");
             let documents = self.documents(chance);
-            self.write(folder, &name, documents);
+            self.write(folder, &name, odd::dressed(chance, documents));
             resources.push(name);
         }
         if !resources.is_empty() {
             let _ = writeln!(text, "resources:\n- {}", resources.join("\n- "));
         }
-        for field in FIELDS {
-            let (percent, write) = field;
+        for (percent, write) in FIELDS.iter().chain(RARE) {
             if chance.percent(*percent) {
-                write(self, chance, folder, &mut text);
+                let mut field = String::new();
+                write(self, chance, folder, &mut field);
+                add(&mut text, &field);
             }
         }
         self.write(folder, "kustomization.yaml", text);
@@ -86,7 +89,15 @@ impl Writer {
             self.known.push(Known { kind, name });
             documents.push(object(chance, kind, name));
         }
+        if chance.percent(5) {
+            return odd::listed(chance, &documents);
+        }
         documents.join(chance.pick(&["---\n", "---\n", "---\n# a comment\n"]))
+    }
+
+    /// Whether an object of this kind and name is there.
+    pub(crate) fn is_known(&self, kind: &str, name: &str) -> bool {
+        self.known.iter().any(|one| (one.kind, one.name) == (kind, name))
     }
 
     /// A kind and a name that are not there yet, mostly.
@@ -103,7 +114,11 @@ impl Writer {
     }
 
     /// An object of one of these kinds that is there.
-    fn one_of(&self, chance: &mut Chance, kinds: &[&str]) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn one_of(
+        &self,
+        chance: &mut Chance,
+        kinds: &[&str],
+    ) -> Option<(&'static str, &'static str)> {
         let fitting: Vec<&Known> =
             self.known[self.hidden..].iter().filter(|one| kinds.contains(&one.kind)).collect();
         (!fitting.is_empty()).then(|| {
@@ -123,7 +138,17 @@ impl Writer {
     }
 }
 
-type Field = fn(&mut Writer, &mut Chance, &str, &mut String);
+/// Adds a field; the entries of a list that is there already go to its front.
+fn add(text: &mut String, field: &str) {
+    let (key, rest) = field.split_once('\n').unwrap_or((field, ""));
+    let at = text.find(&format!("\n{key}\n")).filter(|_| rest.starts_with('-'));
+    match at {
+        Some(at) => text.insert_str(at + key.len() + 2, rest),
+        None => text.push_str(field),
+    }
+}
+
+pub(crate) type Field = fn(&mut Writer, &mut Chance, &str, &mut String);
 
 /// The fields of a kustomization, with how often each is there, in percent.
 const FIELDS: &[(usize, Field)] = &[

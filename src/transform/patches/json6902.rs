@@ -285,6 +285,11 @@ fn meant(meaning: Meaning<'_>) -> std::result::Result<Value, String> {
         Meaning::Uint(int) => float(int as f64),
         Meaning::Float(number) if number.is_finite() => float(number),
         Meaning::Float(_) => return Err("infinities and NaN have no JSON".to_owned()),
+        Meaning::Text(text) if text.contains('\n') && yaml::is_lost_as_block(&text) => {
+            return Err(
+                "kustomize cannot read text of several lines back that begins with a tab".into()
+            );
+        }
         Meaning::Text(text) => string(&text),
     })
 }
