@@ -317,7 +317,10 @@ pub fn set_typed(value: &mut Value, text: &str, tag: Tag) -> Outcome {
 
 fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
     let style = match value {
-        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => Style::Quoted,
+        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => match style {
+            Style::Tagged(tag) if tag != Tag::Str => Style::QuotedAs(tag),
+            _ => Style::Quoted,
+        },
         Value::Scalar(_) | Value::Null => style,
         Value::List(_) | Value::Map(_) => {
             return Err(Problem::new(format!("expected a scalar, found a {}", value.kind_name())));
@@ -608,7 +611,7 @@ mod tests {
     fn keeps_quotes_over_types() {
         let mut value = Value::Scalar(Scalar { text: "1".into(), style: Style::Quoted });
         set_typed(&mut value, "3", Tag::Int).unwrap();
-        assert_eq!(value.as_scalar().unwrap().style, Style::Quoted);
+        assert_eq!(value.as_scalar().unwrap().style, Style::QuotedAs(Tag::Int));
     }
 
     #[test]

@@ -97,11 +97,70 @@ fn too_large(shown: Arc<str>, limit: usize) -> Error {
     Error::new(ErrorKind::Limit, Place::file(shown), message)
 }
 
+/// How often a file is read that changes meanwhile.
+const READS: usize = 3;
+
+/// Opens a file without waiting: a pipe that has come to its place has no writer.
+#[cfg(unix)]
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::File::open(path)
+}
+
+fn file_kind(metadata: &std::fs::Metadata) -> FileKind {
+    match () {
+        () if metadata.is_file() => FileKind::File,
+        () if metadata.is_dir() => FileKind::Directory,
+        () => FileKind::Other,
+    }
+}
+
 impl Disk {
     /// Shows paths relative to `directory`, which is absolute.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
         Self { directory }
+    }
+
+    fn require_file(&self, path: &Path, kind: FileKind) -> Result<()> {
+        let message = match kind {
+            FileKind::File => return Ok(()),
+            FileKind::Missing => return Err(missing(self.shown(path))),
+            FileKind::Directory => "is a directory, not a file",
+            FileKind::Other => "is not a regular file",
+        };
+        Err(Error::new(ErrorKind::Invalid, Place::file(self.shown(path)), message))
+    }
+
+    /// The content; `None` where something wrote to the file meanwhile.
+    fn read_once(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
+        use std::io::Read;
+        let failed = |error| self.failed(path, &error);
+        let mut file = open(path).map_err(failed)?;
+        let before = file.metadata().map_err(failed)?;
+        // Something else may have come to the path since it was asked for.
+        self.require_file(path, file_kind(&before))?;
+        let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(too_large(self.shown(path), limit));
+        }
+        let mut content = Vec::with_capacity(size + 1);
+        // One byte more than allowed tells a file that grew since.
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        (&mut file).take(most).read_to_end(&mut content).map_err(failed)?;
+        if content.len() > limit {
+            return Err(too_large(self.shown(path), limit));
+        }
+        let after = file.metadata().map_err(failed)?;
+        let is_same =
+            before.len() == after.len() && before.modified().ok() == after.modified().ok();
+        Ok(is_same.then(|| content.into()))
     }
 
     fn failed(&self, path: &Path, error: &std::io::Error) -> Error {
@@ -114,48 +173,20 @@ impl Disk {
 
 impl Files for Disk {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        use std::io::Read;
-        // Asked before it is opened: opening a pipe would wait for its writer.
-        match self.kind(path) {
-            FileKind::File => {}
-            FileKind::Missing => return Err(missing(self.shown(path))),
-            FileKind::Directory => {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    Place::file(self.shown(path)),
-                    "is a directory, not a file",
-                ));
-            }
-            FileKind::Other => {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    Place::file(self.shown(path)),
-                    "is not a regular file",
-                ));
+        // Asked before it is opened: opening a device may already do something.
+        self.require_file(path, self.kind(path))?;
+        for _ in 0..READS {
+            if let Some(content) = self.read_once(path, limit)? {
+                return Ok(content);
             }
         }
-        let file = std::fs::File::open(path).map_err(|e| self.failed(path, &e))?;
-        let size = file.metadata().map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
-        if size > limit {
-            return Err(too_large(self.shown(path), limit));
-        }
-        let mut content = Vec::with_capacity(size + 1);
-        // One byte more than allowed tells a file that grew since.
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(most).read_to_end(&mut content).map_err(|e| self.failed(path, &e))?;
-        if content.len() > limit {
-            return Err(too_large(self.shown(path), limit));
-        }
-        Ok(content.into())
+        let message = "changes while it is read";
+        let error = Error::new(ErrorKind::Io, Place::file(self.shown(path)), message);
+        Err(error.hint("try again once nothing writes to it"))
     }
 
     fn kind(&self, path: &Path) -> FileKind {
-        match std::fs::metadata(path) {
-            Ok(m) if m.is_file() => FileKind::File,
-            Ok(m) if m.is_dir() => FileKind::Directory,
-            Ok(_) => FileKind::Other,
-            Err(_) => FileKind::Missing,
-        }
+        std::fs::metadata(path).as_ref().map_or(FileKind::Missing, file_kind)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {

@@ -6,10 +6,11 @@
 //! Source: kustomize `api/internal/loader/{fileloader,loadrestrictions}.go`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files, clean};
@@ -37,8 +38,15 @@ pub struct Reader<'a> {
     /// Where URLs are fetched, if they are.
     pub remote: Option<Arc<Remote>>,
     bytes_left: AtomicUsize,
+    /// How many bytes may be read again.
+    again_left: AtomicUsize,
     files_left: AtomicUsize,
+    /// What was read: a file is the same throughout a build, whatever becomes of it meanwhile.
+    known: Mutex<FxHashMap<PathBuf, Bytes>>,
 }
+
+/// How many times over the files of a build may be read, on an average.
+const AGAIN: usize = 16;
 
 /// A directory with a kustomization, and who referred to it.
 #[derive(Debug)]
@@ -74,6 +82,8 @@ impl<'a> Reader<'a> {
             unrestricted,
             remote: None,
             bytes_left: AtomicUsize::new(limits.total_bytes),
+            again_left: AtomicUsize::new(limits.total_bytes.saturating_mul(AGAIN)),
+            known: Mutex::default(),
             files_left: AtomicUsize::new(limits.files),
         }
     }
@@ -293,8 +303,7 @@ impl<'a> Reader<'a> {
     /// Where it is gone, no regular file any more, or exceeds a limit.
     pub fn near_file(&self, path: &Path) -> Result<(Bytes, Arc<str>)> {
         let shown = self.shown(path);
-        let bytes = self.files.read(path, self.limits.file_bytes)?;
-        Ok((self.counted(&shown, bytes)?, shown))
+        Ok((self.read_as(path, &shown)?, shown))
     }
 
     fn no_such_file(&self, path: &Path, shown: Arc<str>) -> Error {
@@ -338,20 +347,48 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, no regular file, or exceeds a limit.
     pub fn read(&self, path: &Path) -> Result<Bytes> {
+        self.read_as(path, &self.shown(path))
+    }
+
+    fn read_as(&self, path: &Path, shown: &str) -> Result<Bytes> {
+        let known = self.known().get(path).cloned();
+        if let Some(bytes) = known {
+            self.take_file(shown)?;
+            self.take_bytes(&self.again_left, bytes.len(), shown)?;
+            return Ok(bytes);
+        }
         let bytes = self.files.read(path, self.limits.file_bytes)?;
-        self.counted(&self.shown(path), bytes)
+        let bytes = self.counted(shown, bytes)?;
+        self.known().insert(path.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+
+    fn known(&self) -> MutexGuard<'_, FxHashMap<PathBuf, Bytes>> {
+        // A panic while it was held left at worst an entry out: the map is whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a file from what is left for this build.
     fn counted(&self, shown: &str, bytes: Bytes) -> Result<Bytes> {
-        let limit = |message| Error::new(ErrorKind::Limit, Place::file(shown), message);
-        if !take(&self.files_left, 1) {
-            return Err(limit(format!("build reads more than {} files", self.limits.files)));
-        }
-        if !take(&self.bytes_left, bytes.len()) {
-            return Err(limit(format!("build reads more than {} bytes", self.limits.total_bytes)));
-        }
+        self.take_file(shown)?;
+        self.take_bytes(&self.bytes_left, bytes.len(), shown)?;
         Ok(bytes)
+    }
+
+    fn take_file(&self, shown: &str) -> Result<()> {
+        if take(&self.files_left, 1) {
+            return Ok(());
+        }
+        let message = format!("build reads more than {} files", self.limits.files);
+        Err(Error::new(ErrorKind::Limit, Place::file(shown), message))
+    }
+
+    fn take_bytes(&self, left: &AtomicUsize, bytes: usize, shown: &str) -> Result<()> {
+        if take(left, bytes) {
+            return Ok(());
+        }
+        let message = format!("build reads more than {} bytes", self.limits.total_bytes);
+        Err(Error::new(ErrorKind::Limit, Place::file(shown), message))
     }
 
     /// How much may still be read: files, bytes.
@@ -362,6 +399,7 @@ impl<'a> Reader<'a> {
 
     /// Forgets what was read since [`left`](Self::left) said so.
     pub fn go_back(&self, (files, bytes): (usize, usize)) {
+        self.known().clear();
         self.files_left.store(files, Ordering::Relaxed);
         self.bytes_left.store(bytes, Ordering::Relaxed);
     }

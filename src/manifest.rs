@@ -8,24 +8,29 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::resource::{Origin, Resource};
-use crate::transform::patches::json6902::freeze;
-use crate::value::{Style, Tag, Value};
+use crate::transform::patches::json6902::{check_keys, null};
+use crate::value::{Key, Scalar, Style, Value};
+use crate::yaml;
+use crate::yaml::scalar::{self, Meaning};
 
 /// The objects of a file in the order in which kustomize accumulates them, lists unwrapped.
 ///
-/// `place` tells where the document of a given position starts.
+/// `text` is what the documents were read from; `place` tells where the document of a given position
+/// starts.
 ///
 /// # Errors
 /// Where a document is no object, or has no kind or no name.
 pub fn resources(
     documents: &[Value],
+    text: &[u8],
     file: &Arc<str>,
     place: &dyn Fn(usize) -> Place,
 ) -> Result<Vec<Resource>> {
     let mut queue = VecDeque::with_capacity(documents.len());
-    let alone = documents.len() == 1;
     for (document, value) in documents.iter().enumerate() {
-        let unwrapped = if alone { items_of_a_single_list(value) } else { None };
+        // What stands between two separators counts, be it no more than a comment.
+        let unwrapped = items_of_a_single_list(value)
+            .filter(|_| documents.len() == 1 && yaml::is_one_piece(text));
         match unwrapped {
             Some(items) => queue.extend(items.iter().map(|item| (document, item.clone()))),
             None => queue.push_back((document, value.clone())),
@@ -41,7 +46,7 @@ pub fn resources(
             // Its items come after everything else in the file.
             Some(items) => {
                 for item in items {
-                    let item = through_json(item.clone()).map_err(|message| {
+                    let item = through_json(item).map_err(|message| {
                         Error::new(ErrorKind::Invalid, place(document), message)
                     })?;
                     queue.push_back((document, item));
@@ -81,19 +86,36 @@ fn list_items(value: &Value, place: impl FnOnce() -> Place) -> Result<Option<&[V
 
 /// An item as kustomize takes it out of a collection: by JSON text, in which all strings are quoted.
 /// What is put before or behind a quoted name later cannot make it a number.
-fn through_json(mut item: Value) -> std::result::Result<Value, String> {
-    freeze(&mut item)?;
-    quote(&mut item);
-    Ok(item)
-}
-
-fn quote(value: &mut Value) {
-    match value {
-        Value::Scalar(scalar) if scalar.tag() == Tag::Str => scalar.style = Style::Quoted,
-        Value::Null | Value::Scalar(_) => {}
-        Value::List(list) => list.make_mut().iter_mut().for_each(quote),
-        Value::Map(map) => map.iter_mut().for_each(|(_, value)| quote(value)),
-    }
+fn through_json(value: &Value) -> std::result::Result<Value, String> {
+    Ok(match value {
+        Value::Null => null(),
+        Value::Scalar(scalar) => {
+            let mut text = String::new();
+            match scalar::meaning(scalar)? {
+                Meaning::Null => return Ok(null()),
+                Meaning::Text(text) => {
+                    let (text, style) = (text.as_ref().into(), Style::Quoted);
+                    return Ok(Value::Scalar(Scalar { text, style }));
+                }
+                Meaning::Bool(value) => return Ok(Value::bool(value)),
+                Meaning::Int(int) => text = int.to_string(),
+                Meaning::Uint(int) => text = int.to_string(),
+                Meaning::Float(float) if float.is_finite() => {
+                    scalar::write_json_float(float, &mut text);
+                }
+                Meaning::Float(_) => return Err("infinities and NaN have no JSON".to_owned()),
+            }
+            Value::plain(text)
+        }
+        Value::List(list) => {
+            Value::List(list.iter().map(through_json).collect::<std::result::Result<_, _>>()?)
+        }
+        Value::Map(map) => {
+            check_keys(map)?;
+            let entry = |(key, value): (&Key, &Value)| Ok((key.clone(), through_json(value)?));
+            Value::Map(map.iter().map(entry).collect::<std::result::Result<_, String>>()?)
+        }
+    })
 }
 
 fn is_blank(value: &Value) -> bool {
@@ -152,7 +174,7 @@ mod tests {
         let file: Arc<str> = "r.yaml".into();
         let documents = crate::yaml::read(text.as_bytes(), &file, &Limits::PERSON)?;
         let place = |_| Place::file(file.clone());
-        let list = resources(&documents, &file, &place)?;
+        let list = resources(&documents, text.as_bytes(), &file, &place)?;
         Ok(list.iter().map(|one| one.name().to_owned()).collect())
     }
 

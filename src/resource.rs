@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ecow::{EcoString, EcoVec};
 
+use crate::error::Place;
 use crate::schema::Comments;
 use crate::twins::{self, Twins};
 use crate::value::{Map, Tag, Value};
-use crate::yaml::plain_key;
+use crate::yaml::{self, Step, plain_key};
 
 /// Group, version and kind.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -63,6 +65,8 @@ pub struct Resource {
     pub value: Value,
     /// Where it was written, for messages and `originAnnotations`.
     pub origin: Origin,
+    /// The text of its file, for the lines in messages; generated objects have none.
+    pub text: Option<Bytes>,
     /// The ids it had before, oldest first.
     pub former: EcoVec<Id>,
     /// The non-empty name prefixes it got, innermost layer first.
@@ -152,6 +156,7 @@ impl Resource {
         Self {
             value,
             origin,
+            text: None,
             former: EcoVec::new(),
             prefixes: EcoVec::new(),
             suffixes: EcoVec::new(),
@@ -166,6 +171,14 @@ impl Resource {
             transformations: EcoVec::new(),
             comments: None,
         }
+    }
+
+    /// Where the value at the end of `path` stands in its file, or as much as is known of that.
+    #[must_use]
+    pub fn place(&self, path: &[Step<'_>]) -> Place {
+        let text = self.text.as_ref();
+        let at = text.and_then(|text| yaml::locate(text, self.origin.document, path));
+        Place { file: self.origin.file.clone(), at }
     }
 
     /// Whether nothing is left of the object.

@@ -22,8 +22,15 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Parsed {
     /// The whole text is the key: hash collisions must not mix up two files.
-    files: FxHashMap<Bytes, Arc<[Value]>>,
+    files: FxHashMap<Bytes, Kept>,
     bytes: usize,
+}
+
+/// What was parsed, and the limits that it kept to.
+#[derive(Clone, Debug)]
+struct Kept {
+    documents: Arc<[Value]>,
+    limits: Limits,
 }
 
 impl Store {
@@ -46,24 +53,33 @@ impl Store {
         if self.capacity_bytes == 0 {
             return Ok(yaml::read(text, file, limits)?.into());
         }
-        if let Some(documents) = self.find(text) {
+        if let Some(documents) = self.find(text, limits) {
             return Ok(documents);
         }
         // Parsed outside the lock: two threads may do the same work, none waits for the other.
         let documents: Arc<[Value]> = yaml::read(text, file, limits)?.into();
-        self.keep(text, &documents);
+        self.keep(text, &documents, limits);
         Ok(documents)
     }
 
-    fn find(&self, text: &Bytes) -> Option<Arc<[Value]>> {
-        self.lock().files.get(text).cloned()
+    /// What was parsed within limits that are not wider than these.
+    fn find(&self, text: &Bytes, limits: &Limits) -> Option<Arc<[Value]>> {
+        let parsed = self.lock();
+        let kept = parsed.files.get(text)?;
+        let is_within = kept.limits.documents <= limits.documents
+            && kept.limits.depth <= limits.depth
+            && kept.limits.alias_nodes <= limits.alias_nodes;
+        is_within.then(|| kept.documents.clone())
     }
 
-    fn keep(&self, text: &Bytes, documents: &Arc<[Value]>) {
+    fn keep(&self, text: &Bytes, documents: &Arc<[Value]>, limits: &Limits) {
+        let kept = Kept { documents: documents.clone(), limits: *limits };
         let mut parsed = self.lock();
-        if parsed.bytes + text.len() <= self.capacity_bytes {
+        if let Some(known) = parsed.files.get_mut(text) {
+            *known = kept;
+        } else if parsed.bytes + text.len() <= self.capacity_bytes {
             parsed.bytes += text.len();
-            parsed.files.insert(text.clone(), documents.clone());
+            parsed.files.insert(text.clone(), kept);
         }
     }
 

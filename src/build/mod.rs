@@ -177,7 +177,8 @@ fn print_run(resources: &[Resource], limits: &Limits) -> Result<String> {
             out.push_str("---\n");
         }
         let place = || Place::file(resource.origin.file.clone());
-        yaml::write(&resource.value, &mut out).map_err(|error| error.at(place()))?;
+        yaml::print(&resource.value, &mut out)
+            .map_err(|error| error.located(|path| resource.place(path)))?;
         if out.len() > limits.output_bytes {
             let message = format!("output is larger than {} bytes", limits.output_bytes);
             return Err(Error::new(ErrorKind::Limit, place(), message));
@@ -423,8 +424,9 @@ impl<'a> Build<'a> {
     fn manifest(&self, (text, file): (Bytes, Arc<str>)) -> Result<Manifest> {
         let documents = self.store.documents(&text, &file, &self.reader.limits)?;
         let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
-        let mut resources = manifest::resources(&documents, &file, &place)?;
+        let mut resources = manifest::resources(&documents, &text, &file, &place)?;
         patches::note_comments(&mut resources, &text);
+        resources.iter_mut().for_each(|one| one.text = Some(text.clone()));
         let met_unknown_kind = resources.iter().any(|one| !schema::has_scope(&one.gvk()));
         Ok(Manifest { resources, met_unknown_kind })
     }

@@ -178,7 +178,8 @@ impl Build<'_> {
         let file = &site.source.file;
         let documents = yaml::read(text.as_bytes(), file, &self.reader.limits)
             .map_err(|error| error.at(place.clone()))?;
-        let mut resources = manifest::resources(&documents, file, &|_| place.clone())?;
+        let mut resources =
+            manifest::resources(&documents, text.as_bytes(), file, &|_| place.clone())?;
         if self.takes_notes() {
             metadata::note_generator(&mut resources, &site.notes().file(site.file_name));
         }

@@ -219,7 +219,7 @@ fn check(reader: &Reader<'_>, store: &Store, path: &Path) -> Result<()> {
     let documents =
         store.documents(&text, &file, &reader.limits).map_err(|error| error.hint(hint))?;
     let place = |document| Place { file: file.clone(), at: yaml::locate(&text, document, &[]) };
-    manifest::resources(&documents, &file, &place).map_err(|error| error.hint(hint))?;
+    manifest::resources(&documents, &text, &file, &place).map_err(|error| error.hint(hint))?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub(super) fn objects(output: &[u8], around: &Surroundings<'_>) -> Result<Vec<Re
     let within = |error: Error| error.within(around.place.clone());
     let documents = yaml::read(output, &file, around.limits).map_err(within)?;
     let place = |document| Place { file: file.clone(), at: yaml::locate(output, document, &[]) };
-    let mut objects = manifest::resources(&documents, &file, &place).map_err(within)?;
+    let mut objects = manifest::resources(&documents, output, &file, &place).map_err(within)?;
     for object in &mut objects {
         object.origin.file = around.place.file.clone();
     }
@@ -37,7 +37,7 @@ pub(super) fn objects(output: &[u8], around: &Surroundings<'_>) -> Result<Vec<Re
 
 /// The objects that a function which is not run leaves.
 pub(super) fn objects_of(values: Vec<Value>, place: &Place) -> Result<Vec<Resource>> {
-    manifest::resources(&values, &place.file, &|_| place.clone())
+    manifest::resources(&values, b"", &place.file, &|_| place.clone())
 }
 
 /// An object as a function gets it, with kustomize's notes on its history.

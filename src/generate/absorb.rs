@@ -78,13 +78,13 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
     let mut value = new.value;
     for field in ["labels", "annotations"] {
         let path = ["metadata", field];
-        let both = united(old.value.at(&path), value.at(&path));
+        let both = united(old.value.at(&path), value.at(&path), &written);
         put(&mut value, &path, both);
     }
     take_name(&mut value, old);
     if behavior == Behavior::Merge {
         for field in ["data", "binaryData"] {
-            let both = united(old.value.get(field), value.get(field));
+            let both = united(old.value.get(field), value.get(field), &meant);
             put(&mut value, &[field], both);
         }
     }
@@ -102,13 +102,23 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
     }
 }
 
+/// The text of a label or an annotation: of a null too.
+fn written(value: &Value) -> EcoString {
+    value.as_text().unwrap_or_default().into()
+}
+
+/// The text of a datum: none of a null.
+fn meant(value: &Value) -> EcoString {
+    if value.is_null() { EcoString::new() } else { written(value) }
+}
+
 /// The entries of both as text, the new ones winning.
-fn united(old: Option<&Value>, new: Option<&Value>) -> BTreeMap<EcoString, EcoString> {
+fn united(
+    old: Option<&Value>,
+    new: Option<&Value>,
+    text: &dyn Fn(&Value) -> EcoString,
+) -> BTreeMap<EcoString, EcoString> {
     let maps = [old, new].into_iter().flatten().filter_map(Value::as_map);
-    let text = |value: &Value| match value.as_text() {
-        Some(text) if !value.is_null() => text.into(),
-        _ => EcoString::new(),
-    };
     maps.flat_map(Map::iter).map(|(key, value)| (key.text.clone(), text(value))).collect()
 }
 

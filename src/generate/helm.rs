@@ -227,7 +227,7 @@ impl Session {
             let documents = yaml::read(text, &file, &self.limits)?;
             let place =
                 |document| Place { file: file.clone(), at: yaml::locate(text, document, &[]) };
-            manifest::resources(&documents, &file, &place)
+            manifest::resources(&documents, text, &file, &place)
         };
         let resources = read(output).or_else(|error| match behind_separator(output) {
             Some(rest) => read(rest),

@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(count, Value::int(3));
         let quoted = Value::Scalar(Scalar { text: "1".into(), style: Style::Quoted });
         let count = scaled(Resources::from(vec![deployment("a", Some(quoted))]), "a").unwrap();
-        assert_eq!(count.as_scalar().unwrap().style, Style::Quoted);
+        assert_eq!(count.as_scalar().unwrap().style, Style::QuotedAs(crate::value::Tag::Int));
     }
 
     #[test]

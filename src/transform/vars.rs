@@ -276,6 +276,10 @@ impl Expansion {
         let value = self.values.get(name)?;
         let value = match value {
             Value::Null => Value::string("null"),
+            // Its own type counts, not the quotes that it came to stand in.
+            Value::Scalar(Scalar { text, style: Style::QuotedAs(tag) }) => {
+                Value::Scalar(Scalar { text: text.clone(), style: Style::Tagged(*tag) })
+            }
             Value::Scalar(_) => value.clone(),
             Value::List(_) | Value::Map(_) => return None,
         };

@@ -37,6 +37,13 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// Whether nothing separates a text into several pieces.
+#[must_use]
+pub fn is_one_piece(text: &[u8]) -> bool {
+    let decoded = decode(text, &Arc::from(""), &Limits::PERSON);
+    decoded.is_ok_and(|text| pieces(&text).count() == 1)
+}
+
 /// A part of a file between two separators.
 pub(super) struct Piece<'a> {
     text: Cow<'a, str>,

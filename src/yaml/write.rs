@@ -35,6 +35,11 @@ const JSON_KEY_CHARACTERS: usize = 1024;
 /// Where kustomize cannot print it either: duplicate or typed keys, infinities, control characters,
 /// text that does not agree with its tag.
 pub fn write(value: &Value, out: &mut String) -> Result<()> {
+    Ok(print(value, out)?)
+}
+
+/// As [`write`], with an error that can tell the place.
+pub(crate) fn print(value: &Value, out: &mut String) -> Printed<()> {
     let mut writer = Writer { out, fresh: true };
     writer.node(value, Position { indent: 0, after: After::Start })?;
     writer.end_line();

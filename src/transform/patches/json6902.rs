@@ -257,7 +257,7 @@ fn is_base_60(text: &str) -> bool {
         && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'_' | b':' | b'.'))
 }
 
-fn check_keys(map: &Map) -> std::result::Result<(), String> {
+pub(crate) fn check_keys(map: &Map) -> std::result::Result<(), String> {
     for (index, (key, _)) in map.iter().enumerate() {
         if key.typed {
             return Err(format!("key {} is no string", key.text));
@@ -295,7 +295,7 @@ fn meant(meaning: Meaning<'_>) -> std::result::Result<Value, String> {
 }
 
 /// A null that is written out: unlike a blank one it outlives a strategic merge.
-fn null() -> Value {
+pub(crate) fn null() -> Value {
     Value::Scalar(Scalar { text: "null".into(), style: Style::Tagged(Tag::Null) })
 }
 

@@ -235,7 +235,7 @@ impl PatchText<'_> {
         let documents =
             yaml::read(&self.text, &self.name(), limits).map_err(|error| self.placed(error))?;
         let place = |document| self.at(document, &[]);
-        let mut resources = manifest::resources(&documents, &self.name(), &place)
+        let mut resources = manifest::resources(&documents, &self.text, &self.name(), &place)
             .map_err(|error| self.placed(error))?;
         note_comments(&mut resources, &self.text);
         Ok(resources)
