@@ -88,6 +88,7 @@ fn list_items(value: &Value, place: impl FnOnce() -> Place) -> Result<Option<&[V
 /// What is put before or behind a quoted name later cannot make it a number.
 fn through_json(value: &Value) -> std::result::Result<Value, String> {
     Ok(match value {
+        value if value.is_null() => null(),
         Value::Null => null(),
         Value::Scalar(scalar) => {
             let mut text = String::new();

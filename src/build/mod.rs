@@ -471,6 +471,7 @@ impl<'a> Build<'a> {
         }
         self.choose_schema(&component)?;
         let mut gathered = self.layer(&component, gathered)?;
+        refuse_doubles(&gathered.resources)?;
         // Kustomize moves everything to an empty set, and so sifts the specs once more.
         let empty = Arc::new(Config::default());
         gathered.config = empty.merged(&gathered.config, || component.field("configurations"))?;

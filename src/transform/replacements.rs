@@ -54,6 +54,11 @@ fn refused(place: Place, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, place, message)
 }
 
+/// A scalar that nothing but its text gives a type.
+fn bare(text: &EcoString) -> Value {
+    Value::Scalar(Scalar { text: text.clone(), style: Style::Bare })
+}
+
 /// What is copied.
 struct Copied {
     value: Value,
@@ -96,7 +101,7 @@ fn copied(
         }
         (None, None) => Err(refused(locate(&[]), "replacement has no source")
             .hint("add \"source\" or \"sourceValue\"")),
-        (None, Some(text)) => Ok(Copied { value: Value::plain(text.clone()), from: None }),
+        (None, Some(text)) => Ok(Copied { value: bare(text), from: None }),
         (Some(source), None) => sourced(resources, source, limits, locate),
     }
 }
@@ -253,7 +258,7 @@ fn refined(value: &Value, options: &FieldOptions) -> Outcome<Value> {
 fn with_text(scalar: &Scalar, text: EcoString) -> Scalar {
     let style = match scalar.style {
         // Made just now: its text will say.
-        Style::Plain if scalar.text.is_empty() => Style::Plain,
+        Style::Plain if scalar.text.is_empty() => Style::Bare,
         Style::Plain => Style::Tagged(scalar.tag()),
         style => style,
     };

@@ -257,7 +257,7 @@ fn leaf(text: Cow<'_, str>, form: Form, tag: Option<Tag>) -> Scalar {
     let style = match (tag, form) {
         (Some(tag), _) => Style::Tagged(tag),
         (None, Form::Plain) => Style::Plain,
-        (None, Form::Quoted | Form::Folded) => Style::Quoted,
+        (None, Form::Quoted | Form::Literal | Form::Folded) => Style::Quoted,
     };
     Scalar { text: text.as_ref().into(), style }
 }

@@ -368,10 +368,8 @@ fn settle_field(map: &mut Map, key: Key, outcome: Outcome) {
 fn wants_quotes(scalar: &Scalar) -> bool {
     let text = scalar.text.as_str();
     match scalar.style {
-        Style::Plain | Style::Bare => {
-            scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str
-        }
-        Style::Tagged(Tag::Str) => yaml::is_no_text(text),
+        Style::Plain => scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str,
+        Style::Bare | Style::Tagged(Tag::Str) => yaml::is_no_text(text),
         Style::Quoted | Style::QuotedAs(_) | Style::Tagged(_) => false,
     }
 }
