@@ -256,12 +256,10 @@ impl Resource {
 
     /// Remembers the present id before a step changes it.
     ///
-    /// Kustomize stores the effective namespace: `default` for a blank one.
+    /// Kustomize stores the effective namespace.
     pub fn remember_id(&mut self) {
         let mut id = self.id();
-        if id.namespace.is_empty() {
-            id.namespace = "default".into();
-        }
+        id.namespace = id.effective_namespace().into();
         self.former.push(id);
         self.make_room_for_notes();
     }

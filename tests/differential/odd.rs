@@ -82,7 +82,7 @@ fn value(chance: &mut Chance, indent: usize) -> String {
         5 => format!("plain text\n{pad}that goes on\n\n{pad}and on"),
         6 => format!("'it''s\n{pad}folded\n\n{pad}twice'"),
         7 => format!("\"a\\\n{pad}b \\x41 \\u00e9\n{pad}\\ c\\tq\\\"\""),
-        8 => format!("# a comment\n{pad}{{a: 1, 'b': [x, \"y\", {{}}], c: }}"),
+        8 => format!("\n{pad}{{a: 1, 'b': [x, \"y\", {{}}], c: }}"),
         9 => format!(
             "\n{pad}- one # comment\n{pad}# between\n{pad}- - two\n{pad}  - 2.50\n{pad}- k: v\n{pad}  l: ~"
         ),
