@@ -22,11 +22,13 @@
 //! | writing | `create`, `update`, `patch`, `delete` with `options`, `admission`, `convert` |
 //! | parts of objects, questions | `subresources`, `reviews` |
 //! | who owns which field | [`ownership`] |
+//! | what it says of itself | [`discovery`] |
 //! | what a body says, what its types keep of it | [`fields`] |
 //! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
 //! | refusals | [`status`], `refusals` |
 
+pub mod discovery;
 pub mod fields;
 pub mod kind;
 pub mod kinds;

@@ -42,6 +42,15 @@ impl Step {
         self.response.get("body").map(Raw::to_value).unwrap_or_default()
     }
 
+    pub(in crate::rehearsal) fn text(&self) -> Option<&str> {
+        self.response.get("bodyText").and_then(Raw::as_str)
+    }
+
+    pub(in crate::rehearsal) fn content_type(&self) -> &str {
+        let headers = self.response.get("headers");
+        headers.and_then(|all| all.get("Content-Type")).and_then(Raw::as_str).unwrap_or_default()
+    }
+
     /// The resource that the path names, with its subresource.
     pub(in crate::rehearsal) fn kind(&self) -> Option<(Kind, String)> {
         let path = self.request("path").split('?').next()?.trim_start_matches('/');
