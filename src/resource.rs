@@ -220,7 +220,12 @@ impl Resource {
     /// The id it has now.
     #[must_use]
     pub fn id(&self) -> Id {
-        Id { gvk: self.gvk(), name: self.name().into(), namespace: self.namespace().into() }
+        let text = |key| {
+            let value = self.value.at(&["metadata", key]).filter(|value| !value.is_null());
+            // A clone of a long text is a count, where a copy is an allocation.
+            value.and_then(Value::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default()
+        };
+        Id { gvk: self.gvk(), name: text("name"), namespace: text("namespace") }
     }
 
     /// The first id it had: before any step renamed it.

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-/// From how many items on another thread is worth its start, about 50 µs.
-const LEAST: usize = 192;
+/// From how many items on other threads are worth their start, about 100 µs.
+const LEAST: usize = 600;
 
 /// Room for values as deep as [`Limits`](crate::Limits) allow.
 const STACK_BYTES: usize = 8 << 20;
