@@ -174,6 +174,10 @@ impl Type<'_> {
                 if whole(relationship) || (l.is_empty() && r.is_empty()) {
                     return (Difference::of_leaf(left, right), true);
                 }
+                // Naming the elements costs more than comparing them.
+                if l.len() == r.len() && l.iter().zip(r).all(|(l, r)| same(l, r)) {
+                    return (Difference::default(), false);
+                }
                 (self.differ_in_items(list, l, r, errors), false)
             }
             Handled::Nothing => {
