@@ -11,8 +11,10 @@
 //! | which fields | [`FieldSet`]; as `managedFields` carry it: [`FieldSet::from_json`], [`FieldSet::to_json`] |
 //! | does a value fit its type, which fields does it set | [`Type::validate`], [`Type::field_set`] |
 //! | what differs, what do two values make together, what is left without some fields | [`Type::compare`], [`Type::merge`], [`Type::remove`] |
+//! | who takes over from client-side apply | [`adopt()`] |
 //! | what does an apply or an update do | [`Updater::apply`], [`Updater::update`] |
 
+mod adopt;
 mod compare;
 mod fields_v1;
 mod merge;
@@ -20,10 +22,11 @@ pub mod path;
 mod remove;
 pub mod schema;
 mod set;
-mod shown;
+pub(crate) mod shown;
 mod typed;
 mod update;
 
+pub use adopt::adopt;
 pub use compare::Comparison;
 pub use fields_v1::Malformed;
 pub use path::{Path, PathElement};

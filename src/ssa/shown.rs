@@ -170,7 +170,7 @@ pub(super) fn write_json_number(number: &Number, out: &mut String) {
 }
 
 /// Text in quotes as Go's `%q` has it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
     write_quoted(text, &mut out);
     out

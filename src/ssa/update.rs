@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::compare::Comparison;
 use super::path::{Path, same};
 use super::set::{FieldSet, Filter};
+use super::shown::quoted;
 use super::typed::Type;
 
 /// What one manager owns.
@@ -79,13 +80,13 @@ impl fmt::Display for Refused {
             Self::Conflicts(conflicts) => conflicts,
         };
         if let [Conflict { manager, path }] = &**conflicts {
-            return write!(f, "conflict with {manager:?}: {path}");
+            return write!(f, "conflict with {}: {path}", quoted(manager));
         }
         let mut last = None;
         for Conflict { manager, path } in conflicts {
             if last != Some(manager) {
                 let line = if last.is_some() { "\n" } else { "" };
-                write!(f, "{line}conflicts with {manager:?}:")?;
+                write!(f, "{line}conflicts with {}:", quoted(manager))?;
                 last = Some(manager);
             }
             write!(f, "\n- {path}")?;

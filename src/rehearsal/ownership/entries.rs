@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::json;
+use crate::ssa::shown::quoted;
 use crate::ssa::{FieldSet, Managers, Owned};
 
 /// What an entry says besides its fields and their version.
@@ -103,7 +104,8 @@ impl Managed {
                 "" => return Err(format!("missing fieldsType in managed fields entry {at}")),
                 other => {
                     return Err(format!(
-                        "invalid fieldsType {other:?} in managed fields entry {at}"
+                        "invalid fieldsType {} in managed fields entry {at}",
+                        quoted(other)
                     ));
                 }
             }
@@ -181,10 +183,10 @@ impl Managed {
 
     /// How a conflict names a manager: `"hpa" with subresource "scale" using apps/v1`.
     pub(super) fn describe(&self, identity: &str) -> String {
-        let Some(entry) = self.entries.get(identity) else { return format!("{identity:?}") };
-        let mut out = format!("{:?}", entry.manager);
+        let Some(entry) = self.entries.get(identity) else { return quoted(identity) };
+        let mut out = quoted(&entry.manager);
         if !entry.subresource.is_empty() {
-            out.push_str(&format!(" with subresource {:?}", entry.subresource));
+            out.push_str(&format!(" with subresource {}", quoted(&entry.subresource)));
         }
         if !entry.applied {
             out.push_str(&format!(" using {}", entry.version));

@@ -528,3 +528,143 @@ fn sync_last_applied(object: &mut Value, patch: &Value) {
         annotations.remove(LAST_APPLIED);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ssa::{Schema, Unversioned};
+
+    const TODAY: &str = "2026-01-01T00:00:00Z";
+
+    /// Calls `with` for a kind of which no schema is known.
+    fn with_subject<T>(with: impl FnOnce(&Subject<'_>) -> T) -> T {
+        let mut schema = Schema::default();
+        let deduced = schema.deduced();
+        let versions = Unversioned(Type::new(&schema, deduced));
+        let kind = Kind::new("v1", "Thing");
+        let blank = json!({"apiVersion": "v1", "kind": "Thing"});
+        with(&Subject {
+            kind: &kind,
+            subresource: "",
+            versions: &versions,
+            filters: &Filters::new(),
+            blank: &blank,
+        })
+    }
+
+    fn thing(fields: Value) -> Value {
+        let mut thing =
+            json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a", "uid": "1"}});
+        for (name, value) in fields.as_object().expect("fields") {
+            thing[name] = value.clone();
+        }
+        thing
+    }
+
+    fn managers(object: &Value) -> Vec<(&str, &str)> {
+        managed_fields(object)
+            .iter()
+            .map(|entry| {
+                let text = |name: &str| entry[name].as_str().unwrap_or_default();
+                (text("manager"), text("operation"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn who_was_there_before_the_first_apply_owns_what_was_there() {
+        with_subject(|subject| {
+            let live = thing(json!({"a": 1}));
+            let patch =
+                json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}, "b": 1});
+            let settle = |_: &mut Value| Ok(());
+            let apply =
+                |patch, force| applied(subject, Some(&live), patch, "one", TODAY, force, &settle);
+            let new = apply(&patch, false).expect("no conflict");
+            assert_eq!(managers(&new), [("one", "Apply"), (BEFORE, "Update")]);
+            let mut taking = patch.clone();
+            taking["a"] = 2.into();
+            let failure = apply(&taking, false).expect_err("a conflict");
+            let message =
+                "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .a";
+            assert_eq!((failure.code, &*failure.message), (409, message));
+            let new = apply(&taking, true).expect("force");
+            assert_eq!(managers(&new), [("one", "Apply")]);
+        });
+    }
+
+    #[test]
+    fn the_oldest_of_eleven_updates_are_merged() {
+        with_subject(|subject| {
+            let mut live = thing(json!({"a0": 1}));
+            updated(subject, None, &mut live, "m0", "2026-01-01T00:00:00Z");
+            for n in 1..11 {
+                let mut new = live.clone();
+                new[format!("a{n}")] = 1.into();
+                let time = format!("2026-01-01T00:00:{n:02}Z");
+                updated(subject, Some(&live), &mut new, &format!("m{n}"), &time);
+                live = new;
+            }
+            let entries = managed_fields(&live);
+            assert_eq!((entries.len(), &entries[0]["manager"]), (10, &json!(ANCIENT)));
+            assert_eq!(entries[0]["fieldsV1"], json!({"f:a0": {}, "f:a1": {}}));
+            assert_eq!(entries[0]["time"], "2026-01-01T00:00:01Z");
+        });
+    }
+
+    #[test]
+    fn an_empty_entry_forgets_all_and_a_malformed_one_nothing() {
+        with_subject(|subject| {
+            let mut live = thing(json!({"a": 1}));
+            updated(subject, None, &mut live, "one", TODAY);
+            let update = |entries: Value| {
+                let mut new = live.clone();
+                new["metadata"]["managedFields"] = entries;
+                updated(subject, Some(&live), &mut new, "two", TODAY);
+                managed_fields(&new).len()
+            };
+            assert_eq!(update(json!([{}])), 0);
+            assert_eq!(update(json!([])), 0);
+            assert_eq!(update(json!([{"manager": "x", "operation": "Nope"}])), 1);
+            assert_eq!(update(Value::Null), 1);
+        });
+    }
+
+    #[test]
+    fn an_update_that_changes_nothing_keeps_its_time() {
+        with_subject(|subject| {
+            let mut live = thing(json!({"a": 1}));
+            updated(subject, None, &mut live, "one", TODAY);
+            let mut new = live.clone();
+            new["metadata"]["managedFields"][0]["time"] = "2027-01-01T00:00:00Z".into();
+            let mut other = new.clone();
+            other["a"] = 2.into();
+            keep_times(&live, &mut new);
+            assert_eq!(new, live);
+            keep_times(&live, &mut other);
+            assert_eq!(other["metadata"]["managedFields"][0]["time"], "2027-01-01T00:00:00Z");
+        });
+    }
+
+    #[test]
+    fn kubectl_takes_over_what_its_annotation_names() {
+        with_subject(|subject| {
+            let last = r#"{"apiVersion":"v1","kind":"Thing","metadata":{"name":"a"},"a":1,"b":1}"#;
+            let mut live = thing(json!({"a": 1, "b": 2}));
+            live["metadata"]["annotations"] = json!({ LAST_APPLIED: last });
+            updated(subject, None, &mut live, "kubectl-client-side-apply", TODAY);
+            let apply = |field: &str| {
+                let mut patch =
+                    json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}});
+                patch[field] = 3.into();
+                applied(subject, Some(&live), &patch, KUBECTL, TODAY, false, &|_| Ok(()))
+            };
+            let new = apply("a").expect("it was applied as it is");
+            let text = "{\"a\":3,\"apiVersion\":\"v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\"}}\n";
+            assert_eq!(last_applied(&new), Some(text));
+            assert_eq!(apply("b").expect_err("it was changed since").code, 409);
+        });
+    }
+}
