@@ -241,9 +241,9 @@ impl Replay<'_> {
 
     fn target(&self, path: &str) -> Option<Target> {
         let mut parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
-        let (group, version, rest) = match parts.first()? {
-            &"api" => ("", *parts.get(1)?, parts.split_off(2)),
-            &"apis" => (*parts.get(1)?, *parts.get(2)?, parts.split_off(3)),
+        let (group, version, rest) = match *parts.first()? {
+            "api" => ("", *parts.get(1)?, parts.split_off(2)),
+            "apis" => (*parts.get(1)?, *parts.get(2)?, parts.split_off(3)),
             _ => return None,
         };
         let kind_of = |plural: &str| match self.minor.resource(group, version, plural) {

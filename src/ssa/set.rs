@@ -323,7 +323,7 @@ pub enum Matcher {
     Everything,
     /// Paths with one of these steps, `None` being any, that then match what stands with the step.
     /// The first step that fits counts.
-    Steps(Vec<(Option<PathElement>, Matcher)>),
+    Steps(Vec<(Option<PathElement>, Self)>),
 }
 
 impl Matcher {
