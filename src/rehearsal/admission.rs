@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::rehearsal::refusals::Named;
 use crate::rehearsal::server::{Call, State};
-use crate::rehearsal::store::{Key, Table};
+use crate::rehearsal::store::{Key, Stored, Table};
 use crate::rehearsal::{Failure, kinds};
 
 /// Changes or refuses what is about to be written; `old` is `None` for a create.
@@ -17,10 +18,83 @@ pub(super) fn admit(
     if old.is_none() && call.resource.namespaced {
         live_namespace(state, call, new)?;
     }
+    let kind = &call.resource.kind;
     if call.resource.custom {
         return Ok(());
     }
-    kinds::admit(&call.resource.kind, subresource, new, old)
+    if old.is_none() {
+        let classes = classes_of(state, kind.pair());
+        kinds::apply_classes(kind, new, &classes.iter().collect::<Vec<_>>())?;
+    }
+    if kind.pair() == ("", "Pod") && subresource.is_none() {
+        let ranges = objects(state, "", "limitranges", &call.spot.namespace);
+        let ranges: Vec<_> = ranges.iter().collect();
+        if old.is_none() {
+            kinds::apply_limits(kind, new, &ranges);
+        }
+    }
+    kinds::admit(kind, subresource, new, old)
+}
+
+/// Refuses what the checks of its namespace do not allow, once the object itself is valid; what the
+/// quotas count changes.
+pub(super) fn check(
+    state: &mut State,
+    call: &mut Call,
+    new: &Value,
+    old: Option<&Value>,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    if call.resource.custom || call.subresource().is_some() || call.spot.namespace.is_empty() {
+        return Ok(());
+    }
+    let kind = &call.resource.kind;
+    let namespace = &*call.spot.namespace;
+    let ranges = objects(state, "", "limitranges", namespace);
+    kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
+    if let Some(home) = find_namespace(state, namespace) {
+        call.warnings.extend(kinds::check_pod_security(kind, new, old, &home)?);
+    }
+    let quotas = objects(state, "", "resourcequotas", namespace);
+    if quotas.is_empty() {
+        return Ok(());
+    }
+    let used = kinds::check_quota(kind, new, old, &quotas.iter().collect::<Vec<_>>())?;
+    if !dry_run {
+        count(state, namespace, quotas, used);
+    }
+    Ok(())
+}
+
+/// Notes what quotas count from now on.
+fn count(state: &mut State, namespace: &str, quotas: Vec<Value>, used: Vec<Value>) {
+    let Some(resource) = state.catalogue.find("", "v1", "resourcequotas").cloned() else { return };
+    for (mut quota, used) in quotas.into_iter().zip(used) {
+        if quota["status"]["used"] == used || used.is_null() {
+            continue;
+        }
+        quota["status"]["used"] = used;
+        let name = quota["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        state.write(&resource, Key::new(namespace, &name), &mut quota);
+    }
+}
+
+/// The classes from which a kind takes something.
+fn classes_of(state: &State, kind: (&str, &str)) -> Vec<Value> {
+    match kind {
+        ("", "Pod") => objects(state, "scheduling.k8s.io", "priorityclasses", ""),
+        ("", "PersistentVolumeClaim") => objects(state, "storage.k8s.io", "storageclasses", ""),
+        ("networking.k8s.io", "Ingress") => {
+            objects(state, "networking.k8s.io", "ingressclasses", "")
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The objects of a resource in a namespace.
+pub(super) fn objects(state: &State, group: &str, resource: &str, namespace: &str) -> Vec<Value> {
+    let table = Table { group: group.into(), resource: resource.into() };
+    state.store.list(&table, namespace).map(|(_, stored)| stored.value()).collect()
 }
 
 /// Refuses what would be created in a namespace that is not there or is being deleted.
@@ -29,7 +103,7 @@ pub(super) fn admit(
 fn live_namespace(state: &State, call: &Call, new: &Value) -> Result<(), Failure> {
     let namespace = &*call.spot.namespace;
     let Some(found) = find_namespace(state, namespace) else {
-        let named = super::refusals::Named { group: "", resource: "namespaces", name: namespace };
+        let named = Named { group: "", resource: "namespaces", name: namespace };
         return Err(named.not_found());
     };
     if found["status"]["phase"] != "Terminating" {
@@ -53,5 +127,5 @@ fn live_namespace(state: &State, call: &Call, new: &Value) -> Result<(), Failure
 /// A namespace, if it is there.
 pub(super) fn find_namespace(state: &State, name: &str) -> Option<Value> {
     let table = Table { group: "".into(), resource: "namespaces".into() };
-    state.store.get(&table, &Key::new("", name)).map(super::store::Stored::value)
+    state.store.get(&table, &Key::new("", name)).map(Stored::value)
 }

@@ -15,7 +15,7 @@ use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
-use crate::rehearsal::{Cause, Failure, admission, convert, custom, decode, rules};
+use crate::rehearsal::{Cause, Failure, Kind, admission, convert, custom, decode, rules};
 
 /// A POST to a collection.
 pub(super) fn create(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
@@ -48,11 +48,8 @@ pub(super) fn insert(
     system_fields(state, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
-    let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
-    let causes = kinds::allocate(kind, &mut object, None, &mut addresses);
-    if !causes.is_empty() {
-        return Err(invalid(&causes));
-    }
+    let addresses = allocate(state, kind, &mut object, None, writing);
+    let addresses = addresses.map_err(|causes| invalid(&causes))?;
     rules::prepare_create(state, &resource, &mut object);
     let causes = rules::validate_create(&resource, &object);
     if !causes.is_empty() {
@@ -70,8 +67,9 @@ pub(super) fn insert(
         }
         return Err(failure);
     }
+    admission::check(state, call, &object, None, writing.dry_run)?;
     if !writing.dry_run {
-        state.addresses = addresses;
+        state.hold(addresses);
         state.write(&resource, key, &mut object);
     }
     Ok(object)
@@ -143,7 +141,31 @@ pub(super) fn namespace(state: &mut State, name: &str) {
     state.write(&resource, Key::new("", name), &mut object);
 }
 
+/// Gives a Service its addresses; what is free after that is to be held when the write is done.
+pub(super) fn allocate(
+    state: &State,
+    kind: &Kind,
+    new: &mut Value,
+    old: Option<&Value>,
+    writing: &Writing,
+) -> Result<Option<Addresses>, Vec<Cause>> {
+    if kind.pair() != ("", "Service") {
+        return Ok(None);
+    }
+    let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
+    let causes = kinds::allocate(kind, new, old, &mut addresses);
+    addresses.dry_run = false;
+    if causes.is_empty() { Ok(Some(addresses)) } else { Err(causes) }
+}
+
 impl State {
+    /// Remembers which addresses are taken.
+    pub(super) fn hold(&mut self, addresses: Option<Addresses>) {
+        if let Some(addresses) = addresses {
+            self.addresses = addresses;
+        }
+    }
+
     /// Keeps an object, which gets its version, and tells the watches.
     pub(super) fn write(&mut self, resource: &Arc<Resource>, key: Key, object: &mut Value) {
         let mut stored = object.clone();

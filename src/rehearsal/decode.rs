@@ -7,7 +7,7 @@ use crate::rehearsal::fields::{self, Decoded, Form, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::refusals::bad_request;
 use crate::rehearsal::server::{Call, State};
-use crate::rehearsal::{Failure, media, rules};
+use crate::rehearsal::{Failure, Kind, body, media, rules};
 
 /// The object in the body of a POST or a PUT.
 pub(super) fn body(
@@ -22,7 +22,14 @@ pub(super) fn body(
         "application/yaml" => Form::Yaml,
         _ => Form::Json,
     };
-    let kind = &resource.kind;
+    let own;
+    let kind = match resource.custom {
+        true => {
+            own = own_kind(call, resource)?;
+            &own
+        }
+        false => &resource.kind,
+    };
     let mut read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
     prune(resource, &mut read)?;
     if writing.validation == Validation::Strict
@@ -37,6 +44,33 @@ pub(super) fn body(
     let mut object = read.object;
     rules::default(resource, &mut object);
     Ok(object)
+}
+
+/// The kind that a body says it is, which for custom resources may be another one at first.
+///
+/// Source: apiextensions-apiserver `pkg/apiserver/customresource_handler.go`, `schemaCoercingDecoder`.
+fn own_kind(call: &Call, resource: &Resource) -> Result<Kind, Failure> {
+    let mut own = resource.kind.clone();
+    // What cannot be read is refused later, in other words.
+    let Ok(object) = body::tree(&call.body, call.content_type.as_deref()) else { return Ok(own) };
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    if text("kind").is_empty() {
+        let body = String::from_utf8_lossy(&call.body);
+        return Err(bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in \
+             '{body}' ({body})",
+            own.kind
+        )));
+    }
+    own.kind = text("kind").to_owned();
+    if text("apiVersion") != own.api_version() {
+        return Err(bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({})",
+            text("apiVersion"),
+            own.api_version()
+        )));
+    }
+    Ok(own)
 }
 
 /// The object that a JSON patch or a merge patch has given.

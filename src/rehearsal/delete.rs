@@ -255,7 +255,12 @@ fn check_preconditions(
     let metadata = &object["metadata"];
     let text = |key: &str| metadata[key].as_str().unwrap_or_default();
     let name = text("name");
-    let named = Named { group: &resource.kind.group, resource: &resource.kind.kind, name };
+    // Namespaces are looked after by other code, which names them by their plural.
+    let called = match resource.kind.pair() {
+        ("", "Namespace") => &*resource.plural,
+        _ => &*resource.kind.kind,
+    };
+    let named = Named { group: &resource.kind.group, resource: called, name };
     if let Some(uid) = deleting.uid.as_deref().filter(|uid| *uid != text("uid")) {
         return Err(named.conflict(&format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object \

@@ -177,6 +177,9 @@ pub(super) fn list(state: &State, call: &Call) -> Result<Answer, Failure> {
     let page = page(state, call, &filter, limit)?;
     let resource = &call.resource;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if resource.custom && call.wanted.form == Form::Object {
+        metadata["continue"] = "".into();
+    }
     if let Some(next) = page.next {
         metadata["continue"] = next.into();
         if let Some(remaining) = page.remaining {

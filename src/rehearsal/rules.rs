@@ -1,11 +1,11 @@
 //! What the kind of an object says of it: built-in kinds, definitions of kinds, and the kinds that
 //! they define, asked alike.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::server::State;
-use crate::rehearsal::{Cause, crd, custom, fields, kinds};
+use crate::rehearsal::{Cause, crd, create, custom, fields, kinds};
 
 /// Resets what a new object may not bring.
 pub(super) fn prepare_create(state: &State, resource: &Resource, new: &mut Value) {
@@ -46,7 +46,8 @@ pub(super) fn prepare_update(
 
 /// What is wrong with a new object.
 pub(super) fn validate_create(resource: &Resource, new: &Value) -> Vec<Cause> {
-    let metadata = kinds::validate_create(&resource.kind, new);
+    let mut metadata = kinds::validate_create(&resource.kind, new);
+    drop_scope(resource, &mut metadata);
     if let Some(version) = resource.version() {
         return version.validate(new, metadata);
     }
@@ -64,7 +65,8 @@ pub(super) fn validate_update(
     new: &Value,
     old: &Value,
 ) -> (Vec<Cause>, Vec<String>) {
-    let metadata = kinds::validate_update(&resource.kind, subresource, new, old);
+    let mut metadata = kinds::validate_update(&resource.kind, subresource, new, old);
+    drop_scope(resource, &mut metadata);
     let status = subresource == Some("status");
     if let Some(version) = resource.version() {
         let checked = match status {
@@ -81,6 +83,13 @@ pub(super) fn validate_update(
         });
     }
     (causes, Vec::new())
+}
+
+/// Which custom kinds live in namespaces only their definitions know.
+fn drop_scope(resource: &Resource, causes: &mut Vec<Cause>) {
+    if resource.custom && !resource.namespaced {
+        causes.retain(|cause| cause.field != "metadata.namespace");
+    }
 }
 
 /// What a write warns of.
@@ -102,6 +111,23 @@ pub(super) fn default(resource: &Resource, object: &mut Value) {
         crd::object::complete(object);
     } else {
         kinds::default(&resource.kind, object);
+        if resource.kind.pair() == ("apps", "DaemonSet") {
+            count_templates(object);
+        }
+    }
+}
+
+/// Gives a DaemonSet the annotation that counts changes of its template.
+///
+/// The server's own type has a field for it, which is 0 in every object that says nothing of it, and
+/// so whoever writes the object owns the annotation.
+///
+/// Source: Kubernetes `pkg/apis/apps/v1/conversion.go`.
+fn count_templates(object: &mut Value) {
+    let metadata = create::metadata(object);
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.entry("deprecated.daemonset.template.generation").or_insert_with(|| "0".into());
     }
 }
 

@@ -45,6 +45,13 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
     let owners = Owners::of_scale(state, &resource);
     let mut new = match kind {
         None => decode::body(state, call, &resource, &writing)?,
+        Some(Type::Apply) if call.resource.custom => {
+            return Err(internal(format!(
+                "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper \
+                 version: request to convert CR to an invalid group/version: autoscaling/v1",
+                call.spot.namespace, call.spot.name
+            )));
+        }
         Some(Type::Apply) => {
             let read = fields::read_apply(&call.body, writing.validation)?;
             update::check_name(call, &read.object)?;
@@ -62,7 +69,8 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
         owners.updated(Some(&live), &mut new, &writing);
     }
     let replicas = new["spec"]["replicas"].as_i64().unwrap_or_default();
-    if replicas < 0 {
+    // Where the replicas of a custom resource are, its definition says.
+    if replicas < 0 && !call.resource.custom {
         let why = "must be greater than or equal to 0";
         let cause = Cause::invalid("spec.replicas", &replicas.to_string(), why);
         return Err(Failure::invalid("autoscaling", "Scale", &call.spot.name, &[cause]));
@@ -72,8 +80,10 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
         Some(version) => version.set_scale(&mut object, &new)?,
         None => object["spec"]["replicas"] = replicas.into(),
     }
-    let version = new["metadata"]["resourceVersion"].clone();
-    create::metadata(&mut object).insert("resourceVersion".into(), version);
+    let version = &new["metadata"]["resourceVersion"];
+    if version.as_str().is_some_and(|version| !version.is_empty()) {
+        create::metadata(&mut object).insert("resourceVersion".into(), version.clone());
+    }
     let scaled = new["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let own = call.resource.kind.api_version();
     let entries = tracked.to_resource(&entries, &scaled, &own).map_err(internal)?;

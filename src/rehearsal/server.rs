@@ -213,12 +213,12 @@ impl State {
             return self.unknown(&spot.group);
         };
         let resource = Arc::clone(resource);
-        if !resource.has(&spot.subresource)
-            || resource.namespaced && spot.namespace.is_empty() && !spot.name.is_empty()
-        {
-            return self.unknown(&spot.group);
+        if !resource.has(&spot.subresource) {
+            return no_such_resource().send(false, &[]);
         }
-        if !resource.namespaced && !spot.namespace.is_empty() {
+        let one_everywhere =
+            resource.namespaced && spot.namespace.is_empty() && !spot.name.is_empty();
+        if one_everywhere || !resource.namespaced && !spot.namespace.is_empty() {
             return self.unknown(&spot.group);
         }
         let wanted = match media::wanted(asked.accept) {
@@ -237,6 +237,7 @@ impl State {
             agent: text(USER_AGENT).unwrap_or("unknown").to_owned(),
             warnings: Vec::new(),
         };
+        call.warnings.extend(deprecation(self, &call.resource));
         let answer = self.dispatch(api, &mut call);
         let yaml = call.wanted.yaml;
         let mut response = match answer {
@@ -296,6 +297,21 @@ impl State {
         }
         Answer::text(404, "404 page not found\n").send(false, &[])
     }
+}
+
+/// What is said to every request to a version that will go, or has a successor.
+///
+/// Source: the `APILifecycleDeprecated` of Kubernetes' types.
+fn deprecation(state: &State, resource: &Resource) -> Option<String> {
+    if let Some(version) = resource.version() {
+        return version.warning.clone();
+    }
+    let (kind, since, instead) = match (resource.kind.pair(), state.minor.number) {
+        (("", "Endpoints"), 33..) => ("Endpoints", 33, "; use discovery.k8s.io/v1 EndpointSlice"),
+        (("", "ComponentStatus"), _) => ("ComponentStatus", 19, ""),
+        _ => return None,
+    };
+    Some(format!("{} {kind} is deprecated in v1.{since}+{instead}", resource.kind.version))
 }
 
 /// What a request does, as rights name it.

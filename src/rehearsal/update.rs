@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
-use crate::rehearsal::kinds::{self, Addresses};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{Named, bad_request};
@@ -140,13 +139,11 @@ pub(super) fn change(
     keep_system_fields(&mut new, old);
     let name = call.spot.name.clone();
     let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
-    let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
-    if subresource.is_none() {
-        let causes = kinds::allocate(kind, &mut new, Some(old), &mut addresses);
-        if !causes.is_empty() {
-            return Err(invalid(&causes));
-        }
-    }
+    let addresses = match subresource {
+        None => create::allocate(state, kind, &mut new, Some(old), writing)
+            .map_err(|causes| invalid(&causes))?,
+        Some(_) => None,
+    };
     rules::prepare_update(state, &resource, subresource, &mut new, old);
     let (causes, warnings) = rules::validate_update(&resource, subresource, &new, old);
     if !causes.is_empty() {
@@ -154,6 +151,7 @@ pub(super) fn change(
     }
     call.warnings.extend(warnings);
     call.warnings.extend(rules::warnings(&resource, &new, Some(old)));
+    admission::check(state, call, &new, Some(old), writing.dry_run)?;
     ownership::keep_times(old, &mut new);
     let key = Key::new(&call.spot.namespace, &name);
     if is_done(&new) {
@@ -163,7 +161,7 @@ pub(super) fn change(
         return Ok(new);
     }
     if new != *old && !writing.dry_run {
-        state.addresses = addresses;
+        state.hold(addresses);
         state.write(&resource, key, &mut new);
     }
     Ok(new)
