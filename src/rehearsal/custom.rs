@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::crd::{self, Definition};
 use crate::rehearsal::delete::{self, Deleting, Outcome};
+use crate::rehearsal::discovery::CustomResource;
 use crate::rehearsal::fields::Validation;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
@@ -116,6 +117,46 @@ fn resource_of(definition: &Arc<Definition>, version: &crd::Version, table: &Tab
         custom: true,
         definition: Some(Arc::clone(definition)),
     }
+}
+
+/// What discovery shows of custom resources, in the order of their definitions.
+pub(super) fn shown(state: &State) -> Vec<CustomResource> {
+    let table = Table {
+        group: "apiextensions.k8s.io".into(),
+        resource: "customresourcedefinitions".into(),
+    };
+    let mut all = Vec::new();
+    for (_, stored) in state.store.list(&table, "") {
+        let crd = stored.value();
+        let Some(definition) = Definition::parse(&crd).ok().filter(|found| found.established)
+        else {
+            continue;
+        };
+        let names = &definition.names;
+        for version in definition.versions.iter().filter(|version| version.served) {
+            let mut listed = crd["spec"]["versions"].as_array().into_iter().flatten();
+            let schema = listed
+                .find(|listed| listed["name"] == *version.name)
+                .map(|listed| listed["schema"]["openAPIV3Schema"].clone())
+                .filter(|schema| !schema.is_null());
+            all.push(CustomResource {
+                group: definition.group.clone(),
+                version: version.name.clone(),
+                stored_version: definition.stored().name.clone(),
+                plural: names.plural.clone(),
+                singular: names.singular.clone(),
+                kind: names.kind.clone(),
+                list_kind: names.list_kind.clone(),
+                short_names: names.short_names.clone(),
+                categories: names.categories.clone(),
+                namespaced: definition.namespaced,
+                status: version.status,
+                scale: version.scale.is_some(),
+                schema,
+            });
+        }
+    }
+    all
 }
 
 /// A DELETE of a definition.

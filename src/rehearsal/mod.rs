@@ -43,6 +43,7 @@ mod body;
 mod catalogue;
 mod chance;
 mod clock;
+mod columns;
 mod convert;
 mod create;
 mod custom;

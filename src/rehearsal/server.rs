@@ -5,13 +5,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::rehearsal::answer::{Answer, Body};
 use crate::rehearsal::catalogue::{Catalogue, Resource};
 use crate::rehearsal::chance::Chance;
+use crate::rehearsal::discovery::Site;
 use crate::rehearsal::kinds::Addresses;
 use crate::rehearsal::media::{self, Form, Wanted};
 use crate::rehearsal::path::{Parameters, Spot};
@@ -19,7 +20,7 @@ use crate::rehearsal::refusals::{Named, method_not_allowed, no_such_resource};
 use crate::rehearsal::rights::{self, User};
 use crate::rehearsal::store::Store;
 use crate::rehearsal::{
-    Clock, Failure, create, delete, list, patch, reviews, subresources, update, watch,
+    Clock, Failure, create, custom, delete, list, patch, reviews, subresources, update, watch,
 };
 use crate::schema::kubernetes::{self, Minor};
 use crate::ssa::schema::{Schema, TypeId};
@@ -60,6 +61,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) catalogue: Catalogue,
     pub(super) addresses: Addresses,
+    /// Host and port that discovery names.
+    pub(super) address: String,
     /// Those who wait for the next change.
     pub(super) waiting: Vec<Waker>,
 }
@@ -122,6 +125,7 @@ impl Rehearsal {
             store: Store::default(),
             catalogue: Catalogue::built_in(minor),
             addresses: Addresses::default(),
+            address: "127.0.0.1:6443".into(),
             waiting: Vec::new(),
         };
         state.begin();
@@ -278,16 +282,25 @@ impl State {
 
     /// What is not a resource of the API.
     fn beside(&mut self, asked: &Asked<'_>) -> http::Response<Body> {
-        match asked.path.trim_end_matches('/') {
-            "/healthz" | "/livez" | "/readyz" => Answer::text(200, "ok").send(false, &[]),
-            "/version" => Answer::ok(json!({
-                "major": "1",
-                "minor": self.minor.number.to_string(),
-                "gitVersion": format!("v1.{}.0", self.minor.number),
-            }))
-            .send(false, &[]),
-            _ => Answer::text(404, "404 page not found\n").send(false, &[]),
+        let custom = custom::shown(self);
+        let site = Site { minor: self.minor, custom: &custom, address: &self.address };
+        let path = match asked.query {
+            Some(query) => format!("{}?{query}", asked.path),
+            None => asked.path.to_owned(),
+        };
+        let page = site.page(&path, asked.accept.unwrap_or_default());
+        let Some(page) =
+            page.filter(|_| asked.method == Method::GET || asked.method == Method::HEAD)
+        else {
+            return Answer::text(404, "404 page not found\n").send(false, &[]);
+        };
+        let mut response = http::Response::new(Body::Whole(page.body.into()));
+        *response.status_mut() = http::StatusCode::from_u16(page.code).unwrap_or_default();
+        if !page.content_type.is_empty() {
+            let kind = HeaderValue::from_static(page.content_type);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
         }
+        response
     }
 
     /// A path of the API where nothing is.

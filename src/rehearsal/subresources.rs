@@ -88,7 +88,8 @@ fn evict(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let Some(pod) = update::live(state, call) else { return Err(call.named().not_found()) };
     let mut deleting = Deleting::of(&eviction["deleteOptions"])?;
     deleting.dry_run |= writing.dry_run;
-    for budget in admission::objects(state, "policy", "poddisruptionbudgets", &call.spot.namespace) {
+    for budget in admission::objects(state, "policy", "poddisruptionbudgets", &call.spot.namespace)
+    {
         let selector = scale::selector_text(&budget["spec"]["selector"]);
         let meant = Labels::read(&selector)?.matches(&pod["metadata"]["labels"]);
         if meant && budget["status"]["disruptionsAllowed"].as_i64().unwrap_or_default() <= 0 {

@@ -3,23 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
-use crate::rehearsal::clock;
 use crate::rehearsal::list::metadata_only;
 use crate::rehearsal::server::{Call, State};
-
-/// What the API says of the first column of every kind.
-const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, \
-    although some resources may allow a client to request the generation of an appropriate name \
-    automatically. Name is primarily intended for creation idempotence and configuration \
-    definition. Cannot be updated. More info: \
-    https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
-
-/// What the API says of the time of creation.
-const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this \
-    object was created. It is not guaranteed to be set in happens-before order across separate \
-    operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\n\
-    Populated by the system. Read-only. Null for lists. More info: \
-    https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+use crate::rehearsal::{clock, columns};
 
 /// A table of objects, with the `metadata` of a list or of the only object.
 pub(super) fn table(
@@ -36,7 +22,7 @@ pub(super) fn table(
     build(state, &call.resource, objects, metadata, whole, true)
 }
 
-/// A table of the one object of an event.
+/// A table of the one object of an event; only the first says what its columns are.
 pub(super) fn of_event(state: &State, resource: &Resource, object: Value, columns: bool) -> Value {
     let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
     build(state, resource, vec![object], metadata, "", columns)
@@ -50,40 +36,50 @@ fn build(
     whole: &str,
     columns: bool,
 ) -> Value {
-    let _ = resource;
-    let columns = if columns {
-        json!([
-            {"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0},
-            {"name": "Age", "type": "string", "format": "", "description": CREATED, "priority": 0},
-        ])
-    } else {
-        Value::Null
+    let columns = if columns { definitions(resource) } else { Value::Null };
+    let row = |object: Value| {
+        let cells = cells(state, resource, &object);
+        let shown = match whole {
+            "Object" => object,
+            "None" => Value::Null,
+            _ => metadata_only(&object),
+        };
+        json!({"cells": cells, "object": shown})
     };
-    let rows: Vec<_> = objects
-        .into_iter()
-        .map(|object| {
-            let cells = json!([object["metadata"]["name"], age(state, &object)]);
-            let shown = match whole {
-                "Object" => object,
-                "None" => Value::Null,
-                _ => metadata_only(&object),
-            };
-            json!({"cells": cells, "object": shown})
-        })
-        .collect();
+    let rows: Vec<_> = objects.into_iter().map(row).collect();
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": columns, "rows": rows,
     })
 }
 
-/// How long ago an object was created, e.g. `5m12s`.
-///
-/// Source: apimachinery `pkg/util/duration/duration.go`.
+fn definitions(resource: &Resource) -> Value {
+    if let Some(version) = resource.version() {
+        return version.column_definitions().into();
+    }
+    let own = columns::columns(resource.kind.pair()).iter().copied();
+    std::iter::once(("Name", "string", 0)).chain(own).map(columns::definition).collect()
+}
+
+fn cells(state: &State, resource: &Resource, object: &Value) -> Vec<Value> {
+    if let Some(version) = resource.version() {
+        let now = i64::try_from(state.seconds()).unwrap_or(i64::MAX);
+        return version.cells(object, now);
+    }
+    let own = columns::cells(resource.kind.pair(), object, &age(state, object));
+    std::iter::once(object["metadata"]["name"].clone()).chain(own).collect()
+}
+
+/// How long ago an object was created.
 fn age(state: &State, object: &Value) -> String {
     let created = object["metadata"]["creationTimestamp"].as_str().and_then(clock::read);
-    let Some(created) = created else { return "<unknown>".into() };
-    let seconds = state.seconds().saturating_sub(created);
+    created.map_or("<unknown>".into(), |created| duration(state.seconds().saturating_sub(created)))
+}
+
+/// A span of time as kubectl shows it, e.g. `5m12s`.
+///
+/// Source: apimachinery `pkg/util/duration/duration.go`.
+pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{big}{big_unit}"),
@@ -99,5 +95,16 @@ fn age(state: &State, object: &Value) -> String {
         _ if days < 730 => format!("{days}d"),
         _ if days < 2920 => two(days / 365, "y", days % 365, "d"),
         _ => format!("{}y", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_get_coarser_as_they_grow() {
+        let shown = [0, 119, 130, 3600, 10_860, 100_000, 200_000, 40_000_000].map(duration);
+        assert_eq!(shown, ["0s", "119s", "2m10s", "60m", "3h1m", "27h", "2d7h", "462d"]);
     }
 }

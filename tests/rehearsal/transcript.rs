@@ -183,7 +183,8 @@ fn value_end(text: &str) -> usize {
 fn play(api: &Rehearsal, bindings: &mut Bindings, step: &Value, body: Option<&str>) -> Verdict {
     api.advance(Duration::from_secs(1));
     let reply = send(api, bindings, &step["request"], body);
-    match difference(bindings, &step["response"], &reply) {
+    let custom = step["request"]["path"].as_str().unwrap_or_default().contains(".example.com/");
+    match difference(bindings, &step["response"], &reply, custom) {
         None => Verdict::Same,
         Some(why) => Verdict::Differs(why),
     }
@@ -230,9 +231,14 @@ fn send(api: &Rehearsal, bindings: &mut Bindings, request: &Value, body: Option<
     }
 }
 
-fn difference(bindings: &mut Bindings, expected: &Value, reply: &Reply) -> Option<String> {
+fn difference(
+    bindings: &mut Bindings,
+    expected: &Value,
+    reply: &Reply,
+    custom: bool,
+) -> Option<String> {
     let text = String::from_utf8_lossy(&reply.body);
-    let found = compare_body(bindings, expected, &text);
+    let found = compare_body(bindings, expected, &text, custom);
     let status = expected["status"].as_u64().unwrap();
     if status != u64::from(reply.status) {
         let message = serde_json::from_str::<Value>(&text).unwrap_or_default();
@@ -256,21 +262,44 @@ fn difference(bindings: &mut Bindings, expected: &Value, reply: &Reply) -> Optio
     bindings.difference(&meant, &warnings, "warnings")
 }
 
-fn compare_body(bindings: &mut Bindings, expected: &Value, text: &str) -> Option<String> {
+/// Takes out what the server's documentation says of the columns of built-in kinds, which no client
+/// shows: it is its authors' prose.
+fn drop_prose(value: &mut Value) {
+    let is_table = value["kind"] == "Table";
+    let columns = value.get_mut("columnDefinitions").and_then(Value::as_array_mut);
+    for column in columns.into_iter().flatten().filter(|_| is_table) {
+        column["description"] = "{PROSE}".into();
+    }
+}
+
+fn compare_body(
+    bindings: &mut Bindings,
+    expected: &Value,
+    text: &str,
+    custom: bool,
+) -> Option<String> {
     if let Some(meant) = expected["bodyText"].as_str() {
         let same = bindings.text(meant, text);
         return (!same).then(|| format!("text {text:?}, should be {meant:?}"));
     }
     if let Some(events) = expected.get("events") {
+        let mut events = events.clone();
+        for event in events.as_array_mut().into_iter().flatten() {
+            drop_prose(&mut event["object"]);
+        }
+        let events = &events;
         let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
         return match lines {
             Ok(lines) => bindings.difference(events, &lines.into(), "events"),
             Err(why) => Some(format!("events: {why}")),
         };
     }
-    let body = expected.get("body")?;
+    let mut body = expected.get("body")?.clone();
+    if !custom {
+        drop_prose(&mut body);
+    }
     match serde_json::from_str(text) {
-        Ok(actual) => bindings.difference(body, &actual, ""),
+        Ok(actual) => bindings.difference(&body, &actual, ""),
         Err(why) => Some(format!("body {text:?}: {why}")),
     }
 }
