@@ -26,10 +26,13 @@
 //! | what a body says, what its types keep of it | [`fields`] |
 //! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
+//! | clients within the process and over a socket | `front` |
 //! | refusals | [`status`], `refusals` |
 
 pub mod discovery;
 pub mod fields;
+#[cfg(feature = "cluster")]
+pub mod front;
 pub mod kind;
 pub mod kinds;
 pub mod ownership;
