@@ -7,6 +7,8 @@
     reason = "the data are read where they lie, and helpers of tests are tests too"
 )]
 
+#[path = "sources/discover.rs"]
+mod discover;
 #[path = "sources/git.rs"]
 mod git;
 #[path = "sources/registry.rs"]

@@ -197,6 +197,11 @@ impl Pattern {
     }
 }
 
+/// Whether a name is of a pattern with `*`, `?` and `[a-z]`.
+pub(super) fn matches_name(pattern: &str, name: &str) -> bool {
+    glob(pattern.as_bytes(), name.as_bytes())
+}
+
 /// One name: `*`, `?`, `[a-z]`, `[^a-z]` and `\`.
 ///
 /// Source: Go `path/filepath.Match`.

@@ -15,6 +15,7 @@
 //! `internal/controller/kustomization_controller.go` (`reconcile`, `build`).
 
 pub mod api;
+pub mod discover;
 pub mod drift;
 pub mod generate;
 pub mod ignore;

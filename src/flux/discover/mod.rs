@@ -1,0 +1,487 @@
+//! All Kustomizations of a repository: those that stand in its files, and those that they render in turn.
+//!
+//! What stands in a file may be patched before it is applied, so a Kustomization that another one renders counts as
+//! rendered, and its file only tells where it stands. The ones that nobody renders are the roots. Each is rendered
+//! once, those that do not wait for each other at the same time, and the order of the result depends on neither.
+
+mod artifacts;
+mod checks;
+pub mod drawing;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Rendered;
+use super::api::{self, Kustomization, Object, Reading};
+use super::inventory::ObjectId;
+use super::sources::Source;
+use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
+use crate::files::{FileKind, Files, clean};
+use crate::limits::Limits;
+use crate::resource::Resource;
+use crate::yaml::{self, Step};
+
+/// The source that stands for the repository itself. Source: `flux bootstrap`, which calls it so.
+const OWN_SOURCE: &str = "flux-system";
+
+/// Most Kustomizations of a repository.
+const KUSTOMIZATIONS: usize = 20_000;
+
+/// Renders one Kustomization from the files of its source.
+pub type Render<'a> = dyn Fn(&Kustomization, &Source) -> Warned<Result<Rendered>> + Sync + 'a;
+
+/// Files that stand for a source of another name.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// The kind, as `GitRepository`.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The files.
+    pub source: Source,
+}
+
+/// Where to look, and how to render.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The repository.
+    pub repository: &'a Source,
+    /// Where to look for Kustomizations that stand in files: a directory or a file.
+    pub entry: &'a Path,
+    /// What stands for sources other than the repository.
+    pub local: &'a [Local],
+    /// Bounds of what is read.
+    pub limits: &'a Limits,
+    /// Renders one.
+    pub render: &'a Render<'a>,
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The Kustomizations; parents come before their children.
+    pub nodes: Vec<Node>,
+    /// Those that no other one renders.
+    pub roots: Vec<usize>,
+    /// What Flux would fail at, or never finish.
+    pub problems: Vec<Error>,
+    /// What it would do although its author hardly meant it.
+    pub warnings: Vec<Warning>,
+}
+
+/// A Kustomization.
+#[derive(Debug)]
+pub struct Node {
+    /// As its parent renders it; of a root as it stands in its file.
+    pub object: Kustomization,
+    /// Who renders it.
+    pub parent: Option<usize>,
+    /// Those that it renders, in the order of its inventory.
+    pub children: Vec<usize>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Where it stands in a file, where it does.
+    written: Option<(PathBuf, usize)>,
+}
+
+/// What came of a Kustomization.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It renders.
+    Rendered(Rendered),
+    /// It does not.
+    Failed(Error),
+    /// Its source is not in this repository, and nothing stands for it.
+    Elsewhere,
+}
+
+/// A Kustomization in a file.
+struct Candidate {
+    object: Kustomization,
+    path: PathBuf,
+    document: usize,
+    covered: bool,
+}
+
+/// What is about to be rendered.
+struct Job {
+    object: Kustomization,
+    parent: Option<usize>,
+    written: Option<(PathBuf, usize)>,
+}
+
+/// Finds and renders all Kustomizations.
+///
+/// # Errors
+/// Where the entry cannot be read, or there are too many. What is wrong with one of them is a problem of the result.
+pub fn discover(request: &Request<'_>) -> Result<Found> {
+    let scanned = scan::scan(request)?;
+    let places = scanned.candidates.iter().enumerate().map(|(index, candidate)| {
+        ((request.repository.files.shown(&candidate.path), candidate.document), index)
+    });
+    let mut search = Search {
+        request,
+        by_place: places.collect(),
+        owners: BTreeMap::new(),
+        generators: scanned.generators,
+        sources: scanned.sources,
+        candidates: scanned.candidates,
+        found: Found { problems: scanned.problems, warnings: scanned.warnings, ..Found::default() },
+    };
+    search.run()?;
+    let Search { mut found, sources, .. } = search;
+    checks::check(request, &mut found, &sources);
+    Ok(found)
+}
+
+struct Search<'a> {
+    request: &'a Request<'a>,
+    generators: Vec<artifacts::Generator>,
+    /// The sources that are declared.
+    sources: Vec<ObjectId>,
+    candidates: Vec<Candidate>,
+    /// Candidates by what their file is called, and the document.
+    by_place: BTreeMap<(Arc<str>, usize), usize>,
+    /// Who renders what is found or about to be, by root, namespace and name.
+    owners: BTreeMap<(usize, String, String), Option<usize>>,
+    found: Found,
+}
+
+impl Search<'_> {
+    fn run(&mut self) -> Result<()> {
+        loop {
+            let roots = self.next_roots();
+            if roots.is_empty() {
+                return Ok(());
+            }
+            let mut jobs: Vec<Job> = roots
+                .into_iter()
+                .map(|index| {
+                    let candidate = &mut self.candidates[index];
+                    candidate.covered = true;
+                    let written = Some((candidate.path.clone(), candidate.document));
+                    Job { object: candidate.object.clone(), parent: None, written }
+                })
+                .collect();
+            while !jobs.is_empty() {
+                jobs = self.level(jobs)?;
+            }
+        }
+    }
+
+    /// Of the Kustomizations in files that nobody rendered so far those that lie below the path of no other one.
+    fn next_roots(&self) -> Vec<usize> {
+        let open: Vec<usize> =
+            (0..self.candidates.len()).filter(|index| !self.candidates[*index].covered).collect();
+        let mut by_path: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+        for index in &open {
+            if let Some(path) = self.path_in_repository(*index) {
+                by_path.entry(path).or_default().push(*index);
+            }
+        }
+        let is_below = |index: usize| {
+            let mut above = self.candidates[index].path.ancestors().skip(1);
+            above.any(|directory| {
+                let here = by_path.get(directory);
+                here.is_some_and(|here| here.len() > 1 || here[0] != index)
+            })
+        };
+        let roots: Vec<_> = open.iter().copied().filter(|index| !is_below(*index)).collect();
+        match roots.is_empty() {
+            // Each lies below another one: begin somewhere.
+            true => open.into_iter().take(1).collect(),
+            false => roots,
+        }
+    }
+
+    /// The directory that a candidate renders, where that is in the repository.
+    fn path_in_repository(&self, index: usize) -> Option<PathBuf> {
+        let object = &self.candidates[index].object;
+        is_own(&object.source().name).then(|| directory(self.request.repository, object))
+    }
+
+    /// Renders some Kustomizations and gives those that they render.
+    fn level(&mut self, jobs: Vec<Job>) -> Result<Vec<Job>> {
+        let total = self.found.nodes.len() + jobs.len();
+        if total > KUSTOMIZATIONS {
+            let place = Place::file(self.request.repository.files.shown(self.request.entry));
+            let message = format!("more than {KUSTOMIZATIONS} Kustomizations");
+            return Err(Error::new(ErrorKind::Limit, place, message));
+        }
+        let outcomes = parallel(&jobs, |job| self.outcome(job));
+        let mut next = Vec::new();
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            self.found.warnings.extend(outcome.warnings);
+            self.add(job, outcome.output, &mut next);
+        }
+        Ok(next)
+    }
+
+    fn outcome(&self, job: &Job) -> Warned<Outcome> {
+        let unwarned = |output| Warned { output, warnings: Vec::new() };
+        let source = match self.source(&job.object) {
+            Ok(Some(source)) => source,
+            Ok(None) => return unwarned(Outcome::Elsewhere),
+            Err(error) => return unwarned(Outcome::Failed(error)),
+        };
+        let directory = directory(&source, &job.object);
+        if source.files.kind(&directory) != FileKind::Directory {
+            let path = &job.object.spec.path;
+            let message = format!("spec.path \"{path}\" is no directory of its source");
+            let place = locate(
+                self.request,
+                job.written.as_ref(),
+                &job.object,
+                &[Step::Key("spec"), Step::Key("path")],
+            );
+            return unwarned(Outcome::Failed(Error::new(ErrorKind::Missing, place, message)));
+        }
+        let rendered = (self.request.render)(&job.object, &source);
+        let output = match rendered.output {
+            Ok(rendered) => Outcome::Rendered(rendered),
+            Err(error) => Outcome::Failed(error),
+        };
+        Warned { output, warnings: rendered.warnings }
+    }
+
+    /// The files that a Kustomization is rendered from; `None` where they are elsewhere.
+    fn source(&self, object: &Kustomization) -> Result<Option<Source>> {
+        let wanted = object.source();
+        let local = self.request.local.iter().find(|local| {
+            local.kind == wanted.kind
+                && local.name == wanted.name
+                && local.namespace == wanted.namespace
+        });
+        if let Some(local) = local {
+            return Ok(Some(local.source.clone()));
+        }
+        if wanted.kind == "ExternalArtifact" {
+            let generator = self
+                .generators
+                .iter()
+                .find(|generator| generator.makes(&wanted.namespace, &wanted.name));
+            return generator
+                .map(|generator| generator.artifact(&wanted.name, self.request))
+                .transpose()
+                .map(Option::flatten);
+        }
+        Ok(is_own(&wanted.name).then(|| self.request.repository.clone()))
+    }
+
+    /// Takes what came of a job in, and queues the Kustomizations among its objects.
+    fn add(&mut self, job: Job, outcome: Outcome, next: &mut Vec<Job>) {
+        let index = self.found.nodes.len();
+        let Job { object, parent, written } = job;
+        if let Some(parent) = parent {
+            self.found.nodes[parent].children.push(index);
+        } else {
+            self.found.roots.push(index);
+        }
+        let mut children = Vec::new();
+        match &outcome {
+            Outcome::Failed(error) => self.found.problems.push(error.clone()),
+            Outcome::Rendered(rendered) => {
+                for resource in rendered.resources.iter() {
+                    self.note_source(resource);
+                    children.extend(self.child(resource, &object, index));
+                }
+            }
+            Outcome::Elsewhere => {}
+        }
+        if parent.is_none() {
+            let (namespace, name) = name_of(&object);
+            self.owners.insert((index, namespace.to_owned(), name.to_owned()), None);
+        }
+        self.found.nodes.push(Node { object, parent, children: Vec::new(), outcome, written });
+        children.retain(|child| self.is_new(child, index));
+        next.extend(children);
+    }
+
+    fn note_source(&mut self, resource: &Resource) {
+        if resource.gvk().group == api::SOURCE_GROUP {
+            self.sources.push(ObjectId::of(resource));
+        }
+    }
+
+    /// The Kustomization that an object is.
+    fn child(&mut self, resource: &Resource, owner: &Kustomization, parent: usize) -> Option<Job> {
+        let gvk = resource.gvk();
+        if gvk.group != api::GROUP || gvk.kind != "Kustomization" {
+            return None;
+        }
+        let file = &resource.origin.file;
+        let stands = self.by_place.get(&(file.clone(), resource.origin.document));
+        let written = match stands {
+            Some(index) => {
+                let candidate = &mut self.candidates[*index];
+                candidate.covered = true;
+                Some((candidate.path.clone(), candidate.document))
+            }
+            // Beyond the entry, where files were not looked through.
+            None => {
+                let path = self.request.repository.root.join(&**file);
+                let is_it = self.request.repository.files.shown(&path) == *file;
+                is_it.then_some((path, resource.origin.document))
+            }
+        };
+        let place = |path: &[Step<'_>]| {
+            let located = written.as_ref().and_then(|written| located(self.request, written, path));
+            located.unwrap_or_else(|| Place::file(file.clone()))
+        };
+        let read = api::read(&resource.value, Reading::Strict, &place);
+        self.found.warnings.extend(read.warnings);
+        match read.output {
+            Ok(Some(Object::Kustomization(mut object))) => {
+                if object.meta.namespace.is_empty() {
+                    object.meta.namespace = owner.meta.namespace.clone();
+                }
+                Some(Job { object: *object, parent: Some(parent), written })
+            }
+            Ok(_) => None,
+            Err(error) => {
+                self.found.problems.push(error);
+                None
+            }
+        }
+    }
+
+    /// Whether a child is neither its own parent, which is how `flux bootstrap` lays it out, nor there already.
+    fn is_new(&mut self, child: &Job, parent: usize) -> bool {
+        let same =
+            |index: usize| name_of(&self.found.nodes[index].object) == name_of(&child.object);
+        if same(parent) {
+            return false;
+        }
+        let ancestors =
+            std::iter::successors(Some(parent), |index| self.found.nodes[*index].parent);
+        let circle: Vec<usize> = ancestors.collect();
+        let Some(at) = circle.iter().position(|index| same(*index)) else {
+            return !self.is_double(child, parent);
+        };
+        let names: Vec<_> =
+            circle[..=at].iter().rev().map(|i| shown(&self.found.nodes[*i].object)).collect();
+        let message = format!(
+            "renders itself through others: {} -> {}",
+            names.join(" -> "),
+            shown(&child.object)
+        );
+        let place = locate(self.request, child.written.as_ref(), &child.object, &[]);
+        self.found.problems.push(Error::new(ErrorKind::Invalid, place, message));
+        false
+    }
+
+    /// Whether another Kustomization of the same cluster renders it too: then both would own it.
+    fn is_double(&mut self, child: &Job, parent: usize) -> bool {
+        let root = root(&self.found.nodes, parent);
+        let (namespace, name) = name_of(&child.object);
+        let key = (root, namespace.to_owned(), name.to_owned());
+        let Some(other) = self.owners.get(&key) else {
+            self.owners.insert(key, Some(parent));
+            return false;
+        };
+        let by = |index: usize| shown(&self.found.nodes[index].object);
+        let message = match other {
+            Some(other) if *other == parent => {
+                format!("{} renders {} twice", by(parent), shown(&child.object))
+            }
+            Some(other) => {
+                format!(
+                    "{} is rendered by {} and by {}",
+                    shown(&child.object),
+                    by(*other),
+                    by(parent)
+                )
+            }
+            None => format!("{} is rendered by {} too", shown(&child.object), by(parent)),
+        };
+        let place = locate(self.request, child.written.as_ref(), &child.object, &[]);
+        self.found.problems.push(Error::new(ErrorKind::Invalid, place, message));
+        true
+    }
+}
+
+/// Whether a source of this name is the repository itself.
+fn is_own(name: &str) -> bool {
+    name == OWN_SOURCE
+}
+
+/// The directory that a Kustomization renders.
+fn directory(source: &Source, object: &Kustomization) -> PathBuf {
+    let below = clean(&Path::new("/").join(object.spec.path.trim_start_matches('/')));
+    clean(&source.root.join(below.strip_prefix("/").unwrap_or(&below)))
+}
+
+/// The root that a node is below.
+fn root(nodes: &[Node], index: usize) -> usize {
+    std::iter::successors(Some(index), |index| nodes[*index].parent).last().unwrap_or(index)
+}
+
+fn name_of(object: &Kustomization) -> (&str, &str) {
+    (&object.meta.namespace, &object.meta.name)
+}
+
+/// `namespace/name`
+pub(super) fn shown(object: &Kustomization) -> String {
+    match name_of(object) {
+        ("", name) => name.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+/// Where something of a Kustomization stands, as far as that is known.
+fn locate(
+    request: &Request<'_>,
+    written: Option<&(PathBuf, usize)>,
+    object: &Kustomization,
+    path: &[Step<'_>],
+) -> Place {
+    let located = written.and_then(|written| located(request, written, path));
+    let place = located.or_else(|| object.meta.place.clone());
+    place.unwrap_or_else(|| Place::file(format!("Kustomization/{}", shown(object))))
+}
+
+fn located(request: &Request<'_>, written: &(PathBuf, usize), path: &[Step<'_>]) -> Option<Place> {
+    let files = &request.repository.files;
+    let text = files.read(&written.0, request.limits.file_bytes).ok()?;
+    Some(Place { file: files.shown(&written.0), at: yaml::locate(&text, written.1, path) })
+}
+
+/// What `run` makes of each, in the order of `items`, computed on all cores.
+fn parallel<T: Sync, U: Send>(items: &[T], run: impl Fn(&T) -> U + Sync) -> Vec<U> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = cores.min(items.len());
+    if workers < 2 {
+        return items.iter().map(run).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, run(item)));
+        }
+    };
+    let mut results: BTreeMap<usize, U> = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for handle in handles {
+            match handle.join() {
+                Ok(done) => results.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    results.into_values().collect()
+}
+
+/// The text of a file and what it is called.
+fn read(request: &Request<'_>, path: &Path) -> Result<(bytes::Bytes, Arc<str>)> {
+    let files: &dyn Files = &*request.repository.files;
+    Ok((files.read(path, request.limits.file_bytes)?, files.shown(path)))
+}

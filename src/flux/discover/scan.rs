@@ -1,0 +1,142 @@
+//! The objects of Flux that stand in files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::artifacts::Generator;
+use super::{Candidate, Request, read};
+use crate::error::{Error, ErrorKind, Place, Result, Warning};
+use crate::files::FileKind;
+use crate::flux::api::{self, Object, Reading};
+use crate::flux::inventory::ObjectId;
+use crate::value::Value;
+use crate::yaml::{self, Step};
+
+/// What a file has in it, if it has anything for us: the groups of Flux.
+const MARK: &str = "toolkit.fluxcd.io/";
+const EXTENSIONS_MARK: &str = "source.extensions.fluxcd.io/";
+
+/// What files hold.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) generators: Vec<Generator>,
+    pub(super) sources: Vec<ObjectId>,
+    pub(super) problems: Vec<Error>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Reads all files in and below the entry, in the order of their paths; hidden folders are left out.
+pub(super) fn scan(request: &Request<'_>) -> Result<Scanned> {
+    let mut scanned = Scanned::default();
+    for path in paths(request)? {
+        file(request, &path, &mut scanned)?;
+    }
+    Ok(scanned)
+}
+
+fn paths(request: &Request<'_>) -> Result<Vec<PathBuf>> {
+    let files = &request.repository.files;
+    let mut found = BTreeSet::new();
+    let mut queue = match files.kind(request.entry) {
+        FileKind::File => return Ok(vec![request.entry.to_path_buf()]),
+        FileKind::Directory => vec![request.entry.to_path_buf()],
+        _ => {
+            let place = Place::file(files.shown(request.entry));
+            return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
+        }
+    };
+    let mut seen = BTreeSet::new();
+    while let Some(directory) = queue.pop() {
+        // Symbolic links may lead back to where we were.
+        if !files.canonical(&directory).is_some_and(|real| seen.insert(real)) {
+            continue;
+        }
+        if seen.len() + found.len() > request.limits.files {
+            let place = Place::file(files.shown(request.entry));
+            let message = format!("more than {} files", request.limits.files);
+            return Err(Error::new(ErrorKind::Limit, place, message));
+        }
+        for name in files.list(&directory)? {
+            let path = directory.join(&name);
+            let hidden = name.to_string_lossy().starts_with('.');
+            match files.kind(&path) {
+                FileKind::Directory if !hidden => queue.push(path),
+                FileKind::File if is_yaml(&path) => {
+                    found.insert(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()> {
+    let (text, file) = read(request, path)?;
+    let holds = |mark: &str| memchr::memmem::find(&text, mark.as_bytes()).is_some();
+    if !holds(MARK) && !holds(EXTENSIONS_MARK) {
+        return Ok(());
+    }
+    let documents = match yaml::read(&text, &file, request.limits) {
+        Ok(documents) => documents,
+        Err(error) => {
+            // It may be a template; if somebody renders it, that fails.
+            let place = error.places()[0].clone();
+            let message = format!("passed over, since it is no YAML: {}", error.message());
+            scanned.warnings.push(Warning { place, message });
+            return Ok(());
+        }
+    };
+    for (document, value) in documents.iter().enumerate() {
+        let place = |path: &[Step<'_>]| Place {
+            file: file.clone(),
+            at: yaml::locate(&text, document, path),
+        };
+        scanned.generators.extend(Generator::read(value));
+        note_source(value, scanned);
+        if !is_kustomization(value) {
+            continue;
+        }
+        // What is in a file may get its last fields from whoever renders it.
+        let read = api::read(value, Reading::Lenient, &place);
+        match read.output {
+            Ok(Some(Object::Kustomization(mut object))) => {
+                object.meta.place.get_or_insert_with(|| place(&[]));
+                let path = path.to_path_buf();
+                scanned.candidates.push(Candidate {
+                    object: *object,
+                    path,
+                    document,
+                    covered: false,
+                });
+            }
+            Ok(_) => {}
+            Err(error) => scanned.problems.push(error),
+        }
+    }
+    Ok(())
+}
+
+fn is_kustomization(value: &Value) -> bool {
+    let group = value.text_at(&["apiVersion"]).and_then(|version| version.split('/').next());
+    group == Some(api::GROUP) && value.text_at(&["kind"]) == Some("Kustomization")
+}
+
+fn note_source(value: &Value, scanned: &mut Scanned) {
+    let group = value.text_at(&["apiVersion"]).and_then(|version| version.split('/').next());
+    if group != Some(api::SOURCE_GROUP) {
+        return;
+    }
+    let text = |path: &[&str]| value.text_at(path).unwrap_or_default().into();
+    scanned.sources.push(ObjectId {
+        namespace: text(&["metadata", "namespace"]),
+        name: text(&["metadata", "name"]),
+        group: api::SOURCE_GROUP.into(),
+        kind: text(&["kind"]),
+    });
+}

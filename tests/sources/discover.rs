@@ -1,0 +1,284 @@
+//! The Kustomizations of a whole repository, and the group `flux-tree`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use overlay::build::Options;
+use overlay::error::Warned;
+use overlay::flux::api::Kustomization;
+use overlay::flux::discover::drawing::{Branch, draw, named};
+use overlay::flux::discover::{Found, Local, Outcome, Request, discover};
+use overlay::flux::inventory::ObjectId;
+use overlay::flux::sources::{Source, working_tree};
+use overlay::flux::{Rendered, Renderer, Untouched};
+use overlay::store::Store;
+use overlay::{Limits, Memory, Value, yaml};
+
+const LIMITS: Limits = Limits::WEBHOOK;
+
+fn tree(files: &[(&str, &str)]) -> Source {
+    let mut memory = Memory::default();
+    memory.insert_directory("/");
+    for (path, text) in files {
+        memory.insert(path, text.to_string());
+    }
+    Source { files: Arc::new(memory), root: PathBuf::from("/"), revision: String::new() }
+}
+
+fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) {
+    let store = Store::default();
+    let options = Options { limits: LIMITS, ..Options::default() };
+    let rendered = Mutex::new(Vec::new());
+    let render = |object: &Kustomization, source: &Source| -> Warned<overlay::Result<Rendered>> {
+        rendered.lock().unwrap().push(format!("{}/{}", object.meta.namespace, object.meta.name));
+        let renderer = Renderer {
+            files: &*source.files,
+            root: &source.root,
+            store: &store,
+            options: &options,
+            decrypt: &Untouched,
+            lookup: None,
+            strict: true,
+            hidden: None,
+        };
+        renderer.render(object)
+    };
+    let entry = source.root.join(entry);
+    let request =
+        Request { repository: source, entry: &entry, local, limits: &LIMITS, render: &render };
+    let found = discover(&request).unwrap();
+    let mut rendered = rendered.into_inner().unwrap();
+    rendered.sort();
+    (found, rendered)
+}
+
+fn kustomization(name: &str, path: &str, more: &str) -> String {
+    format!(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: {name}, namespace: flux-system}}\n\
+         spec:\n  interval: 5m\n  prune: true\n  path: {path}\n  sourceRef: {{kind: GitRepository, name: flux-system}}\n{more}---\n"
+    )
+}
+
+const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+/// The tree of Kustomizations in one line a node.
+fn outline(found: &Found) -> String {
+    fn below(found: &Found, nodes: &[usize], depth: usize, out: &mut String) {
+        for index in nodes {
+            let node = &found.nodes[*index];
+            out.push_str(&format!("{}{}\n", "  ".repeat(depth), node.object.meta.name));
+            below(found, &node.children, depth + 1, out);
+        }
+    }
+    let mut out = String::new();
+    below(found, &found.roots, 0, &mut out);
+    out
+}
+
+fn problems(found: &Found) -> Vec<String> {
+    found.problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nesting_is_followed_and_each_is_rendered_once() {
+    let apps = kustomization("team-a", "./teams/a", "") + &kustomization("team-b", "./teams/b", "");
+    let source = tree(&[
+        (
+            "clusters/prod/flux-system/sync.yaml",
+            &kustomization("flux-system", "./clusters/prod", ""),
+        ),
+        ("clusters/prod/infra.yaml", &kustomization("infra", "./infra", "")),
+        (
+            "clusters/prod/apps.yaml",
+            &kustomization("apps", "./apps", "  dependsOn: [{name: infra}]\n"),
+        ),
+        ("apps/teams.yaml", &apps),
+        ("infra/a.yaml", CONFIG_MAP),
+        ("teams/a/a.yaml", CONFIG_MAP),
+        ("teams/b/a.yaml", CONFIG_MAP),
+    ]);
+    for entry in [".", "clusters/prod"] {
+        let (found, rendered) = found(&source, entry, &[]);
+        assert_eq!(problems(&found), Vec::<String>::new());
+        assert_eq!(outline(&found), "flux-system\n  apps\n    team-a\n    team-b\n  infra\n");
+        let all = ["apps", "flux-system", "infra", "team-a", "team-b"];
+        assert_eq!(rendered, all.map(|name| format!("flux-system/{name}")));
+    }
+}
+
+#[test]
+fn a_child_is_what_its_parent_renders_it_to() {
+    let more = "  postBuild: {substitute: {where: real}}\n";
+    let source = tree(&[
+        ("sync.yaml", &kustomization("root", "./apps", more)),
+        ("apps/app.yaml", &kustomization("app", "./$${where}", "").replace("$$", "$")),
+        ("real/a.yaml", CONFIG_MAP),
+    ]);
+    let (found, _) = found(&source, "sync.yaml", &[]);
+    assert_eq!(problems(&found), Vec::<String>::new());
+    assert_eq!(found.nodes[1].object.spec.path, "./real");
+    assert!(matches!(found.nodes[1].outcome, Outcome::Rendered(_)));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_and_line() {
+    let source = tree(&[
+        ("c/sync.yaml", &kustomization("flux-system", "./c", "")),
+        ("c/a.yaml", &kustomization("a", "./ok", "  dependsOn:\n  - name: b\n")),
+        ("c/b.yaml", &kustomization("b", "./ok", "  dependsOn:\n  - name: c\n")),
+        ("c/c.yaml", &kustomization("c", "./ok", "  dependsOn:\n  - name: nowhere\n  - name: a\n")),
+        ("c/d.yaml", &kustomization("d", "./missing", "")),
+        (
+            "c/e.yaml",
+            &kustomization("e", "./ok", "").replace("name: flux-system}\n", "name: other}\n"),
+        ),
+        ("ok/a.yaml", CONFIG_MAP),
+    ]);
+    let (found, _) = found(&source, "c", &[]);
+    let problems = problems(&found);
+    let wanted = [
+        "c/d.yaml:7:3: spec.path \"./missing\" is no directory of its source",
+        "c/c.yaml:10:5: depends on flux-system/nowhere, which is not there",
+        "c/c.yaml:11:5: waits for itself, so that none of these ever becomes ready: \
+         flux-system/a -> flux-system/b -> flux-system/c -> flux-system/a",
+        "c/e.yaml:8:3: there is no GitRepository/flux-system/other\n\
+         hint: --local-source GitRepository/flux-system/other=PATH has a directory stand for it",
+    ];
+    assert_eq!(problems, wanted);
+}
+
+#[test]
+fn a_circle_of_kustomizations_ends() {
+    let source = tree(&[
+        ("start.yaml", &kustomization("a", "./one", "")),
+        ("one/b.yaml", &kustomization("b", "./two", "")),
+        ("two/a.yaml", &kustomization("a", "./one", "")),
+    ]);
+    let (found, rendered) = found(&source, "start.yaml", &[]);
+    assert_eq!(rendered, ["flux-system/a", "flux-system/b"]);
+    let problems = problems(&found);
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].contains(
+            "renders itself through others: flux-system/a -> flux-system/b -> flux-system/a"
+        ),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn one_that_two_render_is_a_problem() {
+    let source = tree(&[
+        ("c/sync.yaml", &kustomization("root", "./c", "")),
+        ("c/x.yaml", &(kustomization("x", "./shared", "") + &kustomization("w", "./shared", ""))),
+        ("shared/z.yaml", &kustomization("z", "./ok", "")),
+        ("ok/a.yaml", CONFIG_MAP),
+    ]);
+    let (found, _) = found(&source, "c", &[]);
+    assert_eq!(
+        problems(&found),
+        ["shared/z.yaml:1:1: flux-system/z is rendered by flux-system/x and by flux-system/w"]
+    );
+}
+
+#[test]
+fn a_directory_stands_for_a_source_of_another_name() {
+    let source = tree(&[(
+        "a.yaml",
+        &kustomization("a", "./ok", "").replace("name: flux-system}\n", "name: other}\n"),
+    )]);
+    let local = [Local {
+        kind: "GitRepository".into(),
+        namespace: "flux-system".into(),
+        name: "other".into(),
+        source: tree(&[("ok/a.yaml", CONFIG_MAP)]),
+    }];
+    let (found, _) = found(&source, "a.yaml", &local);
+    assert!(
+        matches!(&found.nodes[0].outcome, Outcome::Rendered(rendered) if rendered.resources.len() == 1)
+    );
+}
+
+#[test]
+fn the_result_does_not_depend_on_threads() {
+    let sync: String =
+        (0..60).map(|n| kustomization(&format!("k{n}"), &format!("./apps/{n}"), "")).collect();
+    let mut files = vec![("sync.yaml".to_owned(), sync)];
+    files.extend((0..60).map(|n| (format!("apps/{n}/a.yaml"), CONFIG_MAP.to_owned())));
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let source = tree(&files);
+    let first = outline(&found(&source, "sync.yaml", &[]).0);
+    assert_eq!(first.lines().count(), 60);
+    for _ in 0..5 {
+        assert_eq!(outline(&found(&source, "sync.yaml", &[]).0), first);
+    }
+}
+
+fn conformance() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance");
+    let given = std::env::var_os("OVERLAY_CONFORMANCE").map(PathBuf::from);
+    Some(given.unwrap_or(beside).join("flux")).filter(|path| path.is_dir())
+}
+
+#[test]
+fn the_example_of_flux_is_found_with_its_generated_artifacts() {
+    let Some(flux) = conformance() else { return };
+    let root = flux.join("example-repo/_repo").canonicalize().unwrap();
+    let source = working_tree(&root, &root, None).unwrap();
+    for cluster in ["clusters/production", "clusters/staging"] {
+        let (found, _) = found(&source, cluster, &[]);
+        assert_eq!(problems(&found), Vec::<String>::new(), "{cluster}");
+        assert_eq!(outline(&found), "apps\ninfra-controllers\ninfra-configs\n", "{cluster}");
+        assert!(
+            found.nodes.iter().all(
+                |node| matches!(&node.outcome, Outcome::Rendered(r) if !r.resources.is_empty())
+            )
+        );
+    }
+    // Both clusters at once, with the same names twice.
+    let (found, _) = found(&source, ".", &[]);
+    assert_eq!((found.nodes.len(), found.problems.len()), (6, 0));
+}
+
+/// What the `flux` program draws of the inventories in a cluster.
+#[test]
+fn trees_are_drawn_as_flux_draws_them() {
+    let Some(flux) = conformance() else { return };
+    let mut passed = 0;
+    for case in ["full", "compact", "empty-inventory"] {
+        let folder = flux.join("flux-tree").join(case);
+        let text = std::fs::read(folder.join("in/kustomizations.yaml")).unwrap();
+        let objects = yaml::read(&text, &"in".into(), &LIMITS).unwrap();
+        let name = if case == "empty-inventory" { "empty" } else { "flux-system" };
+        let id = ObjectId {
+            namespace: "flux-system".into(),
+            name: name.into(),
+            group: "kustomize.toolkit.fluxcd.io".into(),
+            kind: "Kustomization".into(),
+        };
+        let drawn = draw(&branch(&id, &objects, case == "compact"));
+        let expected = std::fs::read_to_string(folder.join("expected.txt")).unwrap();
+        assert_eq!(drawn.trim_end(), expected.trim_end(), "{case}");
+        passed += 1;
+    }
+    assert_eq!(passed, 3);
+}
+
+fn branch(id: &ObjectId, objects: &[Value], compact: bool) -> Branch {
+    let is_it = |object: &&Value| {
+        object.text_at(&["metadata", "name"]) == Some(&id.name)
+            && object.text_at(&["kind"]) == Some("Kustomization")
+    };
+    let object = objects.iter().find(is_it).filter(|_| id.kind == "Kustomization");
+    let entries = object
+        .and_then(|object| object.at(&["status", "inventory", "entries"])?.as_list().cloned());
+    let ids = entries.unwrap_or_default();
+    let ids = ids.iter().map(|entry| ObjectId::parse(entry.text_at(&["id"]).unwrap()).unwrap());
+    let kept =
+        ids.filter(|child| child != id && (!compact || child.group.contains("toolkit.fluxcd.io")));
+    Branch {
+        text: named(id),
+        branches: kept.map(|child| branch(&child, objects, compact)).collect(),
+    }
+}
