@@ -324,6 +324,34 @@ fn is_uuid(text: &str, version: Option<char>) -> bool {
             .is_none_or(|version| digits[12] == version && (version == '3' || variant(digits[16])))
 }
 
+/// What is wrong with a text by one of the named formats of expressions.
+pub(in crate::rehearsal) fn named_format_faults(format: &str, text: &str) -> Vec<String> {
+    use super::text::{dns_1035_label, is_label, subdomain};
+    let prefix = text.strip_suffix('-').map(|text| format!("{text}a"));
+    let masked = prefix.as_deref().unwrap_or(text);
+    let label = |text: &str| {
+        (text.len() > 63 || !is_label(text)).then(|| {
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
+             and must start and end with an alphanumeric character (e.g. 'my-name',  or \
+             '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+                .to_owned()
+        })
+    };
+    let fault = match format {
+        "dns1123Label" => label(text),
+        "dns1123LabelPrefix" => label(masked),
+        "dns1123Subdomain" => subdomain(text),
+        "dns1123SubdomainPrefix" => subdomain(masked),
+        "dns1035Label" => dns_1035_label(text),
+        "dns1035LabelPrefix" => dns_1035_label(masked),
+        "uuid" | "byte" | "date" | "datetime" | "uri" => {
+            (!holds(format, text)).then(|| format!("does not match the {format} format"))
+        }
+        _ => None,
+    };
+    fault.into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,5 +30,8 @@ mod structure;
 mod text;
 mod values;
 
+pub(super) use formats::named_format_faults;
+pub(super) use text::{go_float_value as go_float_text, quote as go_quote};
+
 pub use columns::Column;
 pub use definition::{Checked, Definition, Names, Scale, Version};

@@ -64,7 +64,7 @@ pub(super) fn not_supported(path: &str, value: &Value, supported: &[String]) -> 
 }
 
 /// Text in quotes as Go's `%q` prints it.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::rehearsal) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -137,7 +137,7 @@ fn go_number(number: &serde_json::Number) -> String {
 }
 
 /// A float as Go's `%v` prints it.
-pub(super) fn go_float_value(float: f64) -> String {
+pub(in crate::rehearsal) fn go_float_value(float: f64) -> String {
     go_float(float, 1e21, 1e-4)
 }
 
