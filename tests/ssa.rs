@@ -305,6 +305,51 @@ fn what_does_not_fit_is_refused_in_the_words_of_the_server() {
     assert_eq!(kind.validate(&twice, Duplicates::Allowed), Ok(()));
 }
 
+#[test]
+fn objects_may_be_deep_and_lists_long() {
+    let deep = |times| (0..times).fold(json!({"a": 1}), |value, _| json!({ "a": value }));
+    let mut schema = schema(
+        "types:
+- name: root
+  map:
+    fields:
+    - {name: parts, type: {list: {elementType: {namedType: part}, elementRelationship: associative, keys: [name]}}}
+- name: part
+  map:
+    fields:
+    - {name: name, type: {scalar: string}}
+    - {name: value, type: {scalar: numeric}}
+",
+    );
+    let deduced = schema.deduced();
+    let root = schema.find("root").expect("a type");
+    let none = BTreeMap::new();
+    let apply_twice = |kind: Type<'_>, first: &Value, second: &Value| {
+        kind.validate(first, Duplicates::Refused).expect("a value of the type");
+        let versions = Unversioned(kind);
+        let updater = Updater { versions: &versions, filters: &none, return_unchanged: true };
+        let (live, managers) =
+            updater.apply(&Value::Null, first, "v1", Managers::new(), "one", false).expect("one");
+        let live = live.expect("an object");
+        let (live, managers) =
+            updater.apply(&live, second, "v1", managers, "one", false).expect("again");
+        let text = managers["one"].fields.to_json();
+        assert_eq!(FieldSet::from_json(&text).as_ref(), Ok(&managers["one"].fields));
+        live.expect("an object")
+    };
+    let kind = Type::new(&schema, deduced);
+    assert_eq!(apply_twice(kind, &deep(150), &json!({"b": 1})), json!({"b": 1}));
+    assert!(kind.validate(&deep(250), Duplicates::Refused).is_err());
+    let list = |from: usize| {
+        // Neither in order nor against it.
+        let parts =
+            (from..from + 5_000).map(|n| json!({"name": format!("{}", n * 7919 % 100_003)}));
+        json!({"parts": parts.collect::<Vec<_>>()})
+    };
+    let merged = apply_twice(Type::new(&schema, root), &list(0), &list(2_500));
+    assert!(same(&merged, &list(2_500)));
+}
+
 /// What the cases that ignore fields ignore. Source: `merge/ignore_test.go`.
 fn filters(case: &Case, place: usize) -> BTreeMap<ecow::EcoString, Filter> {
     let exclude = |version: &str, path: &[&str]| {

@@ -11,9 +11,9 @@ use super::path::PathElement;
 use super::set::{FieldSet, Node};
 use super::shown::write_json_number;
 
-/// Steps from the root of an object to its deepest field, at most. JSON that a client may send is
-/// not deeper.
-pub(super) const MAX_DEPTH: usize = 512;
+/// Steps from the root of an object to its deepest field, at most. JSON and YAML are read to a lesser
+/// depth.
+pub(super) const MAX_DEPTH: usize = 200;
 
 /// Why a value is no set of fields.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //!
 //! Source: structured-merge-diff `typed/merge.go`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::compare::{fields, is_bare, items};
@@ -122,7 +124,7 @@ impl Type<'_> {
         errors: &mut Errors,
     ) -> Option<Value> {
         let (l, r) = (Index::of(self, list, left), Index::of(self, list, right));
-        let before = errors.clone();
+        let before = errors.len();
         errors.add(r.errors.clone());
         for (at, element) in &r.elements {
             if r.places(element).next() != Some(*at) {
@@ -130,7 +132,7 @@ impl Type<'_> {
             }
         }
         errors.add(l.errors.clone());
-        if *errors != before {
+        if errors.len() > before {
             return None;
         }
         // What goes wrong within an element goes unsaid, as in the reference.
@@ -168,7 +170,7 @@ struct Order<'a> {
     /// The elements of the right that the left has too, not yet passed.
     shared: std::vec::IntoIter<&'a PathElement>,
     next_shared: Option<&'a PathElement>,
-    merged: Vec<&'a PathElement>,
+    merged: BTreeSet<&'a PathElement>,
 }
 
 impl<'a> Order<'a> {
@@ -182,7 +184,8 @@ impl<'a> Order<'a> {
             .collect();
         let mut shared = shared.into_iter();
         let next_shared = shared.next();
-        let mut order = Self { left, right, at: (0, 0), shared, next_shared, merged: Vec::new() };
+        let mut order =
+            Self { left, right, at: (0, 0), shared, next_shared, merged: BTreeSet::new() };
         let mut out = Vec::with_capacity(left.elements.len().max(right.elements.len()));
         while order.at.0 < left.elements.len() || order.at.1 < right.elements.len() {
             order.step(&mut out);
@@ -196,7 +199,7 @@ impl<'a> Order<'a> {
         if let (Some((_, l)), Some((place, r))) = (l, r) {
             if l == r {
                 out.push((self.counterpart(r), Some(*place)));
-                self.note_merged(r);
+                self.merged.insert(r);
                 self.at = (self.at.0 + 1, self.at.1 + 1);
                 self.next_shared = self.shared.next();
                 return;
@@ -213,13 +216,13 @@ impl<'a> Order<'a> {
                 self.at.0 += 1;
                 return;
             }
-            if self.merged.binary_search(&l).is_ok() {
+            if self.merged.contains(l) {
                 self.at.0 += 1;
             }
         }
         if let Some((place, r)) = r {
             out.push((self.counterpart(r), Some(*place)));
-            self.note_merged(r);
+            self.merged.insert(r);
             self.at.1 += 1;
             if self.next_shared == Some(r) {
                 self.next_shared = self.shared.next();
@@ -233,12 +236,6 @@ impl<'a> Order<'a> {
             (Some(_), Some(_)) => Some(Left::Twice),
             (Some(at), None) => Some(Left::One(at)),
             _ => None,
-        }
-    }
-
-    fn note_merged(&mut self, element: &'a PathElement) {
-        if let Err(at) = self.merged.binary_search(&element) {
-            self.merged.insert(at, element);
         }
     }
 }

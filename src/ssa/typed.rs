@@ -3,6 +3,7 @@
 //! Source: structured-merge-diff `typed/helpers.go`, `typed/validate.go`, `typed/tofieldset.go`,
 //! `typed/reconcile_schema.go`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ecow::EcoVec;
@@ -38,6 +39,10 @@ pub struct Errors(Vec<(String, String)>);
 impl Errors {
     pub(super) fn one(message: impl Into<String>) -> Self {
         Self(vec![(String::new(), message.into())])
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Nothing is wrong.
@@ -194,12 +199,12 @@ impl<'s> Type<'s> {
         depth: usize,
         errors: &mut Errors,
     ) {
-        let mut seen = Seen::default();
+        let mut seen = BTreeSet::new();
         for (at, item) in items.iter().enumerate() {
             let element = if keyed {
                 match self.element(list, item) {
                     Ok(element) => {
-                        if !seen.add(&element) && duplicates == Duplicates::Refused {
+                        if !seen.insert(element.clone()) && duplicates == Duplicates::Refused {
                             let message = format!("duplicate entries for key {element}");
                             errors.add(Errors::one(message));
                         }
@@ -527,23 +532,6 @@ fn prefix(errors: &mut Errors, start: usize, element: impl FnOnce() -> PathEleme
         let element = element().to_string();
         for (path, _) in &mut errors.0[start..] {
             path.insert_str(0, &element);
-        }
-    }
-}
-
-/// Names of elements that were met.
-#[derive(Default)]
-struct Seen(Vec<PathElement>);
-
-impl Seen {
-    /// Whether it is met for the first time.
-    fn add(&mut self, element: &PathElement) -> bool {
-        match self.0.binary_search(element) {
-            Ok(_) => false,
-            Err(at) => {
-                self.0.insert(at, element.clone());
-                true
-            }
         }
     }
 }
