@@ -36,6 +36,7 @@ pub mod front;
 pub mod kind;
 pub mod kinds;
 pub mod ownership;
+pub mod policy;
 pub mod status;
 pub mod cel;
 pub mod strategic;
