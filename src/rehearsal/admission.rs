@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::rehearsal::refusals::Named;
 use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::store::{Key, Stored, Table};
-use crate::rehearsal::{Failure, kinds};
+use crate::rehearsal::{Failure, Kind, kinds, policy};
 
 /// Changes or refuses what is about to be written; `old` is `None` for a create.
 pub(super) fn admit(
@@ -45,16 +45,24 @@ pub(super) fn check(
     old: Option<&Value>,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    if call.resource.custom || call.subresource().is_some() || call.spot.namespace.is_empty() {
+    let plain = !call.resource.custom
+        && call.subresource().is_none()
+        && !call.spot.namespace.is_empty();
+    if plain {
+        let kind = &call.resource.kind;
+        let namespace = &*call.spot.namespace;
+        let ranges = objects(state, "", "limitranges", namespace);
+        kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
+        if let Some(home) = find_namespace(state, namespace) {
+            call.warnings.extend(kinds::check_pod_security(kind, new, old, &home)?);
+        }
+    }
+    ask_policies(state, call, new, old, dry_run)?;
+    if !plain {
         return Ok(());
     }
     let kind = &call.resource.kind;
     let namespace = &*call.spot.namespace;
-    let ranges = objects(state, "", "limitranges", namespace);
-    kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
-    if let Some(home) = find_namespace(state, namespace) {
-        call.warnings.extend(kinds::check_pod_security(kind, new, old, &home)?);
-    }
     let quotas = objects(state, "", "resourcequotas", namespace);
     if quotas.is_empty() {
         return Ok(());
@@ -63,6 +71,46 @@ pub(super) fn check(
     if !dry_run {
         count(state, namespace, quotas, used);
     }
+    Ok(())
+}
+
+/// Asks the ValidatingAdmissionPolicies.
+fn ask_policies(
+    state: &State,
+    call: &mut Call,
+    new: &Value,
+    old: Option<&Value>,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let group = "admissionregistration.k8s.io";
+    let bindings = objects(state, group, "validatingadmissionpolicybindings", "");
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    let policies = objects(state, group, "validatingadmissionpolicies", "");
+    let home = find_namespace(state, &call.spot.namespace);
+    let request = policy::Request {
+        operation: if old.is_some() { "UPDATE" } else { "CREATE" },
+        kind: &call.resource.kind,
+        resource: &call.resource.plural,
+        subresource: call.subresource().unwrap_or_default(),
+        name: new["metadata"]["name"].as_str().unwrap_or_default(),
+        namespace: &call.spot.namespace,
+        object: new,
+        old: old.unwrap_or(&Value::Null),
+        home: home.as_ref(),
+        user: json!({"username": call.user.name, "groups": call.user.groups}),
+        dry_run,
+    };
+    let parameters = |api_version: &str, kind: &str| {
+        let wanted = Kind::new(api_version, kind);
+        let found = state.catalogue.all().find(|resource| resource.kind == wanted);
+        found.map_or_else(Vec::new, |resource| {
+            state.store.list(&resource.table, "").map(|(_, stored)| stored.value()).collect()
+        })
+    };
+    let warnings = policy::check(&request, &policies, &bindings, &parameters)?;
+    call.warnings.extend(warnings);
     Ok(())
 }
 
