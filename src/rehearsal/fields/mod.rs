@@ -5,8 +5,8 @@
 //! |---|---|
 //! | create, update | [`read`] |
 //! | apply | [`read_apply`], then [`convert`] on what was merged |
-//! | JSON patch, merge patch | [`decode`] on what was patched |
-//! | strategic merge patch | [`convert`] on what was patched |
+//! | JSON patch, merge patch | [`read_patch`], then [`decode`] on what was patched |
+//! | strategic merge patch | [`read_patch`], then [`convert`] on what was patched |
 //! | whenever an object was changed otherwise | [`normalise`] |
 //!
 //! All of them give the object as the server would answer it before defaults: unknown fields
@@ -160,6 +160,25 @@ pub fn read_apply(body: &[u8], validation: Validation) -> Result<Decoded, Failur
         _ => doubles,
     };
     Ok(Decoded { object, complaints })
+}
+
+/// A JSON patch, a merge patch or a strategic merge patch. Double keys are the complaints.
+///
+/// # Errors
+/// 400 where it is no JSON, or has double keys and `validation` is strict.
+pub fn read_patch(body: &[u8], validation: Validation) -> Result<Decoded, Failure> {
+    let bad =
+        |message: &str| Failure::new(400, "BadRequest", format!("error decoding patch: {message}"));
+    let raw = Raw::read(body).map_err(|error| bad(&error))?;
+    let complaints = match validation {
+        Validation::Ignore => Vec::new(),
+        _ => raw.doubles(),
+    };
+    let decoded = Decoded { object: raw.to_value(), complaints };
+    match decoded.strict_error().filter(|_| validation == Validation::Strict) {
+        Some(error) => Err(bad(&error)),
+        None => Ok(decoded),
+    }
 }
 
 /// Takes over an object that a JSON patch or a merge patch has given, with the words of a body.

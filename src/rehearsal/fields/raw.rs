@@ -2,6 +2,7 @@
 //!
 //! Source: Go `encoding/json/scanner.go`, of which the server uses a copy, sigs.k8s.io/json.
 
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Number, Value};
 
 /// Deepest nesting that is read. Go allows 10,000 levels, which no object has.
@@ -19,9 +20,9 @@ pub enum Raw {
     /// Text without its escapes.
     String(String),
     /// `[…]`
-    List(Vec<Raw>),
+    List(Vec<Self>),
     /// `{…}`
-    Map(Vec<(String, Raw)>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Raw {
@@ -67,6 +68,41 @@ impl Raw {
         match self {
             Self::String(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The keys that are there twice, as complaints: `duplicate field "metadata.labels.a"`.
+    pub fn doubles(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.find_doubles(&mut String::new(), &mut found);
+        found
+    }
+
+    fn find_doubles(&self, path: &mut String, found: &mut Vec<String>) {
+        let length = path.len();
+        match self {
+            Self::List(list) => {
+                for (at, value) in list.iter().enumerate() {
+                    path.push_str(&format!("[{at}]"));
+                    value.find_doubles(path, found);
+                    path.truncate(length);
+                }
+            }
+            Self::Map(entries) => {
+                let mut seen = FxHashSet::default();
+                for (key, value) in entries {
+                    if length > 0 {
+                        path.push('.');
+                    }
+                    path.push_str(key);
+                    if !seen.insert(key) {
+                        found.push(format!("duplicate field \"{path}\""));
+                    }
+                    value.find_doubles(path, found);
+                    path.truncate(length);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -382,6 +418,7 @@ mod tests {
         let raw = Raw::read(br#"{"a":1,"b":[true,null],"a":"\ud83d\ude00\ud83d"}"#).unwrap();
         let Raw::Map(entries) = &raw else { panic!("{raw:?}") };
         assert_eq!(entries.len(), 3);
+        assert_eq!(raw.doubles(), ["duplicate field \"a\""]);
         assert_eq!(raw.get("a").and_then(Raw::as_str), Some("😀\u{fffd}"));
         assert_eq!(raw.to_value()["b"], serde_json::json!([true, null]));
     }

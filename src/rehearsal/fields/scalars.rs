@@ -87,7 +87,7 @@ fn nano(whole: &str, fraction: &str, base: u128, exponent: i32) -> u128 {
     }
     let mut rest = !lost.is_empty();
     for _ in 0..power.min(0).unsigned_abs().min(60) {
-        rest |= amount % 10 != 0;
+        rest |= !amount.is_multiple_of(10);
         amount /= 10;
     }
     (amount + u128::from(rest)).min(most)
@@ -101,7 +101,7 @@ fn print(negative: bool, nano: u128, form: Form) -> String {
     if form == Form::Binary && nano >= 1024 * NANO {
         let mut units = nano.div_ceil(NANO);
         let mut power = 0;
-        while power + 1 < BINARY.len() && units % 1024 == 0 {
+        while power + 1 < BINARY.len() && units.is_multiple_of(1024) {
             units /= 1024;
             power += 1;
         }
@@ -109,7 +109,7 @@ fn print(negative: bool, nano: u128, form: Form) -> String {
     }
     let (mut amount, mut power) = (nano, 0);
     // Without bound for exponents, up to exa for suffixes.
-    while amount % 1000 == 0 && (form == Form::Exponent || power + 1 < DECIMAL.len()) {
+    while amount.is_multiple_of(1000) && (form == Form::Exponent || power + 1 < DECIMAL.len()) {
         amount /= 1000;
         power += 1;
     }
@@ -326,7 +326,7 @@ fn padded(mut out: String) -> String {
         let value = LETTERS.iter().position(|&letter| char::from(letter) == last);
         out.push(char::from(LETTERS[value.unwrap_or_default() & mask]));
     }
-    while out.len() % 4 != 0 {
+    while !out.len().is_multiple_of(4) {
         out.push('=');
     }
     out

@@ -445,7 +445,8 @@ def table(minors, sources):
                 rows[key] = rows.get(key, 0) | 1 << at
                 newest[key] = entry
         for group, version, kind in kinds:
-            if (group, version, kind + "List") not in kinds:
+            # What is neither listed nor a resource in another version is a part of something.
+            if (group, version, kind + "List") not in kinds and (group, kind) not in by_kind:
                 continue
             if any(k[:2] == (group, version) and e["responseKind"]["kind"] == kind for k, e in known.items()):
                 continue
