@@ -11,8 +11,9 @@ use std::rc::Rc;
 use ecow::EcoVec;
 use rustc_hash::FxHashMap;
 
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, Place};
 use crate::kustomization::FieldSpec;
+use crate::pattern;
 use crate::resource::{Gvk, Resource};
 use crate::twins::{Step, Way};
 use crate::value::{Scalar, Style, Tag, Value};
@@ -374,7 +375,7 @@ impl Problem {
     pub fn of(&self, resource: &Resource) -> Error {
         let place = Place::file(resource.origin.file.clone());
         let message = format!("{} \"{}\": {self}", resource.kind(), resource.name());
-        Error::new(ErrorKind::Invalid, place, message)
+        Error::new(pattern::kind(&self.message), place, message)
     }
 }
 

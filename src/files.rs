@@ -309,6 +309,21 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Limit);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_came_to_the_place_of_a_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).expect("a pipe");
+        let disk = Disk::new(directory.path().to_owned());
+        // As if it had been a file when it was asked for.
+        let error = disk.read_once(&path, 10).expect_err("a pipe");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(disk.read_once(directory.path(), 10).is_err());
+    }
+
     #[test]
     fn lists_one_directory() {
         let mut files = Memory::default();

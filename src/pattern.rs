@@ -12,6 +12,8 @@ use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::error::ErrorKind;
+
 /// Most repetitions that a counted repetition may ask for. Source: Go `regexp/syntax`.
 const MOST_REPETITIONS: u32 = 1000;
 
@@ -29,9 +31,18 @@ pub fn compile(pattern: &str, size_bytes: usize) -> Result<Regex, String> {
     let rewritten = Rewriter::new(pattern).run()?;
     let built = RegexBuilder::new(&rewritten).size_limit(size_bytes).build();
     built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the expression is too large".to_owned(),
+        regex::Error::CompiledTooBig(_) => TOO_LARGE.to_owned(),
         error => last_line(&error.to_string()),
     })
+}
+
+/// Why a pattern that exceeds its limit is refused.
+const TOO_LARGE: &str = "the expression is too large";
+
+/// The kind of error of which `why` is the message or the end of it, as [`compile`] gave it.
+#[must_use]
+pub fn kind(why: &str) -> ErrorKind {
+    if why.ends_with(TOO_LARGE) { ErrorKind::Limit } else { ErrorKind::Invalid }
 }
 
 /// The crate's messages draw the pattern over several lines; the last one says what is wrong.

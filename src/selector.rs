@@ -9,7 +9,7 @@
 use ecow::EcoString;
 use regex::Regex;
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, Place, Result};
 use crate::kustomization::Selector;
 use crate::limits::Limits;
 use crate::pattern;
@@ -195,7 +195,7 @@ fn matches_dots(pattern: &str, text: &str) -> bool {
 }
 
 fn refused(message: String) -> Error {
-    Error::new(ErrorKind::Invalid, Place::file(""), message)
+    Error::new(pattern::kind(&message), Place::file(""), message)
 }
 
 fn labels(field: &str, text: &str) -> Result<LabelSelector> {

@@ -7,12 +7,13 @@
 use ecow::EcoString;
 
 use super::structured;
-use crate::error::{Error, ErrorKind, Place, Result, Warning};
+use crate::error::{Error, Place, Result, Warning};
 use crate::field_path::{self, Found, Make, Outcome};
 use crate::kustomization::{
     FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector,
 };
 use crate::limits::Limits;
+use crate::pattern;
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::selector::Matcher;
@@ -51,7 +52,8 @@ pub fn apply(
 }
 
 fn refused(place: Place, message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, place, message)
+    let message = message.into();
+    Error::new(pattern::kind(&message), place, message)
 }
 
 /// A scalar that nothing but its text gives a type.

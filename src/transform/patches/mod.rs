@@ -501,6 +501,10 @@ fn apply_json(
         if has_notes(object) {
             open_annotations(&mut value);
         }
+        if !object.transformations.is_empty() {
+            // Written anew with the note on a transformer.
+            settle_annotations(&mut value);
+        }
         hang_in(&object.origin_annotation, ORIGIN, &mut value);
         hang_in(&metadata::transformation_list(object), TRANSFORMATIONS, &mut value);
         operations
