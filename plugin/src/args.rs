@@ -86,6 +86,8 @@ pub enum Command {
     /// Delete the objects of an overlay from the cluster
     #[command(after_help = exit::HELP)]
     Delete(Delete),
+    /// Do what the flux program does, without touching the files
+    Flux(Flux),
     /// Print the version
     Version(Version),
     /// Print a completion script for a shell, or for kubectl
@@ -423,6 +425,79 @@ pub struct Delete {
     /// Print events as JSON, one a line, and a summary at the end
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<EventFormat>,
+}
+
+/// `flux`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flux {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FluxCommand,
+}
+
+/// What to do of what the flux program does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum FluxCommand {
+    /// Print what Flux would apply
+    #[command(subcommand)]
+    Build(FluxBuild),
+}
+
+/// What to build.
+#[derive(Clone, Debug, Subcommand)]
+pub enum FluxBuild {
+    /// Print what a Kustomization would apply of a local directory
+    #[command(visible_alias = "ks")]
+    Kustomization(FluxBuildKustomization),
+}
+
+/// `flux build kustomization`, with the flags of `flux build kustomization`
+#[derive(Clone, Debug, clap::Args)]
+pub struct FluxBuildKustomization {
+    /// The name of the Kustomization
+    pub name: String,
+    /// The directory with the manifests
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// The file that the Kustomization is in, instead of the cluster
+    #[arg(long, value_name = "FILE")]
+    pub kustomization_file: Option<PathBuf>,
+    /// Leave out files by patterns as in .gitignore; may be repeated
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+    pub ignore_paths: Vec<String>,
+    /// Ask no cluster: variables from `ConfigMaps` and Secrets are left out
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub dry_run: bool,
+    /// Fail where a variable has neither a value nor a default, as the controller does
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub strict_substitute: bool,
+    /// Build the Kustomizations that come out of it, too
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub recursive: bool,
+    /// Directories that stand in for sources, e.g. GitRepository/flux-system/app=./app; may be repeated
+    #[arg(long, value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
+    pub local_sources: Vec<(String, PathBuf)>,
+    /// Accepted for flux's sake: nothing is written to the directory in any case
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true, hide_short_help = true)]
+    pub in_memory_build: bool,
+}
+
+/// A source with its directory.
+fn local_source(text: &str) -> Result<(String, PathBuf), String> {
+    let wrong = || format!("{text:?} names no source: write Kind/namespace/name=path");
+    let (source, path) = text.split_once('=').ok_or_else(wrong)?;
+    if source.split('/').count() != 3 || path.is_empty() {
+        return Err(wrong());
+    }
+    Ok((source.to_owned(), path.into()))
 }
 
 /// `version`

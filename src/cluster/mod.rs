@@ -13,6 +13,7 @@ mod ask;
 mod connect;
 mod discovery;
 mod explain;
+pub mod flux;
 mod ledger;
 mod marked;
 mod prepare;

@@ -117,7 +117,7 @@ pub fn changes(live: &Json, merged: &Json, ignored: &[&str], joined: bool) -> Ve
 }
 
 /// Takes out what a pointer leads to, if anything.
-fn remove(object: &mut Json, path: &str) {
+pub fn remove(object: &mut Json, path: &str) {
     let Some((parent, last)) = path.rsplit_once('/') else { return };
     let last = last.replace("~1", "/").replace("~0", "~");
     match object.pointer_mut(parent) {

@@ -28,10 +28,16 @@ use crate::yaml;
 /// The namespace that keeps a kustomization without anything else from being refused as empty.
 const PLACEHOLDER: &str = "_placeholder";
 
-/// Says whether a file or directory is hidden: its path, and whether it is a directory.
+/// What is hidden from a build.
 ///
 /// Only Flux's command line hides anything here; what a cluster gets is what its source has not hidden.
-pub type Hidden<'a> = dyn Fn(&Path, bool) -> bool + Sync + 'a;
+#[derive(Clone, Copy)]
+pub struct Hidden<'a> {
+    /// Says whether a file or directory is: its path, and whether it is a directory.
+    pub hides: &'a (dyn Fn(&Path, bool) -> bool + Sync + 'a),
+    /// Whether that counts too where a directory has no kustomization file; entries of one it counts for always.
+    pub in_walks: bool,
+}
 
 /// What Flux builds in `directory`.
 ///
@@ -83,7 +89,7 @@ fn hide(
                 let place = Place::file(files.shown(&path));
                 return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
             }
-            if hidden(&path, kind == FileKind::Directory) {
+            if (hidden.hides)(&path, kind == FileKind::Directory) {
                 continue;
             }
         }
@@ -194,7 +200,7 @@ impl Scan<'_, '_> {
     }
 
     fn hides(&self, path: &Path) -> bool {
-        self.hidden.is_some_and(|hidden| hidden(path, false))
+        self.hidden.is_some_and(|hidden| hidden.in_walks && (hidden.hides)(path, false))
     }
 }
 

@@ -116,6 +116,12 @@ impl Rules {
         Ok(())
     }
 
+    /// How many patterns there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether any pattern brings back what others leave out.
     #[must_use]
     pub fn brings_back(&self) -> bool {

@@ -10,8 +10,11 @@
 //! | whose objects they are, and what they ask for | [`marks`] |
 //! | what the status would list | [`inventory`] |
 //! | what is sent, and how a cluster differs from it | [`normalize`], [`drift`] |
+//! | what a person sees of that | [`report`], [`shown`] |
 //!
-//! [`Renderer::render`] is the order of these steps. Source: kustomize-controller 1.9,
+//! [`Renderer::render`] is the order of these steps; [`local`] is how the `flux` program goes about it.
+//!
+//! Source: kustomize-controller 1.9,
 //! `internal/controller/kustomization_controller.go` (`reconcile`, `build`).
 
 pub mod api;
@@ -20,9 +23,12 @@ pub mod drift;
 pub mod generate;
 pub mod ignore;
 pub mod inventory;
+pub mod local;
 pub mod marks;
 pub mod normalize;
+pub mod report;
 pub mod rooted;
+pub mod shown;
 pub mod sources;
 pub mod substitute;
 
@@ -151,7 +157,8 @@ impl Renderer<'_> {
         // What was decrypted must not stay in a store that others read from.
         let unkept = Store::new(0);
         let store = if plain.is_some() { &unkept } else { self.store };
-        let built = Renderer { store, ..*self }.build(files, &directory, &kustomization.spec, warnings)?;
+        let built =
+            Renderer { store, ..*self }.build(files, &directory, &kustomization.spec, warnings)?;
         let mut resources = checked(built)?;
         for resource in resources.iter_mut() {
             self.decrypt.built(resource)?;

@@ -17,7 +17,9 @@ fn resources(text: &str) -> Vec<Resource> {
     let documents = yaml::read(text.as_bytes(), &file, &Limits::WEBHOOK).expect("YAML");
     let place = |_| Place::file(file.clone());
     // What is no object is dropped one by one.
-    let objects = |document| manifest::resources(std::slice::from_ref(document), &file, &place);
+    let objects = |document| {
+        manifest::resources(std::slice::from_ref(document), text.as_bytes(), &file, &place)
+    };
     documents.iter().filter_map(|document| objects(document).ok()).flatten().collect()
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use overlay::build::{self, Options};
 use overlay::flux::api::{self, Kustomization, Object, Reading};
-use overlay::flux::generate;
+use overlay::flux::generate::{self, Hidden};
+use overlay::flux::ignore::Rules;
 use overlay::flux::substitute::Objects;
 use overlay::flux::{Rendered, Renderer, Untouched};
 use overlay::store::Store;
@@ -29,6 +30,7 @@ pub(crate) fn kustomization(text: Option<&str>) -> Kustomization {
 struct Asked<'a> {
     strict: bool,
     objects: Option<&'a Objects>,
+    hidden: Option<&'a Hidden<'a>>,
 }
 
 fn render(
@@ -48,7 +50,7 @@ fn render(
         decrypt: &Untouched,
         lookup: Some(&lookup),
         strict: asked.strict,
-        hidden: None,
+        hidden: asked.hidden,
     };
     renderer.render(kustomization).output
 }
@@ -110,7 +112,8 @@ fn puts_variables_in_as_flux_does() {
         let (store, limits) = (Store::default(), Limits::WEBHOOK);
         let cluster = case.tree("in/cluster");
         let objects = Objects::in_folder(&cluster, &store, &limits, Path::new("/")).unwrap();
-        let asked = Asked { strict: case.said["strict"] == true, objects: Some(&objects) };
+        let asked =
+            Asked { strict: case.said["strict"] == true, objects: Some(&objects), hidden: None };
         render(&case.tree("in/dir"), &one, &asked).map(|rendered| printed(&rendered))
     };
     for case in &cases {
@@ -146,7 +149,7 @@ fn substitutes_by_strategy() {
     let mut tally = Tally::new("flux-substitute-strategy");
     for case in &cases {
         let one = kustomization(Some(&case.text("in/ks.yaml")));
-        let asked = Asked { strict: false, objects: None };
+        let asked = Asked { strict: false, objects: None, hidden: None };
         let rendered = render(&case.tree("in"), &one, &asked);
         let outcome = rendered.map_err(|error| error.to_string()).and_then(|rendered| {
             let object = &rendered.resources.as_slice()[0];
@@ -210,7 +213,7 @@ fn generates_and_builds_as_flux_does() {
             }
         } else if case.said["builds"].is_array() {
             tally.add(case, None, build_one_after_the_other(case));
-        } else if case.said["options"]["ignore"].as_str().is_none_or(str::is_empty) {
+        } else {
             tally.add(case, None, generated(case));
         }
     }
@@ -219,7 +222,7 @@ fn generates_and_builds_as_flux_does() {
 
 fn build_one_after_the_other(case: &Case) -> Result<(), String> {
     for folder in texts(&case.said["builds"]) {
-        let asked = Asked { strict: true, objects: None };
+        let asked = Asked { strict: true, objects: None, hidden: None };
         let rendered = render(&case.tree(folder), &Kustomization::default(), &asked);
         let printed = printed(&rendered.map_err(|error| error.to_string())?);
         let wanted = &case.said["assert_contains"][folder.trim_start_matches("in/")];
@@ -241,7 +244,22 @@ fn generated(case: &Case) -> Result<(), String> {
     let path = dir.strip_prefix(root.as_str()).unwrap_or_default();
     let mut one = kustomization(case.try_text("in/ks.yaml").as_deref());
     one.spec.path = path.to_owned();
-    made_file(case, &files, &one)?;
+    // The walk alone is given patterns as they are, the whole generator those of files too.
+    let pattern = said["options"]["ignore"].as_str();
+    let respects = said["options"]["respect_sourceignore"] == true;
+    let rules = if respects {
+        Rules::of(&files, Path::new("/"), pattern).expect("readable patterns")
+    } else {
+        let mut rules = Rules::default();
+        rules.add(pattern.unwrap_or_default(), &[]);
+        rules
+    };
+    let hides = |path: &Path, is_directory: bool| {
+        rules.excludes(path.strip_prefix("/").unwrap_or(path), is_directory)
+    };
+    let hidden = Hidden { hides: &hides, in_walks: true };
+    let hidden = pattern.map(|_| &hidden);
+    made_file(case, &files, &one, hidden)?;
     // Some cases are about the file alone: there is not enough to build.
     let is_built = said.get("want_build_error").is_some()
         || said.as_object().unwrap().keys().any(|key| {
@@ -253,10 +271,7 @@ fn generated(case: &Case) -> Result<(), String> {
         return Ok(());
     }
     let fails = said["want_build_error"] == true || said["want_generate_error"] == true;
-    if said["options"]["respect_sourceignore"] == true {
-        return Ok(());
-    }
-    let asked = Asked { strict: true, objects: None };
+    let asked = Asked { strict: true, objects: None, hidden };
     let rendered = match (render(&files, &one, &asked), fails) {
         (Err(error), true) => {
             // Kustomize panics where we refuse.
@@ -285,13 +300,18 @@ fn generated(case: &Case) -> Result<(), String> {
 }
 
 /// What the file at the path says once the spec is merged in.
-fn made_file(case: &Case, files: &dyn Files, one: &Kustomization) -> Result<(), String> {
+fn made_file(
+    case: &Case,
+    files: &dyn Files,
+    one: &Kustomization,
+    hidden: Option<&Hidden<'_>>,
+) -> Result<(), String> {
     let said = &case.said;
     let directory = Path::new("/").join(one.spec.path.trim_start_matches('/'));
     let (store, limits) = (Store::default(), Limits::WEBHOOK);
     let mut warnings = Vec::new();
     let edited =
-        generate::edited(files, &store, &limits, &directory, &one.spec, None, &mut warnings);
+        generate::edited(files, &store, &limits, &directory, &one.spec, hidden, &mut warnings);
     let made = match (edited, said["want_generate_error"] == true) {
         (Err(_), true) => return Ok(()),
         (Err(_), false) if said["want_build_error"] == true => return Ok(()),
@@ -345,7 +365,7 @@ fn builds_the_overlays_of_the_controllers_tests() {
     let Some(cases) = cases("controller") else { return };
     let mut tally = Tally::new("controller");
     for case in &cases {
-        let asked = Asked { strict: true, objects: None };
+        let asked = Asked { strict: true, objects: None, hidden: None };
         let one = Kustomization::default();
         let rendered = render(&case.tree("in/dir"), &one, &asked);
         let outcome = match (rendered, case.said["want_build_error"] == true) {
@@ -390,7 +410,7 @@ fn builds_the_example_repository() {
         let command = case.said["command"].as_str().unwrap();
         let mut one = Kustomization::default();
         one.spec.path = command.trim_start_matches("build in/repo/").to_owned();
-        let asked = Asked { strict: true, objects: None };
+        let asked = Asked { strict: true, objects: None, hidden: None };
         let outcome = render(&files, &one, &asked)
             .map_err(|error| error.to_string())
             .and_then(|rendered| same_documents(&printed(&rendered), &case.text("expected.yaml")));

@@ -12,4 +12,6 @@ mod building;
 mod data;
 mod health;
 mod paths;
+#[cfg(feature = "sops")]
+mod showing;
 mod substitution;

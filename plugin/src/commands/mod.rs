@@ -4,6 +4,7 @@ pub mod build;
 pub mod completion;
 pub mod delete;
 pub mod diff;
+pub mod flux;
 pub mod session;
 pub mod status;
 pub mod sync;
@@ -23,6 +24,7 @@ pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console
         Command::Sync(sync) => sync::run(sync, connection, settings, console),
         Command::Status(status) => status::run(status, connection, settings, console),
         Command::Delete(delete) => delete::run(delete, connection, settings, console),
+        Command::Flux(flux) => flux::run(flux, connection, settings, console),
         Command::Version(version) => Ok(version::run(version, console)),
         Command::Completion(completion) => Ok(completion::run(completion, program, console)),
     };

@@ -1,0 +1,92 @@
+//! `flux build kustomization` against the golden files of the flux program, byte for byte.
+//!
+//! The data does not belong to the repository; see `tests/flux` of the library.
+#![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
+
+#[path = "../../tests/flux/data.rs"]
+#[expect(dead_code, reason = "the library's tests use more of it")]
+mod data;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use data::{Case, Tally, cases};
+use kubectl_overlay::output::{Console, Streams};
+use kubectl_overlay::settings::Settings;
+
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Recorder {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Recorder {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Exit code, standard output, standard error.
+fn run(directory: &Path, words: &[&str]) -> (u8, String, String) {
+    let (out, err) = (Recorder::default(), Recorder::default());
+    let console = Console::new(Streams {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        input: Box::new(std::io::empty()),
+    });
+    let settings = Settings { directory: directory.to_owned(), ..Settings::default() };
+    let words = ["kubectl-overlay"].iter().chain(words).map(Into::into);
+    let code = kubectl_overlay::run(words, &settings, &console);
+    (code, out.text(), err.text())
+}
+
+/// The words of a command line, quotes taken off.
+fn words(command: &str) -> Vec<&str> {
+    command.split(' ').map(|word| word.trim_matches('"')).collect()
+}
+
+fn judge(case: &Case) -> Result<(), String> {
+    let command = case.said["command"].as_str().unwrap();
+    let line = words(command);
+    let line = line.strip_prefix(&["flux"]).unwrap();
+    if let Some(wanted) = case.said["stderr_contains"].as_str() {
+        let (code, _, err) = run(&case.path, &[&["flux"], line].concat());
+        let is_right = code == 1 && err.contains(wanted);
+        return if is_right { Ok(()) } else { Err(format!("exit {code}: {err}")) };
+    }
+    let wanted = case.text("expected.yaml");
+    let file = case.said["kustomization_file"].as_str().unwrap();
+    for more in [&[][..], &["--in-memory-build=true"], &["--in-memory-build=false"], &["--dry-run"]]
+    {
+        let line = [&["flux"], line, &["--kustomization-file", file], more].concat();
+        let before = data::tree(&case.path);
+        let (code, out, err) = run(&case.path, &line);
+        if code != 0 || out != wanted {
+            return Err(format!("exit {code}: {err}\n{out}\n--- instead of\n{wanted}"));
+        }
+        let after = data::tree(&case.path);
+        if format!("{before:?}") != format!("{after:?}") {
+            return Err("the directory has changed".into());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn prints_the_bytes_of_the_flux_program() {
+    let Some(cases) = cases("flux-build") else { return };
+    let mut tally = Tally::new("flux-build");
+    for case in &cases {
+        tally.add(case, None, judge(case));
+    }
+    tally.finish();
+}

@@ -1,0 +1,200 @@
+//! A build as the `flux` program does it: of a directory, with a Kustomization at hand, and of the
+//! Kustomizations that come out of it.
+//!
+//! It differs from what the controller does: variables without a value stand for nothing unless asked
+//! otherwise, `.sourceignore` and patterns of the command line hide files, nothing confines the build to a
+//! root, and `spec.path` counts only for the Kustomizations within.
+//!
+//! Source: flux2 2.9 `internal/build/build.go`, `cmd/flux/build_kustomization.go`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::api::{self, Kustomization, Object, Reading};
+use super::generate::Hidden;
+use super::ignore::Rules;
+use super::substitute::Lookup;
+use super::{Decrypt, Renderer};
+use crate::build::Options;
+use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
+use crate::files::{Files, clean};
+use crate::resource::Resource;
+use crate::store::Store;
+use crate::yaml::{self, Step};
+
+/// Finds a Kustomization in the cluster: namespace, name.
+pub type Live<'a> = dyn Fn(&str, &str) -> Result<Option<Kustomization>> + 'a;
+
+/// Builds directories.
+#[derive(Clone, Copy)]
+pub struct LocalBuild<'a> {
+    /// The files.
+    pub files: &'a dyn Files,
+    /// What is parsed already.
+    pub store: &'a Store,
+    /// Limits, and what may be fetched.
+    pub options: &'a Options,
+    /// What becomes of encrypted values.
+    pub decrypt: &'a dyn Decrypt,
+    /// Finds what `substituteFrom` names; without, it is left out.
+    pub lookup: Option<&'a Lookup<'a>>,
+    /// Finds Kustomizations that take the place of those that were built.
+    pub live: Option<&'a Live<'a>>,
+    /// Whether a variable without value and default is an error.
+    pub strict: bool,
+    /// Patterns of files that are left out.
+    pub ignore: &'a [String],
+    /// Whether the Kustomizations that come out of a build are built too.
+    pub recursive: bool,
+    /// Directories that stand in for sources, by `Kind/namespace/name`.
+    pub sources: &'a BTreeMap<String, PathBuf>,
+}
+
+/// Most Kustomizations within each other.
+const DEPTH: usize = 50;
+
+impl LocalBuild<'_> {
+    /// The objects of the directory `path`, then those of the Kustomizations among them.
+    pub fn build(
+        &self,
+        kustomization: &Kustomization,
+        path: &Path,
+    ) -> Warned<Result<Vec<Resource>>> {
+        let mut warnings = Vec::new();
+        let output = self.level(kustomization, path, &mut Vec::new(), &mut warnings);
+        Warned { output, warnings }
+    }
+
+    fn level(
+        &self,
+        kustomization: &Kustomization,
+        path: &Path,
+        above: &mut Vec<String>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Vec<Resource>> {
+        let mut resources = self.render(kustomization, path, warnings)?;
+        if !self.recursive {
+            return Ok(resources);
+        }
+        above.push(shown(kustomization));
+        let mut more = Vec::new();
+        for resource in &resources {
+            let Some(child) = read(resource)? else { continue };
+            if shown(&child) == shown(kustomization) {
+                continue;
+            }
+            let place = Place::file(resource.origin.file.clone());
+            self.forbid_cycle(&child, above, &place)?;
+            let path = self.source(&child).map_err(|error| error.within(place.clone()))?;
+            let child = self.current(child)?;
+            more.extend(self.level(&child, &path, above, warnings)?);
+        }
+        above.pop();
+        resources.extend(more);
+        Ok(resources)
+    }
+
+    fn forbid_cycle(&self, child: &Kustomization, above: &[String], place: &Place) -> Result<()> {
+        let name = shown(child);
+        if above.contains(&name) {
+            let way = above.join(" → ");
+            let message = format!("cycle of Kustomizations: {way} → {name}");
+            return Err(Error::new(ErrorKind::Invalid, place.clone(), message));
+        }
+        if above.len() < DEPTH {
+            return Ok(());
+        }
+        let message = format!("more than {DEPTH} Kustomizations stand within each other");
+        Err(Error::new(ErrorKind::Limit, place.clone(), message))
+    }
+
+    fn render(
+        &self,
+        kustomization: &Kustomization,
+        path: &Path,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Vec<Resource>> {
+        let own = Rules::of(self.files, path, Some(&self.ignore.join("\n")))?;
+        let always = Rules::default_in(&[]);
+        // Only where there are patterns of one's own does the walk through a directory look at any.
+        let has_own = own.count() > always.count();
+        let inside = |file: &Path| file.strip_prefix(path).map(Path::to_path_buf);
+        let hides = |file: &Path, is_directory: bool| {
+            inside(file).is_ok_and(|file| own.excludes(&file, is_directory))
+        };
+        let hidden = Hidden { hides: &hides, in_walks: has_own };
+        let renderer = Renderer {
+            files: self.files,
+            root: Path::new("/"),
+            store: self.store,
+            options: self.options,
+            decrypt: self.decrypt,
+            lookup: self.lookup,
+            strict: self.strict,
+            hidden: Some(&hidden),
+        };
+        let mut kustomization = kustomization.clone();
+        kustomization.spec.path = path.to_string_lossy().into_owned();
+        let rendered = renderer.render(&kustomization);
+        warnings.extend(rendered.warnings);
+        Ok(rendered.output?.resources.into_iter().collect())
+    }
+
+    /// The directory that a Kustomization within is built from.
+    fn source(&self, child: &Kustomization) -> Result<PathBuf> {
+        let source = child.source();
+        let key = format!("{}/{}/{}", source.kind, source.namespace, source.name);
+        let Some(directory) = self.sources.get(&key) else {
+            let place = child.meta.place.clone().unwrap_or_else(|| Place::file("spec.sourceRef"));
+            // In the words of the program itself, which people search for.
+            let message =
+                format!("cannot get local path for {key} of kustomization {}", child.meta.name);
+            let error = Error::new(ErrorKind::Missing, place, message);
+            return Err(error.hint(format!("name its directory with --local-sources {key}=PATH")));
+        };
+        let below = clean(&Path::new("/").join(child.spec.path.trim_start_matches('/')));
+        Ok(clean(&directory.join(below.strip_prefix("/").unwrap_or(&below))))
+    }
+
+    fn current(&self, child: Kustomization) -> Result<Kustomization> {
+        let Some(live) = self.live else { return Ok(child) };
+        Ok(live(&child.meta.namespace, &child.meta.name)?.unwrap_or(child))
+    }
+}
+
+fn shown(kustomization: &Kustomization) -> String {
+    format!("{}/{}", kustomization.meta.namespace, kustomization.meta.name)
+}
+
+/// The Kustomization that an object is, where it is one.
+fn read(resource: &Resource) -> Result<Option<Kustomization>> {
+    if resource.kind() != "Kustomization" {
+        return Ok(None);
+    }
+    let place = |_: &[Step<'_>]| Place::file(resource.origin.file.clone());
+    Ok(match api::read(&resource.value, Reading::Lenient, &place).output? {
+        Some(Object::Kustomization(one)) => Some(*one),
+        _ => None,
+    })
+}
+
+/// Objects as the `flux` program prints them: each a document, with a separator behind it.
+///
+/// # Errors
+/// Where one cannot be printed, or all together exceed the limit.
+pub fn print<'r>(
+    resources: impl IntoIterator<Item = &'r Resource>,
+    limit: usize,
+) -> Result<String> {
+    let mut out = String::new();
+    for resource in resources {
+        let place = || Place::file(resource.origin.file.clone());
+        yaml::write(&resource.value, &mut out).map_err(|error| error.at(place()))?;
+        out.push_str("---\n");
+        if out.len() > limit {
+            let message = format!("output is larger than {limit} bytes");
+            return Err(Error::new(ErrorKind::Limit, place(), message));
+        }
+    }
+    Ok(out)
+}
