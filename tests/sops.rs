@@ -7,12 +7,19 @@
     reason = "the data are read where they lie, and helpers of tests are tests too"
 )]
 
+#[cfg(feature = "sops-cloud")]
+#[path = "sops/cloud.rs"]
+mod cloud;
 #[path = "sops/flux.rs"]
 mod flux;
 #[path = "sops/program.rs"]
 mod program;
 #[path = "sops/secrecy.rs"]
 mod secrecy;
+#[cfg(feature = "sops-cloud")]
+#[allow(dead_code, reason = "other tests use more of it")]
+#[path = "sources/server.rs"]
+mod server;
 #[path = "sops/tables.rs"]
 mod tables;
 

@@ -13,6 +13,7 @@ mod discover;
 mod git;
 #[path = "sources/registry.rs"]
 mod registry;
+#[allow(dead_code, reason = "other tests use more of it")]
 #[path = "sources/server.rs"]
 mod server;
 #[path = "sources/tables.rs"]

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+#[cfg(feature = "sops-cloud")]
+use super::cloud::Accounts;
 use super::metadata::{Metadata, Recipient, SealedKey};
 use super::{Fault, Step, age, pgp, shamir};
 use crate::error::Result;
@@ -22,6 +24,9 @@ const NAMED: usize = 8;
 pub struct Keys {
     age: Vec<age::Identity>,
     pgp: Vec<pgp::Identity>,
+    /// Who one is to the services that keep keys.
+    #[cfg(feature = "sops-cloud")]
+    pub accounts: Accounts,
 }
 
 impl fmt::Debug for Keys {
@@ -37,6 +42,10 @@ impl Keys {
     /// Whether there is nothing to open a file with.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "sops-cloud")]
+        if !self.accounts.is_empty() {
+            return false;
+        }
         self.age.is_empty() && self.pgp.is_empty()
     }
 
@@ -84,6 +93,8 @@ impl Keys {
             };
             return self.add_age(text, &from);
         }
+        #[cfg(feature = "sops-cloud")]
+        self.accounts.add_secret_entry(name, content, &from)?;
         Ok(())
     }
 
@@ -132,6 +143,9 @@ impl Keys {
                 age::Opened::Broken(problem) => Err(problem.to_owned()),
             },
             Recipient::Pgp(_) => Ok(pgp::open(sealed, &self.pgp)),
+            #[cfg(feature = "sops-cloud")]
+            other => self.accounts.open(other, sealed),
+            #[cfg(not(feature = "sops-cloud"))]
             _ => Err("this build talks to no key service".to_owned()),
         }
     }

@@ -10,12 +10,14 @@
 //! | the five formats | `yaml`, `json` with binary, `dotenv`, `ini` |
 //! | leaves, and the code over all of them | `value`, `tree` |
 //! | who can decrypt, and a key in parts | `metadata`, `shamir` |
-//! | the keys one has | [`keys`]: `age`, `pgp` |
+//! | the keys one has | [`keys`]: `age`, `pgp`, `cloud` |
 //! | what Flux does with it | [`sources`] before a build, [`objects`] after it, [`mask`] in place of either; [`decryption`] |
 //!
 //! Source: SOPS 3.13, `sops.go`, `aes`, `stores`; kustomize-controller 1.9, `internal/decryptor`.
 
 mod age;
+#[cfg(feature = "sops-cloud")]
+pub mod cloud;
 pub mod decryption;
 mod dotenv;
 mod flat;

@@ -1,6 +1,6 @@
 //! A small HTTP server on this machine.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 /// What was asked.
@@ -8,6 +8,8 @@ pub(crate) struct Request {
     /// The path with its query.
     pub(crate) path: String,
     headers: Vec<(String, String)>,
+    /// What was sent along.
+    pub(crate) body: String,
 }
 
 /// What is answered.
@@ -53,18 +55,23 @@ pub(crate) fn serve(answer: impl Fn(&Request) -> Answer + Send + 'static) -> Soc
 }
 
 fn one(mut stream: TcpStream, answer: &impl Fn(&Request) -> Answer) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let first = lines.next().transpose()?.unwrap_or_default();
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut headers = Vec::new();
-    for line in lines {
-        let line = line?;
-        match line.split_once(": ") {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(": ") {
             Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
             None => break,
         }
     }
-    let Answer { status, headers, body } = answer(&Request { path, headers });
+    let mut request = Request { path, headers, body: String::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok());
+    reader.take(length.unwrap_or(0)).read_to_string(&mut request.body)?;
+    let Answer { status, headers, body } = answer(&request);
     write!(
         stream,
         "HTTP/1.1 {status} Status\r\nconnection: close\r\ncontent-length: {}\r\n",
