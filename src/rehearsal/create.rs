@@ -68,6 +68,9 @@ pub(super) fn insert(
         return Err(failure);
     }
     admission::check(state, call, &object, None, writing.dry_run)?;
+    if let Some(version) = resource.version() {
+        version.settle(&mut object);
+    }
     if !writing.dry_run {
         state.hold(addresses);
         state.write(&resource, key, &mut object);

@@ -152,6 +152,9 @@ pub(super) fn change(
     call.warnings.extend(warnings);
     call.warnings.extend(rules::warnings(&resource, &new, Some(old)));
     admission::check(state, call, &new, Some(old), writing.dry_run)?;
+    if let Some(version) = resource.version() {
+        version.settle(&mut new);
+    }
     ownership::keep_times(old, &mut new);
     let key = Key::new(&call.spot.namespace, &name);
     if is_done(&new) {

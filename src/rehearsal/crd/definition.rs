@@ -389,6 +389,14 @@ impl Version {
         convert(object, &self.group, &self.name, &self.structure);
     }
 
+    /// What is left of a checked object once it was stored and read again in this version.
+    pub fn settle(&self, object: &mut Value) {
+        if !self.storage {
+            self.store(object);
+            self.read(object);
+        }
+    }
+
     /// Resets what a new object may not bring.
     pub fn prepare_create(&self, object: &mut Value) {
         if let Some(map) = object.as_object_mut().filter(|_| self.status) {
