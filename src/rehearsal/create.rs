@@ -37,7 +37,7 @@ pub(super) fn insert(
 ) -> Result<Value, Failure> {
     let resource = Arc::clone(&call.resource);
     let kind = &resource.kind;
-    generate_name(state, &mut object);
+    generate_name(state, kind.pair(), &mut object);
     if let Some(definition) = resource.definition.as_ref().filter(|of| of.terminating) {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         return Err(definition.refuse_create(name));
@@ -47,7 +47,9 @@ pub(super) fn insert(
         object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     system_fields(state, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
+    // Of a custom resource even the kind may be wrong.
+    let called = object["kind"].as_str().unwrap_or_default().to_owned();
+    let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &called, &name, causes);
     let addresses = allocate(state, kind, &mut object, None, writing);
     let addresses = addresses.map_err(|causes| invalid(&causes))?;
     rules::prepare_create(state, &resource, &mut object);
@@ -112,11 +114,23 @@ pub(super) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
     metadata.as_object_mut().expect("it was just made an object")
 }
 
-fn generate_name(state: &mut State, object: &mut Value) {
+fn generate_name(state: &mut State, kind: (&str, &str), object: &mut Value) {
     let metadata = metadata(object);
     let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
+    if kind == ("", "LimitRange") && text("name").is_empty() && text("generateName").is_empty() {
+        // The only kind that may go without a name.
+        let name = state.chance.uid();
+        metadata.insert("name".into(), name.into());
+        return;
+    }
     if text("name").is_empty() && !text("generateName").is_empty() {
         let name = state.chance.name(text("generateName"));
+        if kind == ("", "Namespace") {
+            let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+            if let Some(labels) = labels.as_object_mut() {
+                labels.insert("kubernetes.io/metadata.name".into(), (*name).into());
+            }
+        }
         metadata.insert("name".into(), name.into());
     }
 }

@@ -255,12 +255,26 @@ fn check_preconditions(
     let metadata = &object["metadata"];
     let text = |key: &str| metadata[key].as_str().unwrap_or_default();
     let name = text("name");
-    // Namespaces are looked after by other code, which names them by their plural.
-    let called = match resource.kind.pair() {
-        ("", "Namespace") => &*resource.plural,
-        _ => &*resource.kind.kind,
-    };
+    // Namespaces are looked after by other code, which has other words.
+    let is_namespace = resource.kind.pair() == ("", "Namespace");
+    let called = if is_namespace { &*resource.plural } else { &*resource.kind.kind };
     let named = Named { group: &resource.kind.group, resource: called, name };
+    let differs = |what: &str, given: &str, found: &str| {
+        named.conflict(&format!(
+            "Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}"
+        ))
+    };
+    if is_namespace {
+        for (what, given, found) in [
+            ("UID", &deleting.uid, text("uid")),
+            ("ResourceVersion", &deleting.version, text("resourceVersion")),
+        ] {
+            if let Some(given) = given.as_deref().filter(|given| *given != found) {
+                return Err(differs(what, given, found));
+            }
+        }
+        return Ok(());
+    }
     if let Some(uid) = deleting.uid.as_deref().filter(|uid| *uid != text("uid")) {
         return Err(named.conflict(&format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object \

@@ -214,10 +214,27 @@ pub(super) fn list(state: &State, call: &Call) -> Result<Answer, Failure> {
 
 /// Only the `metadata` of an object.
 pub(super) fn metadata_only(object: &Value) -> Value {
+    let mut metadata = object["metadata"].clone();
+    if object["kind"] == "DaemonSet" {
+        // The server takes the metadata of its own type, which has a field in the place of this.
+        take_annotation(&mut metadata, "deprecated.daemonset.template.generation");
+    }
     json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
+        "metadata": metadata,
     })
+}
+
+fn take_annotation(metadata: &mut Value, name: &str) {
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
+    annotations.remove(name);
+    if annotations.is_empty()
+        && let Some(metadata) = metadata.as_object_mut()
+    {
+        metadata.remove("annotations");
+    }
 }
 
 /// A part of a list.
@@ -393,6 +410,13 @@ pub(super) fn timed_out(call: &Call, response: &mut http::Response<Body>) {
     let list = call.spot.name.is_empty();
     let exact = call.parameters.get("resourceVersionMatch") == "Exact";
     if response.status().as_u16() == 504 && list && !exact {
+        if let Body::Whole(bytes) = response.body_mut()
+            && let Ok(Value::Object(mut status)) = serde_json::from_slice(bytes)
+        {
+            status.remove("kind");
+            status.remove("apiVersion");
+            *bytes = Value::from(status).to_string().into();
+        }
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, plain);
     }

@@ -39,13 +39,11 @@ impl Writing {
             let message = format!("Too long: {why}");
             causes.push(Cause { reason, message, field: "fieldManager".into() });
         }
-        if let Some(at) = manager.chars().position(|c| c.is_control()) {
-            let _ = at;
-            causes.push(Cause::invalid(
-                "fieldManager",
-                &format!("{manager:?}"),
-                "should only contain printable characters",
-            ));
+        if let Some((at, odd)) = manager.char_indices().find(|(_, c)| c.is_control()) {
+            let why = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+            let shown = format!("{manager:?}")
+                .replace(&odd.escape_debug().to_string(), &format!("\\x{:02x}", u32::from(odd)));
+            causes.push(Cause::invalid("fieldManager", &shown, &why));
         }
         let dry: Vec<&str> = parameters.all("dryRun").collect();
         causes.extend(dry_run(&dry));

@@ -46,6 +46,9 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
     let mut new = match kind {
         None => decode::body(state, call, &resource, &writing)?,
         Some(Type::Apply) if call.resource.custom => {
+            let read = fields::read_apply(&call.body, writing.validation)?;
+            owners.applied(Some(&live), &read.object, &writing, &|_| Ok(()))?;
+            // So the server ends, whatever is applied.
             return Err(internal(format!(
                 "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper \
                  version: request to convert CR to an invalid group/version: autoscaling/v1",

@@ -38,11 +38,18 @@ pub struct Options {
     pub clock: Clock,
     /// Where uids and the ends of generated names begin: the same seed gives the same ones.
     pub seed: u64,
+    /// Host and port that discovery names, e.g. `127.0.0.1:6443`.
+    pub address: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { minor: kubernetes::MEASURED, clock: Clock::System, seed: 0 }
+        Self {
+            minor: kubernetes::MEASURED,
+            clock: Clock::System,
+            seed: 0,
+            address: "127.0.0.1:6443".into(),
+        }
     }
 }
 
@@ -125,7 +132,7 @@ impl Rehearsal {
             store: Store::default(),
             catalogue: Catalogue::built_in(minor),
             addresses: Addresses::default(),
-            address: "127.0.0.1:6443".into(),
+            address: options.address.clone(),
             waiting: Vec::new(),
         };
         state.begin();
@@ -218,7 +225,12 @@ impl State {
         };
         let resource = Arc::clone(resource);
         if !resource.has(&spot.subresource) {
-            return no_such_resource().send(false, &[]);
+            let named = Named { group: &spot.group, resource: &spot.resource, name: &spot.name };
+            let failure = match resource.custom {
+                true => named.not_found(),
+                false => no_such_resource(),
+            };
+            return failure.send(false, &[]);
         }
         let one_everywhere =
             resource.namespaced && spot.namespace.is_empty() && !spot.name.is_empty();
@@ -258,7 +270,13 @@ impl State {
         let collection = call.spot.name.is_empty();
         // A collection over all namespaces can be read, but not written.
         let everywhere = call.resource.namespaced && call.spot.namespace.is_empty();
-        if everywhere && !matches!(verb, "list" | "watch") {
+        let misplaced = match verb {
+            "list" | "watch" => false,
+            "create" => everywhere || !collection && call.spot.subresource.is_empty(),
+            "update" | "patch" => collection,
+            _ => everywhere,
+        };
+        if misplaced {
             return Err(method_not_allowed());
         }
         rights::check(self, call, verb)?;

@@ -113,7 +113,7 @@ fn creates_on_update(resource: &Resource) -> bool {
         resource.kind.pair(),
         ("coordination.k8s.io", "Lease")
             | ("" | "events.k8s.io", "Event")
-            | ("", "Endpoints" | "LimitRange")
+            | ("", "Endpoints" | "LimitRange" | "Service")
             | (
                 "rbac.authorization.k8s.io",
                 "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding"
@@ -144,8 +144,10 @@ pub(super) fn change(
             .map_err(|causes| invalid(&causes))?,
         Some(_) => None,
     };
-    rules::prepare_update(state, &resource, subresource, &mut new, old);
-    let (causes, warnings) = rules::validate_update(&resource, subresource, &new, old);
+    // A scale changes the object itself.
+    let part = subresource.filter(|part| *part != "scale");
+    rules::prepare_update(state, &resource, part, &mut new, old);
+    let (causes, warnings) = rules::validate_update(&resource, part, &new, old);
     if !causes.is_empty() {
         return Err(invalid(&causes));
     }
