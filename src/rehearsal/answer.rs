@@ -15,6 +15,13 @@ pub enum Body {
     Watch(Watcher),
 }
 
+impl Default for Body {
+    /// Nothing.
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
 impl Body {
     /// The bytes, for a watch those of the events up to now.
     pub fn into_bytes(self) -> Bytes {

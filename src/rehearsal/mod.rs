@@ -27,7 +27,7 @@
 //! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
 //! | clients within the process and over a socket | `front` |
-//! | refusals | [`status`], `refusals` |
+//! | refusals, some on purpose | [`status`], `refusals`, `faults` |
 
 pub mod discovery;
 pub mod fields;
@@ -53,6 +53,7 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod faults;
 mod list;
 mod media;
 mod options;
@@ -74,6 +75,7 @@ mod watch;
 
 pub use answer::Body;
 pub use clock::Clock;
+pub use faults::{Fault, Outage};
 pub use kind::Kind;
 pub use rights::User;
 pub use server::{Options, Rehearsal};

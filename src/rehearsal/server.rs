@@ -13,6 +13,7 @@ use crate::rehearsal::answer::{Answer, Body};
 use crate::rehearsal::catalogue::{Catalogue, Resource};
 use crate::rehearsal::chance::Chance;
 use crate::rehearsal::discovery::Site;
+use crate::rehearsal::faults::{Fault, Faults, Outage};
 use crate::rehearsal::kinds::Addresses;
 use crate::rehearsal::media::{self, Form, Wanted};
 use crate::rehearsal::path::{Parameters, Spot};
@@ -70,6 +71,8 @@ pub(super) struct State {
     pub(super) addresses: Addresses,
     /// Host and port that discovery names.
     pub(super) address: String,
+    /// What is to go wrong.
+    pub(super) faults: Faults,
     /// Those who wait for the next change.
     pub(super) waiting: Vec<Waker>,
 }
@@ -133,6 +136,7 @@ impl Rehearsal {
             catalogue: Catalogue::built_in(minor),
             addresses: Addresses::default(),
             address: options.address.clone(),
+            faults: Faults::default(),
             waiting: Vec::new(),
         };
         state.begin();
@@ -160,7 +164,30 @@ impl Rehearsal {
             let message = format!("Request entity too large: limit is {LARGEST_BODY}");
             return Failure::new(413, "RequestEntityTooLarge", message).send(false, &[]);
         }
-        self.state().answer(self, asked, body)
+        let mut state = self.state();
+        let outage = state.faults.strike(&asked.method, asked.path);
+        let path = asked.path;
+        match outage {
+            None => state.answer(self, asked, body),
+            Some(Outage::Away) => Answer::text(503, "upstream connect error\n").send(false, &[]),
+            Some(outage) => {
+                if outage == Outage::Lost {
+                    state.answer(self, asked, body);
+                }
+                let failure = outage.failure(path);
+                failure.map_or_else(http::Response::default, |failure| failure.send(false, &[]))
+            }
+        }
+    }
+
+    /// Lets requests go wrong. Faults strike in the order in which they came.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.add(fault);
+    }
+
+    /// Ends all faults.
+    pub fn mend(&self) {
+        self.state().faults.clear();
     }
 
     /// Moves the clock on.

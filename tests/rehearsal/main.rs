@@ -6,6 +6,7 @@
 //! in all: `DIFFERENCES=FILE`.
 
 mod bindings;
+mod speed;
 mod transcript;
 
 use std::collections::BTreeMap;
