@@ -387,6 +387,7 @@ impl Replay<'_> {
             let message = body["message"].as_str().unwrap_or_default();
             let ours = message.starts_with("Apply failed")
                 || message.contains("typed patch object")
+                || message.starts_with("failed to convert new object: ")
                 || message.contains("managedFields must be nil")
                 || message.starts_with("invalid object type");
             if !ours {

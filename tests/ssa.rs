@@ -438,7 +438,6 @@ impl Versions for Kinds {
                 name.replace(old, new)
             }),
         };
-        self.of(to).validate(&converted, Duplicates::Refused).map_err(show)?;
         Ok(converted)
     }
 }

@@ -13,7 +13,7 @@ use super::compare::Comparison;
 use super::path::{Path, same};
 use super::set::{FieldSet, Filter};
 use super::shown::quoted;
-use super::typed::Type;
+use super::typed::{Duplicates, Type};
 
 /// What one manager owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,8 @@ pub trait Versions {
     /// The object in another version; both exist.
     ///
     /// # Errors
-    /// Where the object cannot be converted.
+    /// Where the object cannot be converted. That it does not fit its type there is found out by
+    /// whoever asks.
     fn convert(&self, value: &Value, from: &str, to: &str) -> Result<Value, String>;
 }
 
@@ -191,14 +192,15 @@ impl Updater<'_> {
         to: &str,
         what: &str,
     ) -> Step<Option<Cow<'v, Value>>> {
-        if self.versions.type_of(to).is_none() {
-            return Ok(None);
-        }
+        let Some(kind) = self.versions.type_of(to) else { return Ok(None) };
         if from == to {
             return Ok(Some(value));
         }
         let converted = self.versions.convert(&value, from, to);
-        converted.map(|value| Some(Cow::Owned(value))).map_err(|error| invalid(what, error))
+        let value = converted.map_err(|error| invalid(what, error))?;
+        // What another version does not know is an error, and so are elements that are there twice.
+        kind.validate(&value, Duplicates::Refused).map_err(|error| invalid(what, error))?;
+        Ok(Some(Cow::Owned(value)))
     }
 
     /// What managers own by the schema of today. Those of versions that are gone are dropped.

@@ -4,7 +4,7 @@
 //! let subject = Subject { kind, subresource, versions, filters, blank };
 //! created or updated:  ownership::updated(&subject, live, &mut new, manager, now)
 //! applied:             new = ownership::applied(&subject, live, &patch, manager, now, force, settle)?
-//! before it is kept:   ownership::keep_times(live, &mut new)
+//! after admission:     ownership::keep_times(live, &mut new)
 //! ```
 //!
 //! Objects are given and returned in the version of the request, `live` as it is stored, with its
@@ -14,7 +14,7 @@
 //! |---|---|
 //! | [`updated`] | POST, PUT and all patches but apply, after defaults, before admission; after admission again where that changed the object. Never fails, as in the server: what cannot be tracked has no managed fields |
 //! | [`applied`] | the patch laid over the live object, with managed fields; `settle` decodes it as the kind and sets defaults. Where nothing changes, `settle` is not asked |
-//! | [`keep_times`] | an update that would change nothing but times changes nothing |
+//! | [`keep_times`] | an update that would change nothing but times changes nothing; after admission, before fields that may not be set are reset |
 //! | [`Scale`] | the entries as the scale subresource sees them, and back |
 //! | [`reset_fields`] | what a resource or a subresource cannot set, and so nobody owns by it |
 //!
