@@ -26,6 +26,7 @@
 //! | what a body says, what its types keep of it | [`fields`] |
 //! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
+//! | what a cluster makes of objects | [`controllers`] |
 //! | clients within the process and over a socket | `front` |
 //! | refusals, some on purpose | [`status`], `refusals`, `faults` |
 
@@ -41,6 +42,7 @@ pub mod status;
 pub mod cel;
 pub mod strategic;
 pub mod crd;
+pub mod controllers;
 mod admission;
 mod answer;
 mod body;
