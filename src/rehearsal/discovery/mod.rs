@@ -100,7 +100,7 @@ struct Entry<'a> {
     categories: Vec<&'a str>,
     storage_hash: String,
     /// Name, kind and verbs of each.
-    parts: Vec<Entry<'a>>,
+    parts: Vec<Self>,
 }
 
 /// One group with its served versions, the preferred one first.
