@@ -21,6 +21,7 @@ mod decode;
 mod encode;
 pub mod raw;
 mod scalars;
+mod text;
 mod yaml;
 
 use serde_json::Value;
@@ -30,6 +31,7 @@ use crate::schema::kubernetes::{Definition, Minor};
 
 pub use raw::Raw;
 pub use scalars::{micro_time, quantity, time};
+pub use text::{Opened, patched_text};
 
 /// `fieldValidation`: what becomes of unknown and double fields. The server's default is to warn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,23 +164,15 @@ pub fn read_apply(body: &[u8], validation: Validation) -> Result<Decoded, Failur
     Ok(Decoded { object, complaints })
 }
 
-/// A JSON patch, a merge patch or a strategic merge patch. Double keys are the complaints.
+/// A JSON patch, a merge patch or a strategic merge patch. Double keys are the complaints, which come
+/// before those of [`decode`] and [`convert`].
 ///
 /// # Errors
-/// 400 where it is no JSON, or has double keys and `validation` is strict.
-pub fn read_patch(body: &[u8], validation: Validation) -> Result<Decoded, Failure> {
-    let bad =
-        |message: &str| Failure::new(400, "BadRequest", format!("error decoding patch: {message}"));
-    let raw = Raw::read(body).map_err(|error| bad(&error))?;
-    let complaints = match validation {
-        Validation::Ignore => Vec::new(),
-        _ => raw.doubles(),
-    };
-    let decoded = Decoded { object: raw.to_value(), complaints };
-    match decoded.strict_error().filter(|_| validation == Validation::Strict) {
-        Some(error) => Err(bad(&error)),
-        None => Ok(decoded),
-    }
+/// 400 where it is no JSON.
+pub fn read_patch(body: &[u8]) -> Result<Decoded, Failure> {
+    let bad = |error| Failure::new(400, "BadRequest", format!("error decoding patch: {error}"));
+    let raw = Raw::read(body).map_err(bad)?;
+    Ok(Decoded { object: raw.to_value(), complaints: raw.doubles() })
 }
 
 /// Takes over an object that a JSON patch or a merge patch has given, with the words of a body.

@@ -62,11 +62,14 @@ impl Packed {
         let mut reader = Reader { data: self.body, strings: &tables.strings };
         let kinds = reader.kinds();
         let node = reader.node();
-        let property = |reader: &mut Reader| {
-            let name = reader.string();
-            Property { name, node: reader.node() }
+        let mut order = 0;
+        let property = |reader: &mut Reader<'_>| {
+            let property = Property { name: reader.string(), order, node: reader.node() };
+            order += 1;
+            property
         };
-        let properties = reader.sequence(property);
+        let mut properties = reader.sequence(property);
+        properties.sort_unstable_by_key(|property| property.name);
         Definition { name: &tables.names[self.name.place()], kinds, node, properties }
     }
 }

@@ -289,7 +289,10 @@ class Definitions:
         properties = schema.get("properties", {})
         required = set(schema.get("required", []))
         items = []
-        for key in sorted(properties):
+        # In the order of Go's fields, which is that of a server's answers; others come after them.
+        order = ["kind", "apiVersion", *go]
+        place = {key: at for at, key in reversed(list(enumerate(order)))}
+        for key in sorted(properties, key=lambda key: (place.get(key, len(order)), key)):
             other = reference.get("properties", {}).get(key, {})
             tags = go.get(key)
             if kinds and key in ("apiVersion", "kind"):

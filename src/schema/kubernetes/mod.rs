@@ -98,6 +98,8 @@ pub struct Definition {
 pub struct Property {
     /// E.g. `replicas`.
     pub name: &'static str,
+    /// Its place among the fields of the Go struct, from 0.
+    pub order: usize,
     /// What it holds.
     pub node: Node,
 }
