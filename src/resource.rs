@@ -303,15 +303,16 @@ impl Resource {
         }
     }
 
-    /// Brings twins in line after a step that may have set one of them.
-    pub fn settle_twins(&mut self) {
-        twins::settle(&mut self.twins, &mut self.value, &|_, _| twins::Said::Nothing);
+    /// Brings twins in line after a step that may have set one of them; gives the paths of those back
+    /// that were set along with it.
+    pub fn settle_twins(&mut self) -> Vec<String> {
+        twins::settle(&mut self.twins, &mut self.value, &|_, _| twins::Said::Nothing)
     }
 
     /// The same after `patch` was merged.
-    pub fn settle_twins_after(&mut self, patch: &Value) {
+    pub fn settle_twins_after(&mut self, patch: &Value) -> Vec<String> {
         let said = |way: &[twins::Step], key: &str| twins::said_by(patch, way, key);
-        twins::settle(&mut self.twins, &mut self.value, &said);
+        twins::settle(&mut self.twins, &mut self.value, &said)
     }
 
     /// The labels, where there are any.

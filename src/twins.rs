@@ -56,18 +56,25 @@ impl Twins {
 
 /// Makes all twins of `object` what the last of them was set to.
 ///
-/// `said` tells what a patch does to the entry under a key of the map at the end of a way.
-pub fn settle(all: &mut EcoVec<Twins>, object: &mut Value, said: &dyn Fn(&[Step], &str) -> Said) {
+/// `said` tells what a patch does to the entry under a key of the map at the end of a way. Gives the
+/// entries back that were set along with another one, as paths.
+pub fn settle(
+    all: &mut EcoVec<Twins>,
+    object: &mut Value,
+    said: &dyn Fn(&[Step], &str) -> Said,
+) -> Vec<String> {
+    let mut along = Vec::new();
     if all.is_empty() {
-        return;
+        return along;
     }
     let mut kept = EcoVec::new();
     for mut twins in std::mem::take(all) {
-        if twins.settle(object, said) {
+        if twins.settle(object, said, &mut along) {
             kept.push(twins);
         }
     }
     *all = kept;
+    along
 }
 
 /// Takes the annotations of the object itself out: they are written anew, and share nothing then.
@@ -85,7 +92,12 @@ pub fn part_with_annotations(all: &mut EcoVec<Twins>) {
 
 impl Twins {
     /// False where less than two of them are left.
-    fn settle(&mut self, object: &mut Value, said: &dyn Fn(&[Step], &str) -> Said) -> bool {
+    fn settle(
+        &mut self,
+        object: &mut Value,
+        said: &dyn Fn(&[Step], &str) -> Said,
+        along: &mut Vec<String>,
+    ) -> bool {
         let mut last = None;
         let mut left = Vec::with_capacity(self.maps.len());
         for way in &*self.maps {
@@ -102,7 +114,12 @@ impl Twins {
         if let Some(last) = last {
             for way in &left {
                 let entry = follow_mut(object, way).and_then(|map| map.get_mut(&self.key));
-                entry.into_iter().for_each(|entry| *entry = last.clone());
+                let Some(entry) = entry else { continue };
+                let is_silent = said(way, &self.key) == Said::Nothing;
+                if is_silent && !differ(entry, &self.value) && differ(entry, &last) {
+                    along.push(shown(way, &self.key));
+                }
+                *entry = last.clone();
             }
             self.value = last;
         }
@@ -112,6 +129,18 @@ impl Twins {
         }
         is_twin
     }
+}
+
+/// The path of an entry: `spec.selector.app`.
+fn shown(way: &[Step], key: &str) -> String {
+    let mut path = String::new();
+    for step in way {
+        match step {
+            Step::Key(key) => path.extend([key, "."]),
+            Step::Index(index) => path.push_str(&format!("{index}.")),
+        }
+    }
+    path + key
 }
 
 /// Whether two entries say something else; quotes alone, which a merge may add, are no change.

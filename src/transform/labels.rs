@@ -101,7 +101,7 @@ fn set_in_run(
             let outcome = path.walk_in_lists(&mut resource.value, Make::Map, &mut set_all);
             outcome.map_err(|problem| problem.of(resource))?;
         }
-        resource.settle_twins();
+        let _ = resource.settle_twins();
         ways.pair_off(resource, gvk, &paths, pairs, added);
     }
     Ok(())

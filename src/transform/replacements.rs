@@ -319,7 +319,16 @@ impl<'a> Target<'a> {
                 }
                 let set = self.set(resource, path, &copied.value);
                 let found = set.map_err(|why| self.failed(resource, path, &why))?;
-                resource.settle_twins();
+                let along = resource.settle_twins();
+                if !along.is_empty() {
+                    let message = format!(
+                        "replacement sets {} of {} along with \"{}\": kustomize added them as one",
+                        along.join(", "),
+                        named(&resource.id()),
+                        path.text
+                    );
+                    warnings.push(Warning { place: path.place.clone(), message });
+                }
                 copied.follow(position, resource);
                 if found.lost > 0 {
                     let place = path.place.clone();

@@ -89,7 +89,7 @@ impl Vars {
                 let set = path.walk(&mut resource.value, Make::Nothing, &mut set);
                 set.map_err(|problem| problem.of(resource))?;
             }
-            resource.settle_twins();
+            let _ = resource.settle_twins();
         }
         let unused = self.0.values().filter(|known| !expansion.used.contains(&known.var.name));
         Ok(unused.map(Known::unused).collect())

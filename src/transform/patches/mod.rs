@@ -400,7 +400,15 @@ fn merge(
     }
     restore_namespace(&mut merged, object.namespace());
     object.value = merged;
-    object.settle_twins_after(&document.value);
+    let along = object.settle_twins_after(&document.value);
+    if !along.is_empty() {
+        let message = format!(
+            "patch sets {} of {} along with the label that it names: kustomize added them as one",
+            along.join(", "),
+            search::named(object)
+        );
+        context.warnings.push(Warning { place: text.whole(), message });
+    }
     if wipes_notes(&document.value) && has_notes(object) {
         let message = format!(
             "patch takes all annotations of {} away, and with them what it was called before \
