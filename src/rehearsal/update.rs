@@ -135,6 +135,7 @@ pub(super) fn change(
     let subresource = call.subresource().map(str::to_owned);
     let subresource = subresource.as_deref();
     admission::admit(state, call, subresource, &mut new, Some(old))?;
+    ownership::keep_times(old, &mut new);
     check_version(call, &mut new, old)?;
     keep_system_fields(&mut new, old);
     let name = call.spot.name.clone();
@@ -157,7 +158,6 @@ pub(super) fn change(
     if let Some(version) = resource.version() {
         version.settle(&mut new);
     }
-    ownership::keep_times(old, &mut new);
     let key = Key::new(&call.spot.namespace, &name);
     if is_done(&new) {
         if !writing.dry_run {
