@@ -259,7 +259,7 @@ pub fn is_local(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let is_address = |start: &&str| lower.len() > start.len() && lower.starts_with(*start);
     let bare = lower.strip_prefix("file://").unwrap_or(&lower);
-    !ADDRESSES.iter().any(|start| is_address(&start)) && !bare.starts_with('/')
+    !ADDRESSES.iter().any(is_address) && !bare.starts_with('/')
 }
 
 /// Writes the spec over what the file says.

@@ -323,7 +323,7 @@ fn applicable(resources: Resources) -> Resources {
     };
     let mut kept = Vec::with_capacity(resources.len());
     for mut resource in resources {
-        let items = resource.value.as_map_mut().and_then(|map| take_items(map));
+        let items = resource.value.as_map_mut().and_then(take_items);
         match items {
             Some(items) => kept.extend(items.into_iter().map(|item| {
                 let mut one = resource.clone();
@@ -428,3 +428,6 @@ pub struct Image {
     /// The digest that replaces the tag.
     pub digest: String,
 }
+
+#[cfg(test)]
+mod tests;

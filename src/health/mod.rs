@@ -7,6 +7,8 @@
 //!
 //! Source: fluxcd/cli-utils `pkg/kstatus/status/{generic,core}.go`.
 
+#[cfg(feature = "rehearsal")]
+pub mod expressions;
 mod kinds;
 
 use serde_json::Value as Json;

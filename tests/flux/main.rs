@@ -10,6 +10,8 @@
 mod applying;
 mod building;
 mod data;
+#[cfg(feature = "rehearsal")]
+mod expressions;
 mod health;
 mod paths;
 #[cfg(feature = "sops")]

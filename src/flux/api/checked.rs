@@ -156,7 +156,7 @@ fn is_domain(text: &str) -> bool {
 pub(super) fn scheme(node: &Node<'_>, text: &str, schemes: &[&str]) {
     let fits =
         |scheme: &&str| text.strip_prefix(*scheme).is_some_and(|rest| rest.starts_with("://"));
-    if node.is_strict() && !node.is_null() && !schemes.iter().any(|scheme| fits(&scheme)) {
+    if node.is_strict() && !node.is_null() && !schemes.iter().any(fits) {
         let hint = format!("schemes are {}", schemes.join(", "));
         node.problem(format!("\"{text}\" is no address that Flux takes"), Some(hint));
     }

@@ -115,7 +115,7 @@ impl Variables {
                 )?;
             match found {
                 Some(found) => {
-                    found.into_iter().for_each(|(name, value)| variables.set(name, value))
+                    found.into_iter().for_each(|(name, value)| variables.set(name, value));
                 }
                 None if reference.optional => {}
                 None => return Err(reference.missing(namespace)),
@@ -242,7 +242,7 @@ impl Objects {
                 }
                 match files.kind(&path) {
                     FileKind::Directory if files.canonical(&path).as_ref() == Some(&path) => {
-                        folders.push(path)
+                        folders.push(path);
                     }
                     FileKind::File
                         if path.extension().is_some_and(|e| e == "yaml" || e == "yml") =>
