@@ -441,6 +441,28 @@ pub enum FluxCommand {
     /// Print what Flux would apply
     #[command(subcommand)]
     Build(FluxBuild),
+    /// Draw the Kustomizations of a repository, and name what is wrong between them
+    Tree(FluxTree),
+}
+
+/// `flux tree`
+#[derive(Clone, Debug, clap::Args)]
+pub struct FluxTree {
+    /// The directory or file of the repository in which to look for Kustomizations
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// List objects of Flux only
+    #[arg(long)]
+    pub compact: bool,
+    /// Directories that stand in for sources, e.g. GitRepository/flux-system/app=./app; may be repeated
+    #[arg(long = "local-source", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
+    pub local_sources: Vec<(String, PathBuf)>,
+    /// Take what Git has at a revision, by default HEAD, instead of the working tree
+    #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
+    pub as_committed: Option<String>,
+    /// Print data instead of a drawing
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<DataFormat>,
 }
 
 /// What to build.

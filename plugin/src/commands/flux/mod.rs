@@ -1,6 +1,7 @@
 //! `flux`: what the `flux` program does, by this engine.
 
-mod build;
+pub mod build;
+pub mod tree;
 
 use overlay::error::Result;
 
@@ -22,5 +23,6 @@ pub fn run(
         FluxCommand::Build(FluxBuild::Kustomization(build)) => {
             build::run(build, connection, settings, console)
         }
+        FluxCommand::Tree(tree) => tree::run(tree, settings, console),
     }
 }
