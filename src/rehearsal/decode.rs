@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
-use crate::rehearsal::fields::{self, Decoded, Form, Validation};
+use crate::rehearsal::fields::{self, Decoded, Form, Opened, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::refusals::bad_request;
 use crate::rehearsal::server::{Call, State};
@@ -73,15 +73,25 @@ fn own_kind(call: &Call, resource: &Resource) -> Result<Kind, Failure> {
     Ok(own)
 }
 
+/// What is known of a JSON patch or a merge patch beside what it has given.
+pub(super) struct Patched {
+    /// What it went into.
+    pub(super) opened: Opened,
+    /// Its double keys.
+    pub(super) complaints: Vec<String>,
+}
+
 /// The object that a JSON patch or a merge patch has given.
 pub(super) fn patched(
     state: &State,
     call: &mut Call,
     resource: &Resource,
     object: &Value,
+    how: &Patched,
     writing: &Writing,
 ) -> Result<Value, Failure> {
     let kind = resource.kind.clone();
+    let shown = || fields::patched_text(object, &how.opened, state.minor, &kind);
     let text = |key: &str| object[key].as_str().unwrap_or_default();
     let (version, given) = (text("apiVersion"), text("kind"));
     if (version, given) != (&*kind.api_version(), &*kind.kind) {
@@ -89,15 +99,16 @@ pub(super) fn patched(
             "no kind {given:?} is registered for version {version:?} in scheme \
              \"pkg/api/legacyscheme/scheme.go:30\""
         );
-        return Err(bad_patch(object, &why));
+        return Err(bad_patch(&shown(), &why));
     }
     let mut read =
-        fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(object, &why))?;
+        fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(&shown(), &why))?;
     prune(resource, &mut read)?;
+    read.complaints.splice(..0, how.complaints.iter().cloned());
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
-        return Err(bad_patch(object, &why));
+        return Err(bad_patch(&shown(), &why));
     }
     complain(call, writing, &read);
     let mut object = read.object;
@@ -135,8 +146,8 @@ pub(super) fn complain(call: &mut Call, writing: &Writing, read: &Decoded) {
 /// What was patched is no object of the kind.
 ///
 /// Source: apiserver `pkg/endpoints/handlers/patch.go`; the text is measured.
-pub(super) fn bad_patch(object: &Value, why: &str) -> Failure {
-    let shown = format!("{:?}", object.to_string());
+pub(super) fn bad_patch(shown: &str, why: &str) -> Failure {
+    let shown = format!("{shown:?}");
     let cause = crate::rehearsal::Cause::invalid("patch", &shown, why);
     Failure {
         code: 422,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::rehearsal::answer::Answer;
 use crate::rehearsal::catalogue::Resource;
-use crate::rehearsal::decode::bad_patch;
-use crate::rehearsal::fields::Validation;
+use crate::rehearsal::decode::{Patched, bad_patch};
+use crate::rehearsal::fields::{Decoded, Opened, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{bad_request, internal, unknown_format};
@@ -67,8 +67,8 @@ pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failur
     Ok(shown(state, call, 200, object))
 }
 
-fn read_patch(call: &Call) -> Result<Value, Failure> {
-    body::json(&call.body).map_err(|why| bad_request(format!("error decoding patch: {why}")))
+fn read_patch(call: &Call) -> Result<Decoded, Failure> {
+    fields::read_patch(&call.body)
 }
 
 /// What a patch that is no apply makes of an object, decoded.
@@ -80,16 +80,17 @@ pub(super) fn patched(
     kind: Type,
     writing: &Writing,
 ) -> Result<Value, Failure> {
-    let read = read_patch(call)?;
-    let patched = match kind {
-        Type::Json => json_patch(old, &read)?,
+    let Decoded { object: read, complaints } = read_patch(call)?;
+    let (patched, opened) = match kind {
+        Type::Json => (json_patch(old, &read)?, Opened::by_json_patch(&read)),
         Type::Strategic => {
             let merged = strategic::merge(old, &read, state.minor, &resource.kind)?;
-            return strategically(state, call, resource, &merged, writing);
+            return strategically(state, call, resource, &merged, complaints, writing);
         }
-        _ => merge_patch(old, &read)?,
+        _ => (merge_patch(old, &read)?, Opened::by_merge(&read)),
     };
-    decode::patched(state, call, resource, &patched, writing)
+    let how = Patched { opened, complaints };
+    decode::patched(state, call, resource, &patched, &how, writing)
 }
 
 fn strategically(
@@ -97,13 +98,17 @@ fn strategically(
     call: &mut Call,
     resource: &Resource,
     merged: &Value,
+    complaints: Vec<String>,
     writing: &Writing,
 ) -> Result<Value, Failure> {
-    let read = decode::merged(state, resource, merged).map_err(|why| bad_patch(merged, &why))?;
+    let shown = merged.to_string();
+    let mut read =
+        decode::merged(state, resource, merged).map_err(|why| bad_patch(&shown, &why))?;
+    read.complaints.splice(..0, complaints);
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
-        return Err(bad_patch(merged, &why));
+        return Err(bad_patch(&shown, &why));
     }
     decode::complain(call, writing, &read);
     Ok(read.object)

@@ -290,7 +290,7 @@ class Definitions:
         required = set(schema.get("required", []))
         items = []
         # In the order of Go's fields, which is that of a server's answers; others come after them.
-        order = ["kind", "apiVersion", *go]
+        order = [key for key in ("kind", "apiVersion") if key not in go] + list(go)
         place = {key: at for at, key in reversed(list(enumerate(order)))}
         for key in sorted(properties, key=lambda key: (place.get(key, len(order)), key)):
             other = reference.get("properties", {}).get(key, {})
