@@ -149,6 +149,21 @@ fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
     Ok(new)
 }
 
+/// What an apply gave is no object of the kind.
+///
+/// Source: apimachinery `pkg/util/managedfields/internal/structuredmerge.go`, `Apply`.
+fn not_converted(resource: &Resource, wanted: &Value, why: &str) -> String {
+    let text = |key: &str| wanted["metadata"][key].as_str().unwrap_or_default();
+    let of = &resource.kind;
+    let kind = format!("{}/{}, Kind={}", of.group, of.version, of.kind);
+    format!(
+        "failed to convert new object ({}/{}; {kind}) to proper version: unable to convert \
+         unstructured object to {kind}: {why}",
+        text("namespace"),
+        text("name")
+    )
+}
+
 fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer, Failure> {
     let read = fields::read_apply(&call.body, writing.validation)?;
     decode::complain(call, writing, &read);
@@ -158,7 +173,8 @@ fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer
     let owners = Owners::of(state, &call.resource, call.subresource());
     let resource = Arc::clone(&call.resource);
     let settle = |object: &mut Value| {
-        *object = decode::merged(state, &resource, object).map_err(internal)?.object;
+        let merged = decode::merged(state, &resource, object);
+        *object = merged.map_err(|why| internal(not_converted(&resource, &wanted, &why)))?.object;
         Ok(())
     };
     let old = update::live(state, call);
