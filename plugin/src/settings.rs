@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::keys;
+
 /// The environment of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -24,6 +26,8 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// `NO_PROXY`: the hosts that are reached without it.
     pub no_proxy: String,
+    /// `SOPS_AGE_KEY` and the like: where the keys are to what SOPS encrypted.
+    pub keys: keys::Environment,
     /// Whether standard input is a terminal, so that somebody can be asked.
     pub can_ask: bool,
     /// Whether standard error is a terminal that can redraw lines.
@@ -58,6 +62,18 @@ fn cache() -> Option<PathBuf> {
     Some(cache.join("kubectl-overlay"))
 }
 
+/// Source: SOPS `age/keysource.go`.
+fn keys_of_sops() -> keys::Environment {
+    let home = || Some(std::env::home_dir()?.join(".config"));
+    let configuration = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    let configured = configuration.map(|folder| folder.join("sops/age/keys.txt"));
+    keys::Environment {
+        age_key: variable("SOPS_AGE_KEY"),
+        age_key_file: variable("SOPS_AGE_KEY_FILE").map(PathBuf::from),
+        configured: configured.filter(|file| file.is_file()),
+    }
+}
+
 impl Settings {
     /// Reads them from this process.
     #[must_use]
@@ -74,6 +90,7 @@ impl Settings {
             external_diff: variable("KUBECTL_EXTERNAL_DIFF"),
             proxy: variable("HTTPS_PROXY").or_else(|| variable("https_proxy")),
             no_proxy: variable("NO_PROXY").or_else(|| variable("no_proxy")).unwrap_or_default(),
+            keys: keys_of_sops(),
             can_ask: std::io::stdin().is_terminal(),
             can_redraw: std::io::stderr().is_terminal() && !dumb && variable("CI").is_none(),
             colour: stdout != anstream::ColorChoice::Never,
