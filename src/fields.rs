@@ -345,7 +345,7 @@ pub fn set_entry(value: &mut Value, key: &str, text: &str) -> std::result::Resul
             let is_new = old.is_none();
             match old {
                 Some(old) => {
-                    set_typed(old, text, Tag::Str).unwrap_or_else(|_| *old = Value::string(text))
+                    set_typed(old, text, Tag::Str).unwrap_or_else(|_| *old = Value::string(text));
                 }
                 None => map.push(plain_key(key), yaml::set_string(text)),
             }
