@@ -13,7 +13,7 @@ use crate::schema::kubernetes::{Definition, Minor, Node, Shape};
 
 /// The maps and lists that a patch looked into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opened(BTreeMap<String, Opened>);
+pub struct Opened(BTreeMap<String, Self>);
 
 impl Opened {
     /// Those of a merge patch.
