@@ -144,8 +144,7 @@ fn matches(request: &Request<'_>, found: &Value, needs_rules: bool) -> bool {
         return false;
     }
     let listed = rules("resourceRules");
-    if !(listed.is_empty() && !needs_rules)
-        && !listed.iter().any(|rule| rule_matches(request, rule))
+    if (!listed.is_empty() || needs_rules) && !listed.iter().any(|rule| rule_matches(request, rule))
     {
         return false;
     }

@@ -151,8 +151,9 @@ impl<'a> Scope<'a> {
         for (element, optional) in elements {
             match (self.eval(element)?, optional) {
                 (Value::Optional(value), true) => {
-                    values.extend(value.map(|value| (*value).clone()))
+                    values.extend(value.map(|value| (*value).clone()));
                 }
+
                 (value, false) => values.push(value),
                 _ => return Err(no_overload()),
             }

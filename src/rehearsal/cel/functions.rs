@@ -129,7 +129,7 @@ fn convert(name: &str, value: &Value) -> Outcome {
             Some(Value::Int(i64::try_from(*number).map_err(|_| range("integer"))?))
         }
         ("int", Value::Double(number)) => {
-            if number.is_nan() || number.abs() >= 9.223_372_036_854_775_8e18 {
+            if number.is_nan() || number.abs() >= 9_223_372_036_854_775_808.0 {
                 return Err(range("integer"));
             }
             Some(Value::Int(*number as i64))
@@ -141,7 +141,7 @@ fn convert(name: &str, value: &Value) -> Outcome {
             Some(Value::UInt(u64::try_from(*number).map_err(|_| range("unsigned integer"))?))
         }
         ("uint", Value::Double(number)) => {
-            if number.is_nan() || *number < 0.0 || *number >= 1.844_674_407_370_955_2e19 {
+            if number.is_nan() || *number < 0.0 || *number >= 18_446_744_073_709_551_616.0 {
                 return Err(range("unsigned integer"));
             }
             Some(Value::UInt(*number as u64))

@@ -9,8 +9,10 @@ mod eval;
 mod functions;
 mod parse;
 pub mod time;
+mod types;
 mod value;
 
+pub use types::Type;
 pub use value::{Key, Value};
 
 /// An expression that was read.
@@ -42,6 +44,15 @@ impl Program {
         (outcome, scope.steps)
     }
 
+    /// What the expression gives with variables of these types, as far as that is certain.
+    ///
+    /// # Errors
+    /// Where a name is not there or an operator does not fit; the text is that of the server.
+    /// `source` is what the expression was read from.
+    pub fn check(&self, source: &str, variables: &[(&str, Type)]) -> Result<Type, String> {
+        types::check(source, &self.expr, variables)
+    }
+
     /// Whether a variable is named anywhere.
     pub fn names(&self, variable: &str) -> bool {
         self.expr.names(variable)
@@ -53,6 +64,8 @@ const MOST_BYTES: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -116,6 +129,26 @@ mod tests {
         ] {
             assert_eq!(run(source).unwrap_err(), error, "{source}");
         }
+    }
+
+    #[test]
+    fn what_is_certain_to_be_wrong_is_known_before() {
+        let port = Arc::new([("port".to_owned(), Type::Int)].into());
+        let ports = Type::List(Arc::new(Type::Object(port)));
+        let fields =
+            Arc::new([("name".to_owned(), Type::Text), ("ports".to_owned(), ports)].into());
+        let check = |source: &str| {
+            let own = [("self", Type::Object(Arc::clone(&fields)))];
+            Program::parse(source).unwrap().check(source, &own)
+        };
+        assert_eq!(check("self.ports.all(p, p.port > 0) && self.name != ''"), Ok(Type::Bool));
+        assert_eq!(check("self.ports.size() + 1"), Ok(Type::Int));
+        let error = check("self.name == 5").unwrap_err();
+        let expected = "ERROR: <input>:1:11: found no matching overload for '_==_' applied to \
+            '(string, int)'\n | self.name == 5\n | ..........^";
+        assert_eq!(error, expected);
+        assert!(check("self.none == 5").unwrap_err().contains("undefined field 'none'"));
+        assert!(check("other").unwrap_err().contains("undeclared reference to 'other'"));
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn tokens(source: &str) -> Result<Vec<Spanned>, Fault> {
         } else {
             let fits =
                 |mark: &&str| mark.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
-            let mark = MARKS.into_iter().find(|mark| fits(&mark));
+            let mark = MARKS.into_iter().find(|mark| fits(mark));
             let mark = mark.filter(|mark| !matches!(*mark, "=" | "&" | "|"));
             let mark = mark.ok_or_else(|| recognition(start, c))?;
             at += mark.len();
@@ -425,12 +425,8 @@ impl Parser {
         (*at, format!("Syntax error: mismatched input '{text}' expecting {expected}"))
     }
 
-    fn new(&self, at: usize, node: Node, below: &[&Expr]) -> Result<Expr, Fault> {
-        let depth = below.iter().map(|expr| expr.depth).max().unwrap_or_default() + 1;
-        if depth > MOST_DEPTH {
-            return Err((at, "expression recursion limit exceeded: 250".to_owned()));
-        }
-        Ok(Expr { node, at, depth })
+    fn leaf(at: usize, node: Node) -> Expr {
+        Expr { node, at, depth: 1 }
     }
 
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -575,17 +571,17 @@ impl Parser {
             {
                 return match expr.node {
                     Node::Literal(Value::Int(value)) => {
-                        self.new(at, Node::Literal(Value::Int(-value)), &[])
+                        Ok(Self::leaf(at, Node::Literal(Value::Int(-value))))
                     }
                     Node::Literal(Value::Double(value)) => {
-                        self.new(at, Node::Literal(Value::Double(-value)), &[])
+                        Ok(Self::leaf(at, Node::Literal(Value::Double(-value))))
                     }
                     Node::Literal(Value::UInt(value)) if value == 1 << 63 => {
-                        self.new(at, Node::Literal(Value::Int(i64::MIN)), &[])
+                        Ok(Self::leaf(at, Node::Literal(Value::Int(i64::MIN))))
                     }
                     node => {
                         let inner = Expr { node, at, depth: 1 };
-                        self.new(at, Node::Negate(Box::new(inner)), &[])
+                        Ok(Self::leaf(at, Node::Negate(Box::new(inner))))
                     }
                 };
             }
@@ -665,7 +661,7 @@ impl Parser {
         match token {
             Token::Literal(value) => {
                 self.next += 1;
-                self.new(at, Node::Literal(value), &[])
+                Ok(Self::leaf(at, Node::Literal(value)))
             }
             Token::Mark(".") => {
                 self.next += 1;
@@ -675,7 +671,7 @@ impl Parser {
                 self.next += 1;
                 let open = self.at();
                 if !self.take("(") {
-                    return self.new(at, Node::Name(name), &[]);
+                    return Ok(Self::leaf(at, Node::Name(name)));
                 }
                 let arguments = self.arguments(")")?;
                 self.function(open, name, arguments)

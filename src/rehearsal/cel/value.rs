@@ -27,9 +27,9 @@ pub enum Value {
     /// Bytes.
     Bytes(Arc<[u8]>),
     /// A list.
-    List(Arc<Vec<Value>>),
+    List(Arc<Vec<Self>>),
     /// A map, or an object.
-    Map(Arc<BTreeMap<Key, Value>>),
+    Map(Arc<BTreeMap<Key, Self>>),
     /// A moment.
     Timestamp(Timestamp),
     /// A duration in nanoseconds.
@@ -37,7 +37,7 @@ pub enum Value {
     /// A type, by its name.
     Type(&'static str),
     /// A value that may be absent.
-    Optional(Option<Arc<Value>>),
+    Optional(Option<Arc<Self>>),
     /// An amount, in billionths.
     Quantity(i128),
     /// An address.

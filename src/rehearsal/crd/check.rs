@@ -432,10 +432,9 @@ impl<'a> Check<'a> {
             let place = child(path, "url");
             if !url.starts_with("https://") {
                 let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-                let text = format!(
-                    "'https' is the only allowed URL scheme; desired format: https://host[/path]"
-                );
-                self.causes.push(invalid_text(&place, scheme, &text));
+                let text =
+                    "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+                self.causes.push(invalid_text(&place, scheme, text));
             }
             return;
         }

@@ -164,9 +164,9 @@ enum Step {
     /// `..name`: the field anywhere below.
     Descend,
     /// `[?(@.type=="Ready")]`: a path, an operator and what is compared with.
-    Filter(Vec<Step>, String, Value),
+    Filter(Vec<Self>, String, Value),
     /// `[?(@.type)]`.
-    Exists(Vec<Step>),
+    Exists(Vec<Self>),
 }
 
 /// Reads a path; `None` where it is not one of the forms known here.

@@ -22,7 +22,7 @@ enum Type {
     /// Anything.
     Raw,
     /// A list of structs.
-    List(&'static str, &'static [(&'static str, Type)]),
+    List(&'static str, &'static [(&'static str, Self)]),
 }
 
 const OWNER: &[(&str, Type)] = &[

@@ -40,10 +40,10 @@ struct Node {
     shape: Arc<Structure>,
     /// Whether the value is an object of its own, with version, kind and name.
     resource: bool,
-    items: Option<Box<Node>>,
-    additional: Option<Box<Node>>,
-    properties: BTreeMap<String, Node>,
-    all_of: Vec<Node>,
+    items: Option<Box<Self>>,
+    additional: Option<Box<Self>>,
+    properties: BTreeMap<String, Self>,
+    all_of: Vec<Self>,
 }
 
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl Rules {
 
     /// What is wrong with the rules of a definition, as far as they can be read.
     pub(super) fn check_definition(path: &str, schema: &Structure, causes: &mut Vec<Cause>) {
-        definition(path, schema, None, causes);
+        definition(path, schema, true, None, causes);
     }
 }
 
@@ -504,24 +504,30 @@ fn escape(name: &str) -> Option<String> {
 
 /// Looks at the rules of a node and below. `loose` is the first place above whose parts cannot be
 /// told apart, so that there is no old value.
-fn definition(path: &str, schema: &Structure, loose: Option<&str>, causes: &mut Vec<Cause>) {
+fn definition(
+    path: &str,
+    schema: &Structure,
+    resource: bool,
+    loose: Option<&str>,
+    causes: &mut Vec<Cause>,
+) {
     if let Some(below) = schema.additional_schema() {
-        definition(&child(path, "additionalProperties"), below, loose, causes);
+        definition(&child(path, "additionalProperties"), below, below.embedded, loose, causes);
     }
     for (name, property) in &schema.properties {
         let path = key(&child(path, "properties"), name);
-        definition(&path, property, loose, causes);
+        definition(&path, property, property.embedded, loose, causes);
     }
     if let Some(items) = schema.items.as_deref() {
         let loose = loose.or((!schema.is_map_list()).then_some(path));
-        definition(&child(path, "items"), items, loose, causes);
+        definition(&child(path, "items"), items, items.embedded, loose, causes);
     }
     for (at, rule) in schema.rules.iter().enumerate() {
         let place = index(&child(path, "x-kubernetes-validations"), at);
         let shown = show(rule);
         let compiled = Compiled::new(rule, schema);
-        if let Err(error) = &compiled.program {
-            let text = format!("Invalid value: {shown}: compilation failed: {error}");
+        if let Some(error) = rule_fault(&compiled, schema, resource) {
+            let text = format!("Invalid value: {shown}: {error}");
             causes.push(cause("FieldValueInvalid", &child(&place, "rule"), text));
         }
         if !rule.message_expression.is_empty()
@@ -544,6 +550,65 @@ fn definition(path: &str, schema: &Structure, loose: Option<&str>, causes: &mut 
             causes.push(invalid(&child(&place, "optionalOldSelf"), &optional.into(), text));
         }
     }
+}
+
+/// Why a rule cannot be used.
+fn rule_fault(compiled: &Compiled, schema: &Structure, resource: bool) -> Option<String> {
+    let program = match &compiled.program {
+        Ok(program) => program,
+        Err(error) => return Some(format!("compilation failed: {error}")),
+    };
+    let own = type_of(schema, resource);
+    let old = match compiled.rule.optional_old_self {
+        Some(true) => cel::Type::Dyn,
+        _ => own.clone(),
+    };
+    match program.check(&compiled.rule.rule, &[("self", own), ("oldSelf", old)]) {
+        Ok(cel::Type::Bool | cel::Type::Dyn) => None,
+        Ok(_) => Some("cel expression must evaluate to a bool".to_owned()),
+        Err(error) => Some(format!("compilation failed: {error}")),
+    }
+}
+
+/// The type that expressions see, as [`convert`] makes the values.
+fn type_of(schema: &Structure, resource: bool) -> cel::Type {
+    if schema.int_or_string || schema.nullable {
+        return cel::Type::Dyn;
+    }
+    match &*schema.type_name {
+        "boolean" => cel::Type::Bool,
+        "integer" => cel::Type::Int,
+        "number" => cel::Type::Double,
+        "string" => match &*schema.limits.format {
+            "date-time" | "datetime" | "date" => cel::Type::Timestamp,
+            "duration" => cel::Type::Duration,
+            "byte" => cel::Type::Bytes,
+            _ => cel::Type::Text,
+        },
+        "array" => {
+            let items = schema.items.as_deref();
+            let element = items.map_or(cel::Type::Dyn, |items| type_of(items, items.embedded));
+            cel::Type::List(Arc::new(element))
+        }
+        "object" => match schema.additional_schema().filter(|_| schema.properties.is_empty()) {
+            Some(field) => cel::Type::Map(Arc::new(type_of(field, field.embedded))),
+            None => object_type(schema, resource || schema.embedded),
+        },
+        _ => cel::Type::Dyn,
+    }
+}
+
+fn object_type(schema: &Structure, resource: bool) -> cel::Type {
+    let mut fields: BTreeMap<_, _> = (schema.properties.iter())
+        .filter_map(|(name, field)| Some((escape(name)?, type_of(field, field.embedded))))
+        .collect();
+    if resource {
+        let names = ["generateName", "name"].map(|name| (name.to_owned(), cel::Type::Text));
+        fields.insert("metadata".to_owned(), cel::Type::Object(Arc::new(names.into())));
+        fields.insert("apiVersion".to_owned(), cel::Type::Text);
+        fields.insert("kind".to_owned(), cel::Type::Text);
+    }
+    cel::Type::Object(Arc::new(fields))
 }
 
 /// A rule as the server's struct prints it.

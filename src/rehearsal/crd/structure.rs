@@ -30,19 +30,19 @@ pub(super) struct Structure {
     /// What is required of a value.
     pub limits: Limits,
     /// All of these must hold.
-    pub all_of: Vec<Structure>,
+    pub all_of: Vec<Self>,
     /// At least one of these must hold.
-    pub any_of: Vec<Structure>,
+    pub any_of: Vec<Self>,
     /// Exactly one of these must hold.
-    pub one_of: Vec<Structure>,
+    pub one_of: Vec<Self>,
     /// This must not hold.
-    pub not: Option<Box<Structure>>,
+    pub not: Option<Box<Self>>,
     /// The known fields.
-    pub properties: BTreeMap<String, Structure>,
+    pub properties: BTreeMap<String, Self>,
     /// What other fields hold.
     pub additional: Option<Additional>,
     /// What each element of a list holds.
-    pub items: Option<Box<Structure>>,
+    pub items: Option<Box<Self>>,
     /// `x-kubernetes-preserve-unknown-fields`.
     pub preserve: bool,
     /// `x-kubernetes-embedded-resource`.

@@ -381,7 +381,7 @@ impl Check<'_> {
                 float.fract() == 0.0 && float.abs() <= f64::from(i32::MAX)
             }
             ("integer", _, Number::Float(float)) => {
-                float.fract() == 0.0 && float.abs() < 9.223_372_036_854_775_807e18
+                float.fract() == 0.0 && float.abs() < 9_223_372_036_854_775_808.0
             }
             (_, "float", number) => number.float().abs() <= f64::from(f32::MAX),
             _ => true,
