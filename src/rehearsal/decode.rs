@@ -7,7 +7,7 @@ use crate::rehearsal::fields::{self, Decoded, Form, Opened, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::refusals::bad_request;
 use crate::rehearsal::server::{Call, State};
-use crate::rehearsal::{Failure, Kind, body, media, rules};
+use crate::rehearsal::{Failure, Kind, body, create, media, rules};
 
 /// The object in the body of a POST or a PUT.
 pub(super) fn body(
@@ -43,7 +43,19 @@ pub(super) fn body(
     complain(call, writing, &read);
     let mut object = read.object;
     rules::default(resource, &mut object);
+    if memchr::memmem::find(&call.body, b"managedFields").is_some() {
+        let given = body::tree(&call.body, call.content_type.as_deref());
+        forget_owners(&given.unwrap_or_default(), &mut object);
+    }
     Ok(object)
+}
+
+/// An empty list of managed fields says that all are to be forgotten: it is kept, as no empty list
+/// is.
+fn forget_owners(given: &Value, object: &mut Value) {
+    if given["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty) {
+        create::metadata(object).insert("managedFields".into(), json!([]));
+    }
 }
 
 /// The kind that a body says it is, which for custom resources may be another one at first.
@@ -111,9 +123,10 @@ pub(super) fn patched(
         return Err(bad_patch(&shown(), &why));
     }
     complain(call, writing, &read);
-    let mut object = read.object;
-    rules::default(resource, &mut object);
-    Ok(object)
+    let mut decoded = read.object;
+    rules::default(resource, &mut decoded);
+    forget_owners(object, &mut decoded);
+    Ok(decoded)
 }
 
 /// The object that an apply or a strategic merge patch has given.

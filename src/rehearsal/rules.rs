@@ -41,6 +41,18 @@ pub(super) fn prepare_update(
     } else {
         kinds::prepare_update(&resource.kind, subresource, new, old);
         fields::normalise(new, state.minor, &resource.kind);
+        if matches!(subresource, Some("ephemeralcontainers" | "resize")) {
+            count_change(new, old);
+        }
+    }
+}
+
+/// A part of the spec that has a path of its own counts as the spec does.
+fn count_change(new: &mut Value, old: &Value) {
+    let generation = &old["metadata"]["generation"];
+    if new["spec"] != old["spec"] && new["metadata"]["generation"] == *generation {
+        let next = generation.as_i64().unwrap_or_default() + 1;
+        create::metadata(new).insert("generation".into(), next.into());
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Stored {
     pub(super) json: Arc<str>,
     /// The version of its last change.
     pub(super) revision: u64,
+    /// Whether it was never changed since it was created.
+    pub(super) untouched: bool,
 }
 
 impl Stored {
@@ -152,9 +154,10 @@ impl Store {
     pub(super) fn put(&mut self, table: &Table, key: Key, object: &mut Value) -> u64 {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        let stored = Stored { json: text(object), revision: self.revision };
-        let before =
-            self.tables.entry(table.clone()).or_default().insert(key.clone(), stored.clone());
+        let objects = self.tables.entry(table.clone()).or_default();
+        let untouched = !objects.contains_key(&key);
+        let stored = Stored { json: text(object), revision: self.revision, untouched };
+        let before = objects.insert(key.clone(), stored.clone());
         self.note(Change {
             revision: self.revision,
             table: table.clone(),

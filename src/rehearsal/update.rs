@@ -165,11 +165,19 @@ pub(super) fn change(
         }
         return Ok(new);
     }
-    if new != *old && !writing.dry_run {
+    let untouched = state.store.get(&resource.table, &key).is_some_and(|stored| stored.untouched);
+    let rewritten = untouched && is_kept_otherwise(&resource);
+    if (new != *old || rewritten) && !writing.dry_run {
         state.hold(addresses);
         state.write(&resource, key, &mut new);
     }
     Ok(new)
+}
+
+/// Kinds that a server keeps a little differently from how it answered their create, so that the
+/// first write after it is a new version even where nothing changes. Measured.
+fn is_kept_otherwise(resource: &Resource) -> bool {
+    matches!(resource.kind.pair(), ("batch", "Job") | ("", "PersistentVolumeClaim"))
 }
 
 /// Refuses a change that was made to another version than the one that is there.
