@@ -60,6 +60,7 @@ fn count_change(new: &mut Value, old: &Value) {
 pub(super) fn validate_create(resource: &Resource, new: &Value) -> Vec<Cause> {
     let mut metadata = kinds::validate_create(&resource.kind, new);
     drop_scope(resource, &mut metadata);
+    metadata.extend(long_managers(new));
     if let Some(version) = resource.version() {
         return version.validate(new, metadata);
     }
@@ -79,6 +80,7 @@ pub(super) fn validate_update(
 ) -> (Vec<Cause>, Vec<String>) {
     let mut metadata = kinds::validate_update(&resource.kind, subresource, new, old);
     drop_scope(resource, &mut metadata);
+    metadata.extend(long_managers(new));
     let status = subresource == Some("status");
     if let Some(version) = resource.version() {
         let checked = match status {
@@ -88,6 +90,11 @@ pub(super) fn validate_update(
         return (checked.causes, checked.warnings);
     }
     let mut causes = metadata;
+    if subresource == Some("resize") && quality(&new["spec"]) != quality(&old["spec"]) {
+        let shown = old["status"]["qosClass"].to_string();
+        let why = "Pod QOS Class may not change as a result of resizing";
+        causes.push(Cause::invalid("spec", &shown, why));
+    }
     if custom::defines(resource) {
         causes.extend(match status {
             true => crd::object::validate_status(new),
@@ -95,6 +102,49 @@ pub(super) fn validate_update(
         });
     }
     (causes, Vec::new())
+}
+
+/// Names of managers are no longer than 128 bytes.
+fn long_managers(object: &Value) -> Vec<Cause> {
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let long = entries
+        .enumerate()
+        .filter(|(_, entry)| entry["manager"].as_str().is_some_and(|manager| manager.len() > 128));
+    long.map(|(at, _)| Cause {
+        reason: "FieldValueTooLong",
+        message: "Too long: may not be more than 128 bytes".into(),
+        field: format!("metadata.managedFields[{at}].manager"),
+    })
+    .collect()
+}
+
+/// How surely the containers of a Pod get what they need.
+///
+/// Source: Kubernetes `pkg/apis/core/v1/helper/qos/qos.go`.
+fn quality(spec: &Value) -> &'static str {
+    let lists = [&spec["containers"], &spec["initContainers"]];
+    let containers = || lists.iter().flat_map(|list| list.as_array().into_iter().flatten());
+    let amount = |container: &Value, kind: &str, name: &str| {
+        Some(container["resources"][kind][name].clone()).filter(|amount| !amount.is_null())
+    };
+    let names = ["cpu", "memory"];
+    let asks = |container: &Value| {
+        names.iter().any(|name| {
+            amount(container, "requests", name).is_some()
+                || amount(container, "limits", name).is_some()
+        })
+    };
+    let is_sure = |container: &Value| {
+        names.iter().all(|name| {
+            let limit = amount(container, "limits", name);
+            limit.is_some() && amount(container, "requests", name) == limit
+        })
+    };
+    match () {
+        () if !containers().any(asks) => "BestEffort",
+        () if containers().all(is_sure) => "Guaranteed",
+        () => "Burstable",
+    }
 }
 
 /// Which custom kinds live in namespaces only their definitions know.
