@@ -17,6 +17,7 @@ pub(crate) fn render(files: &Memory) {
 }
 
 /// The parts of an input, which a NUL separates.
+#[allow(dead_code, reason = "not every target has two parts")]
 pub(crate) fn parts(data: &[u8]) -> (&[u8], &[u8]) {
     let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     (&data[..at], data.get(at + 1..).unwrap_or_default())
