@@ -210,7 +210,7 @@ fn patch_what_was_allocated(spec: &mut Object, old: &Value) {
     }
     if needs_health(old) && needs_health(&Value::Object(spec.clone())) {
         let key = "healthCheckNodePort";
-        if spec.get(key).and_then(number).is_none()
+        if spec.get(key).and_then(Value::as_i64).unwrap_or(0) == 0
             && let Some(port) = old.get(key)
         {
             spec.insert(key.into(), port.clone());
@@ -445,7 +445,10 @@ fn take_ports(
                 addresses.ports.insert(port);
             }
             None => {
-                if let Some(port) = addresses.next_port() {
+                // What is no port is left for the validation.
+                if spec.get(key).and_then(Value::as_i64).unwrap_or(0) == 0
+                    && let Some(port) = addresses.next_port()
+                {
                     spec.insert(key.into(), port.into());
                 }
             }
@@ -466,7 +469,7 @@ pub(super) fn drop_what_the_type_has_not(object: &mut Object, old: &Value) {
     let kind = text(spec, "type").to_owned();
     let before = old["type"].as_str().unwrap_or_default();
     let unchanged = |spec: &Object, key: &str| spec.get(key).unwrap_or(&Value::Null) == &old[key];
-    if needs_ip(before) && !needs_ip(&kind) {
+    if needs_ip(before) && kind == "ExternalName" {
         if unchanged(spec, "clusterIPs") {
             spec.remove("clusterIP");
             spec.remove("clusterIPs");

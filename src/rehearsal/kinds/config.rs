@@ -226,7 +226,9 @@ pub(super) fn priority_class(check: &mut Check, object: &Value) {
         check.forbidden("value", detail);
     }
     let policy = root.get("preemptionPolicy");
-    if policy.is_there() {
+    if policy.is_there() && policy.text().is_empty() {
+        check.required(&*policy.path, "");
+    } else if policy.is_there() {
         check.one_of(&policy, &["PreemptLowerPriority", "Never"]);
     }
 }

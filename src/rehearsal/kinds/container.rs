@@ -589,6 +589,11 @@ fn overcommits(name: &str) -> bool {
     is_native(name) && !name.starts_with("hugepages-")
 }
 
+/// The name of a resource that a container has.
+pub(super) fn plain_resource_name(check: &mut Check, at: &At<'_>) {
+    resource_name(check, &at.path, at.text(), Holder::Container);
+}
+
 fn resource_name(check: &mut Check, path: &str, name: &str, holder: Holder) {
     let shown = go::quote(name);
     let wrong = names::qualified_name(name);

@@ -28,11 +28,8 @@ pub fn default(kind: &Kind, object: &mut Value) {
             pod_template(spec);
             set(spec, "replicas", 1);
         }
-        ("batch", "Job") => {
-            job_spec(child(object, "spec"));
-            let labels = object["spec"]["template"]["metadata"].get("labels").cloned();
-            adopt_labels(object, labels);
-        }
+        // The labels of its template come with `prepare_create`, which adds some of its own.
+        ("batch", "Job") => job_spec(child(object, "spec")),
         ("batch", "CronJob") => cron_job(child(object, "spec")),
         ("", "Service") => service(object),
         ("", "Endpoints") => {
@@ -159,7 +156,7 @@ fn set_number(object: &mut Object, key: &str, value: i64) {
     }
 }
 
-fn adopt_labels(object: &mut Object, labels: Option<Value>) {
+pub(super) fn adopt_labels(object: &mut Object, labels: Option<Value>) {
     if let Some(labels @ Value::Object(_)) = labels {
         let metadata = child(object, "metadata");
         if empty(metadata, "labels") {
@@ -279,6 +276,9 @@ fn pull_policy(image: &str) -> &'static str {
     }
 }
 
+/// The most bytes that the name of an image may have.
+const NAME: usize = 255;
+
 /// The tag of an image; `latest` where it has neither tag nor digest, `None` where the reference
 /// does not parse or has a digest alone.
 fn image_tag(image: &str) -> Option<&str> {
@@ -300,7 +300,7 @@ fn image_tag(image: &str) -> Option<&str> {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
         _ => path,
     };
-    if repository.bytes().any(|b| b.is_ascii_uppercase()) {
+    if repository.bytes().any(|b| b.is_ascii_uppercase()) || path.len() > NAME {
         return None;
     }
     match tag_at {

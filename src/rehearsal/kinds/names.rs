@@ -76,6 +76,25 @@ pub(super) fn dns_subdomain(text: &str) -> Vec<String> {
     wrong
 }
 
+/// A domain to search in, whose labels may have underscores.
+pub(super) fn dns_subdomain_with_underscores(text: &str) -> Vec<String> {
+    const MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
+         characters, '_', '-' or '.', and must start and end with an alphanumeric character";
+    const PATTERN: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
+    let mut wrong = Vec::new();
+    if text.len() > 253 {
+        wrong.push(too_long(253));
+    }
+    let label = |label: &str| {
+        let label = label.strip_prefix('_').unwrap_or(label);
+        dns_1123_subdomain_pattern(&label.replace('_', "-"))
+    };
+    if !text.split('.').all(label) {
+        wrong.push(sentence(MESSAGE, PATTERN, &["example.com"]));
+    }
+    wrong
+}
+
 /// `*.example.com`.
 pub(super) fn wildcard_subdomain(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();

@@ -185,7 +185,7 @@ pub(super) fn ingress_class(check: &mut Check, object: &Value) {
 }
 
 /// `example.com/path`.
-fn domain_path(check: &mut Check, at: &At<'_>) {
+pub(super) fn domain_path(check: &mut Check, at: &At<'_>) {
     if at.text().is_empty() {
         return check.required(&*at.path, "");
     }
@@ -211,7 +211,7 @@ fn domain_path(check: &mut Check, at: &At<'_>) {
 pub(super) fn fixed_controller(check: &mut Check, object: &Value, old: &Value) {
     let controller = At::root(object).get("spec").get("controller");
     if *controller.value != old["spec"]["controller"] {
-        check.invalid(&controller, "field is immutable");
+        check.invalid_text(&controller, "field is immutable");
     }
 }
 
@@ -397,6 +397,32 @@ fn slice_endpoints(check: &mut Check, list: &At<'_>, kind: &str) {
         if host.is_there() {
             check.all(&host, names::dns_label(host.text()));
         }
+        hints(check, &endpoint.get("hints"));
+    }
+}
+
+/// The most zones, or nodes, that are hinted at.
+const HINTS: usize = 8;
+
+fn hints(check: &mut Check, hints: &At<'_>) {
+    for (key, rule) in [
+        ("forZones", names::label_value as fn(&str) -> Vec<String>),
+        ("forNodes", names::dns_subdomain),
+    ] {
+        let list = hints.get(key);
+        if list.len() > HINTS {
+            return check.too_many(&*list.path, list.len(), HINTS);
+        }
+        let mut seen = Vec::new();
+        for entry in list.items() {
+            let name = entry.get("name");
+            if seen.contains(&name.text()) {
+                check.duplicate(&*name.path, go::quote(name.text()));
+            } else {
+                seen.push(name.text());
+            }
+            check.all(&name, rule(name.text()));
+        }
     }
 }
 
@@ -424,6 +450,10 @@ pub(super) fn endpoints(check: &mut Check, object: &Value, old: Option<&Value>) 
             let host = address.get("hostname");
             if !host.text().is_empty() {
                 check.all(&host, names::dns_label(host.text()));
+            }
+            let node = address.get("nodeName");
+            if node.is_there() {
+                check.all(&node, names::dns_subdomain(node.text()));
             }
             service::endpoint_ip(check, &ip);
         }

@@ -151,7 +151,13 @@ fn spec_of(check: &mut Check, spec: &At<'_>, setting: Setting<'_>) {
     }
     let system = spec.get("os");
     if system.is_there() {
-        check.one_of(&system.get("name"), &["linux", "windows"]);
+        let name = system.get("name");
+        if name.text().is_empty() {
+            check.required(&*name.path, "");
+        } else {
+            // The server names the field above it.
+            check.one_of(&At::new(&*system.path, name.value), &["linux", "windows"]);
+        }
     }
 }
 
@@ -436,8 +442,7 @@ fn dns_config(check: &mut Check, spec: &At<'_>) {
     }
     for search in searches.items().filter(|search| search.text() != ".") {
         let text = search.text().strip_suffix('.').unwrap_or(search.text());
-        // Underscores are allowed here.
-        for message in names::dns_subdomain(&text.replace('_', "-")) {
+        for message in names::dns_subdomain_with_underscores(text) {
             check.invalid_as(&*search.path, go::quote(text), message);
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::check::{At, Check};
 use super::quantity::Quantity;
 use super::workload::{at_most_all, number_or_percent};
-use super::{go, metadata, names};
+use super::{container, go, metadata, names};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -53,6 +53,10 @@ fn target_reference(check: &mut Check, at: &At<'_>) {
         }
     }
     let version = at.get("apiVersion");
+    // An object that a metric describes may be of any version.
+    if at.path.ends_with("describedObject") {
+        return;
+    }
     let core = ["Pod", "ReplicationController", "Service", "Node", "Namespace"];
     let group = version.text().contains('/');
     if version.text().matches('/').count() > 1 {
@@ -115,8 +119,11 @@ fn metric_source(check: &mut Check, key: &str, source: &At<'_>) {
     let (average, usage) = (target.get("averageValue"), target.get("averageUtilization"));
     match key {
         "resource" | "containerResource" => {
-            if source.text_of("name").is_empty() {
-                check.required(source.child("name"), "must specify a resource name");
+            let name = source.get("name");
+            if name.text().is_empty() {
+                check.required(&*name.path, "must specify a resource name");
+            } else if key == "containerResource" {
+                container::plain_resource_name(check, &name);
             }
             let container = source.get("container");
             if key == "containerResource" {

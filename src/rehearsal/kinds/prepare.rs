@@ -100,7 +100,7 @@ pub fn prepare_create(kind: &Kind, new: &mut Value) {
         }
         ("", "PersistentVolumeClaim") => {
             object.insert("status".into(), json!({"phase": "Pending"}));
-            data_sources(child(object, "spec"));
+            data_sources(child(object, "spec"), false);
         }
         ("", "ServiceAccount") => only_names(object),
         ("batch", "Job") => select_job(object),
@@ -117,6 +117,9 @@ pub fn prepare_create(kind: &Kind, new: &mut Value) {
 pub fn prepare_update(kind: &Kind, subresource: Option<&str>, new: &mut Value, old: &Value) {
     let Value::Object(object) = new else { return };
     keep(child(object, "metadata"), &old["metadata"], "generation");
+    if kind.pair() == ("batch", "Job") && object.contains_key("spec") {
+        adopt_job_labels(object);
+    }
     match subresource {
         None => prepare_object(kind, object, old),
         Some("status") => prepare_status(kind, object, old),
@@ -152,7 +155,11 @@ fn prepare_object(kind: &Kind, object: &mut Object, old: &Value) {
                 keep(object, old, "type");
             }
         }
-        ("", "PersistentVolumeClaim") => data_sources(child(object, "spec")),
+        ("", "PersistentVolumeClaim") => {
+            let spec = &old["spec"];
+            let used = !spec["dataSource"].is_null() || !spec["dataSourceRef"].is_null();
+            data_sources(child(object, "spec"), used);
+        }
         ("", "ServiceAccount") => only_names(object),
         ("", "Service") => super::addresses::drop_what_the_type_has_not(object, old),
         ("apps", "DaemonSet") => {
@@ -294,8 +301,21 @@ fn only_names(object: &mut Object) {
 }
 
 /// A claim's two fields for its source say the same.
-fn data_sources(spec: &mut Object) {
+fn data_sources(spec: &mut Object, used: bool) {
     let held = |key: &str| spec.get(key).filter(|value| !value.is_null()).cloned();
+    // Before there was the other field, sources of other kinds were passed over.
+    if let (Some(source), None) = (held("dataSource"), held("dataSourceRef")) {
+        let group = source["apiGroup"].as_str().unwrap_or_default();
+        let known = match source["kind"].as_str() {
+            Some("PersistentVolumeClaim") => group.is_empty(),
+            Some("VolumeSnapshot") => group == "snapshot.storage.k8s.io",
+            _ => false,
+        };
+        if !known && !used {
+            spec.remove("dataSource");
+            return;
+        }
+    }
     match (held("dataSource"), held("dataSourceRef")) {
         (Some(source), None) => {
             spec.insert("dataSourceRef".into(), source);
@@ -310,7 +330,7 @@ fn data_sources(spec: &mut Object) {
 /// A Job finds its Pods by its own uid, unless it selects them by hand.
 fn select_job(object: &mut Object) {
     if object["spec"]["manualSelector"] == Value::Bool(true) {
-        return;
+        return adopt_job_labels(object);
     }
     let uid = object["metadata"].get("uid").cloned().unwrap_or_else(|| "".into());
     let name = object["metadata"].get("name").cloned().unwrap_or_else(|| "".into());
@@ -324,14 +344,16 @@ fn select_job(object: &mut Object) {
     ] {
         labels.entry(key).or_insert_with(|| value.clone());
     }
-    let generated = labels.clone();
     let selector = child(child(spec, "selector"), "matchLabels");
     selector.entry("batch.kubernetes.io/controller-uid").or_insert(uid);
-    // Defaults run again when the stored object is read: a Job without labels takes its template's.
-    let own = child(child(object, "metadata"), "labels");
-    if own.is_empty() {
-        *own = generated;
-    }
+    // The server's defaults let both be one map, so what was generated is in both.
+    adopt_job_labels(object);
+}
+
+/// A Job without labels takes its template's.
+fn adopt_job_labels(object: &mut Object) {
+    let labels = object["spec"]["template"]["metadata"].get("labels").cloned();
+    super::defaults::adopt_labels(object, labels);
 }
 
 /// The version that is stored is among those that were.

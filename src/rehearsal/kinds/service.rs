@@ -250,7 +250,7 @@ pub(super) fn cluster_ips(check: &mut Check, spec: &At<'_>, old: Option<&Value>)
 pub(super) fn endpoint_ip(check: &mut Check, at: &At<'_>) {
     use std::net::IpAddr;
     let Ok(ip) = at.text().parse::<IpAddr>() else {
-        check.invalid_text(at, names::BAD_IP);
+        check.invalid_text(at, "must be a valid IP address");
         return;
     };
     if ip.is_unspecified() {
@@ -335,7 +335,6 @@ fn load_balancer_class(check: &mut Check, spec: &At<'_>, old: Option<&Value>) {
         if balanced && old["type"] == "LoadBalancer" && *class.value != old["loadBalancerClass"] {
             check.invalid(&class, "may not change once set");
         }
-        return;
     }
     if !class.is_there() {
         return;
@@ -380,7 +379,7 @@ fn traffic(check: &mut Check, spec: &At<'_>) {
     }
     let distribution = spec.get("trafficDistribution");
     if distribution.is_there() {
-        check.one_of(&distribution, &["PreferClose", "PreferSameNode", "PreferSameZone"]);
+        check.one_of(&distribution, &["PreferClose", "PreferSameZone", "PreferSameNode"]);
     }
 }
 

@@ -3,6 +3,8 @@
 //! Source: Kubernetes 1.36 `pkg/apis/core/validation/validation.go`,
 //! `pkg/apis/storage/validation/validation.go`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::check::{At, Check};
@@ -44,6 +46,18 @@ fn class_name(check: &mut Check, name: &At<'_>) {
 
 /// The spec of a claim, of its own or in a template.
 pub(super) fn claim_spec(check: &mut Check, spec: &At<'_>) {
+    claim_spec_with(check, spec, false);
+}
+
+/// A claim whose sources were of any group may go on to have such.
+pub(super) fn claim(check: &mut Check, object: &Value, old: Option<&Value>) {
+    let any_group = old.is_some_and(|old| {
+        ["dataSource", "dataSourceRef"].iter().any(|key| !old["spec"][*key]["apiGroup"].is_null())
+    });
+    claim_spec_with(check, &At::root(object).get("spec"), any_group);
+}
+
+fn claim_spec_with(check: &mut Check, spec: &At<'_>, any_group: bool) {
     let modes = spec.get("accessModes");
     if modes.is_empty() {
         check.required(&*modes.path, "at least 1 access mode is required");
@@ -60,12 +74,26 @@ pub(super) fn claim_spec(check: &mut Check, spec: &At<'_>) {
     class_name(check, &spec.get("storageClassName"));
     volume_mode(check, &spec.get("volumeMode"));
     for key in ["dataSource", "dataSourceRef"] {
-        data_source(check, &spec.get(key));
+        data_source(check, &spec.get(key), any_group);
+    }
+    let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
+    let space = reference.get("namespace");
+    if !space.text().is_empty() {
+        if source.is_there() {
+            let detail = "may not be specified when dataSourceRef.namespace is specified";
+            check.invalid_as(&*spec.path, "{}", detail);
+        }
+    } else if source.is_there() && reference.is_there() {
+        let parts = ["apiGroup", "kind", "name"];
+        if parts.iter().any(|key| source.get(key).value != reference.get(key).value) {
+            // The server shows the path of the field, which has nothing to show.
+            check.invalid_as(&*spec.path, "{}", "must match dataSourceRef");
+        }
     }
     class_name(check, &spec.get("volumeAttributesClassName"));
 }
 
-fn data_source(check: &mut Check, source: &At<'_>) {
+fn data_source(check: &mut Check, source: &At<'_>, any_group: bool) {
     if !source.is_there() {
         return;
     }
@@ -79,8 +107,8 @@ fn data_source(check: &mut Check, source: &At<'_>) {
         let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
         check.invalid_as(&*source.path, go::quote(source.text_of("kind")), detail);
     }
-    if !group.is_empty() {
-        for message in names::dns_subdomain(group) {
+    if !any_group {
+        for message in names::dns_subdomain(group).into_iter().filter(|_| !group.is_empty()) {
             check.invalid_as(source.child("apiGroup"), go::quote(group), message);
         }
     }
@@ -304,10 +332,46 @@ pub(super) fn volume_changed(check: &mut Check, object: &Value, old: &Value) {
     }
     fixed_volume_mode(check, &At::root(object), old);
     let affinity = &old["spec"]["nodeAffinity"];
-    if !affinity.is_null() && !same(&spec["nodeAffinity"], affinity) {
+    if !affinity.is_null() && !same_but_for_renamed(&spec["nodeAffinity"], affinity) {
         let shown = go::show_struct("*VolumeNodeAffinity", &spec["nodeAffinity"]);
-        check.invalid_as("nodeAffinity", shown, "field is immutable");
+        let detail = "field is immutable, except for updating from beta label to GA";
+        check.invalid_as("nodeAffinity", shown, detail);
     }
+}
+
+/// Whether a volume is where it was; its beta labels may have become the present ones.
+fn same_but_for_renamed(new: &Value, old: &Value) -> bool {
+    let renamed = |key: &str| match key {
+        "beta.kubernetes.io/arch" => "kubernetes.io/arch",
+        "beta.kubernetes.io/os" => "kubernetes.io/os",
+        "failure-domain.beta.kubernetes.io/region" => "topology.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone" => "topology.kubernetes.io/zone",
+        "beta.kubernetes.io/instance-type" => "node.kubernetes.io/instance-type",
+        // As in the server, where a key without another name may be emptied.
+        _ => "",
+    };
+    let mut old = old.clone();
+    let terms = |affinity: &Value| -> Vec<(usize, usize, &'static str, String)> {
+        let mut found = Vec::new();
+        let list = affinity["required"]["nodeSelectorTerms"].as_array();
+        for (at, term) in list.into_iter().flatten().enumerate() {
+            for part in ["matchExpressions", "matchFields"] {
+                for (step, entry) in term[part].as_array().into_iter().flatten().enumerate() {
+                    let key = entry["key"].as_str().unwrap_or_default().to_owned();
+                    found.push((at, step, part, key));
+                }
+            }
+        }
+        found
+    };
+    let before = terms(&old);
+    for (at, step, part, key) in terms(new) {
+        let was = before.iter().find(|entry| (entry.0, entry.1, entry.2) == (at, step, part));
+        if was.is_some_and(|was| was.3 != key && renamed(&was.3) == key) {
+            old["required"]["nodeSelectorTerms"][at][part][step]["key"] = key.into();
+        }
+    }
+    same(new, &old)
 }
 
 /// The bytes that the parameters of a class together may have, and their number.
@@ -327,8 +391,6 @@ pub(super) fn class(check: &mut Check, object: &Value) {
     }
     let parameters = root.get("parameters");
     if parameters.len() > PARAMETERS {
-        let message = format!("Too long: may not be more than {PARAMETERS} bytes");
-        let _ = message;
         check.too_long("provisioner parameters", PARAMETERS);
     }
     let mut size = 0;
@@ -341,16 +403,51 @@ pub(super) fn class(check: &mut Check, object: &Value) {
     if size > PARAMETERS_SIZE {
         check.too_long(&*parameters.path, PARAMETERS_SIZE);
     }
-    check.one_of(&root.get("reclaimPolicy"), &["Delete", "Retain"]);
+    let reclaim = root.get("reclaimPolicy");
+    if !reclaim.text().is_empty() {
+        check.one_of(&reclaim, &["Delete", "Retain"]);
+    }
     check.one_of(&root.get("volumeBindingMode"), &["Immediate", "WaitForFirstConsumer"]);
+    let mut seen = Vec::new();
     for topology in root.get("allowedTopologies").items() {
-        for entry in topology.get("matchLabelExpressions").items() {
-            if entry.get("values").is_empty() {
-                check.required(entry.child("values"), "");
+        let terms = topology_terms(check, &topology);
+        if terms.is_empty() {
+            // The server compares with as many empty ones as there are.
+            for _ in root.get("allowedTopologies").items() {
+                check.duplicate(topology.child("matchLabelExpressions"), "\"\"");
             }
-            metadata::label_key(check, &entry.child("key"), entry.text_of("key"));
+        }
+        for _ in seen.iter().filter(|other| **other == terms) {
+            check.duplicate(topology.child("matchLabelExpressions"), "\"\"");
+        }
+        seen.push(terms);
+    }
+}
+
+/// The values of each label that one topology asks for.
+fn topology_terms<'a>(
+    check: &mut Check,
+    topology: &At<'a>,
+) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut terms = BTreeMap::new();
+    for entry in topology.get("matchLabelExpressions").items() {
+        let values = entry.get("values");
+        if values.is_empty() {
+            check.required(&*values.path, "");
+        }
+        let mut set = BTreeSet::new();
+        for value in values.items() {
+            if !set.insert(value.text()) {
+                check.duplicate(&*value.path, go::quote(value.text()));
+            }
+        }
+        let key = entry.text_of("key");
+        metadata::label_key(check, &entry.child("key"), key);
+        if terms.insert(key, set).is_some() {
+            check.duplicate(entry.child("key"), go::quote(key));
         }
     }
+    terms
 }
 
 pub(super) fn class_changed(check: &mut Check, object: &Value, old: &Value) {
@@ -358,7 +455,12 @@ pub(super) fn class_changed(check: &mut Check, object: &Value, old: &Value) {
     for key in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
         let field = root.get(key);
         if !same(field.value, &old[key]) {
-            check.invalid(&field, "field is immutable");
+            let detail = "field is immutable";
+            if key == "provisioner" {
+                check.invalid_text(&field, detail);
+            } else {
+                check.invalid(&field, detail);
+            }
         }
     }
 }

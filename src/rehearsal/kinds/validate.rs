@@ -63,7 +63,7 @@ fn object(check: &mut Check, kind: &Kind, new: &Value, old: Option<&Value>) {
         ("", "Endpoints") => network::endpoints(check, new, old),
         ("", "PersistentVolume") => storage::volume(check, new),
         ("", "PersistentVolumeClaim") => {
-            storage::claim_spec(check, &At::root(new).get("spec"));
+            storage::claim(check, new, old);
         }
         ("", "LimitRange") => config::limit_range(check, new),
         ("", "ResourceQuota") => config::quota(check, new),

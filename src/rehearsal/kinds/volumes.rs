@@ -220,8 +220,9 @@ pub(super) fn nfs(check: &mut Check, at: &At<'_>) {
     let path = at.get("path");
     if path.text().is_empty() {
         check.required(&*path.path, "");
-    } else if !path.text().starts_with('/') {
-        check.invalid(&path, "must be an absolute path");
+    }
+    if !path.text().starts_with('/') {
+        check.invalid_text(&path, "must be an absolute path");
     }
 }
 
@@ -237,7 +238,7 @@ fn csi(check: &mut Check, at: &At<'_>) {
 /// The name of a driver.
 pub(super) fn csi_driver_name(check: &mut Check, driver: &At<'_>) {
     if driver.text().is_empty() {
-        check.required(&*driver.path, "");
+        return check.required(&*driver.path, "");
     }
     if driver.text().len() > 63 {
         check.too_long(&*driver.path, 63);

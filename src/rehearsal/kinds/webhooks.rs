@@ -199,9 +199,10 @@ fn webhook_url(check: &mut Check, at: &At<'_>) {
 }
 
 fn webhook_service(check: &mut Check, at: &At<'_>) {
-    for key in ["name", "namespace"] {
+    // The server takes the one for the other.
+    for (key, other) in [("namespace", "name"), ("name", "namespace")] {
         if at.text_of(key).is_empty() {
-            check.required(at.child(key), "");
+            check.required(at.child(other), "");
         }
     }
     let port = at.get("port");
@@ -285,7 +286,7 @@ pub(super) fn binding(check: &mut Check, object: &Value) {
     }
     let actions = spec.get("validationActions");
     if actions.is_empty() {
-        check.required(&*actions.path, "");
+        check.required(&*actions.path, "at least one validation action is required");
     }
     let mut seen = Vec::new();
     for action in actions.items() {

@@ -2,10 +2,12 @@
 //!
 //! Source: Kubernetes 1.36 `pkg/apis/{apps,batch}/validation/validation.go`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::check::{At, Check};
-use super::{cron, go, metadata, names, pod, same, storage};
+use super::{cron, go, metadata, names, network, pod, same, storage};
 
 /// A number or a percentage that is not negative.
 pub(super) fn number_or_percent(check: &mut Check, at: &At<'_>) {
@@ -348,7 +350,7 @@ fn template_with_claims(spec: &At<'_>) -> Value {
     let Some(Value::Object(pod)) = template.get_mut("spec") else { return template };
     pod.remove("subdomain");
     pod.remove("hostname");
-    let claims: Vec<_> = spec
+    let claims: BTreeSet<_> = spec
         .get("volumeClaimTemplates")
         .items()
         .map(|claim| claim.get("metadata").text_of("name").to_owned())
@@ -446,11 +448,12 @@ fn generated_selector(check: &mut Check, root: &At<'_>) {
     for (key, value) in expected {
         let held = labels.value.get(key).and_then(Value::as_str);
         let detail = format!("must be '{value}'");
-        if held.is_none() {
-            check.required(labels.key(key), &detail);
-        }
-        if held.unwrap_or_default() != value {
-            check.invalid_as(labels.key(key), go::show(labels.value), detail);
+        match held {
+            None => check.required(labels.key(key), detail),
+            Some(held) if held != value => {
+                check.invalid_as(labels.key(key), go::show(labels.value), detail);
+            }
+            Some(_) => {}
         }
     }
     let expected: Value = expected.into_iter().map(|(key, value)| (key, value)).collect();
@@ -479,6 +482,13 @@ fn job_spec(check: &mut Check, spec: &At<'_>) {
     let failed = spec.get("maxFailedIndexes");
     if failed.is_there() && !per_index.is_there() {
         check.required(&*per_index.path, "when maxFailedIndexes is specified");
+    }
+    let manager = spec.get("managedBy");
+    if manager.is_there() {
+        network::domain_path(check, &manager);
+        if manager.text().len() > MANAGER {
+            check.too_long(&*manager.path, MANAGER);
+        }
     }
     let mode = spec.get("completionMode");
     if mode.is_there() {
@@ -516,6 +526,13 @@ fn job_spec(check: &mut Check, spec: &At<'_>) {
     }
     let replace = spec.get("podReplacementPolicy");
     let policy = spec.get("podFailurePolicy");
+    let rules = policy.get("rules");
+    if rules.len() > FAILURE_RULES {
+        check.too_many(&*rules.path, rules.len(), FAILURE_RULES);
+    }
+    for rule in rules.items() {
+        failure_rule(check, &rule, spec);
+    }
     if replace.is_there() {
         if policy.is_there() {
             check.one_of(&replace, &["Failed"]);
@@ -538,6 +555,87 @@ fn job_spec(check: &mut Check, spec: &At<'_>) {
             }
         }
         _ => check.unsupported(&restart, &["OnFailure", "Never"]),
+    }
+}
+
+/// The most rules of what becomes of a Job.
+const FAILURE_RULES: usize = 20;
+
+/// The most bytes of the name of what manages a Job.
+const MANAGER: usize = 63;
+
+/// What becomes of a Job when one of its Pods fails.
+fn failure_rule(check: &mut Check, rule: &At<'_>, spec: &At<'_>) {
+    let choice = |check: &mut Check, at: &At<'_>, supported: &[&str]| {
+        if at.text().is_empty() {
+            let list = supported.iter().map(|one| go::quote(one)).collect::<Vec<_>>().join(" ");
+            check.required(&*at.path, format!("valid values: [{list}]"));
+        } else {
+            check.one_of(at, supported);
+        }
+    };
+    let action = rule.get("action");
+    if action.text() == "FailIndex" && !spec.get("backoffLimitPerIndex").is_there() {
+        check.invalid(&action, "requires the backoffLimitPerIndex to be set");
+    }
+    choice(check, &action, &["Count", "FailIndex", "FailJob", "Ignore"]);
+    let (codes, conditions) = (rule.get("onExitCodes"), rule.get("onPodConditions"));
+    if codes.is_there() {
+        let operator = codes.get("operator");
+        choice(check, &operator, &["In", "NotIn"]);
+        let name = codes.get("containerName");
+        let pod = spec.get("template").get("spec");
+        let (own, first) = (pod.get("containers"), pod.get("initContainers"));
+        let known = own.items().chain(first.items()).any(|one| one.text_of("name") == name.text());
+        if name.is_there() && !known {
+            let detail = "must be one of the container or initContainer names in the pod template";
+            check.invalid(&name, detail);
+        }
+        exit_codes(check, &codes.get("values"), operator.text() == "In");
+    }
+    for condition in conditions.items() {
+        let kind = condition.get("type");
+        for message in names::qualified_name(kind.text()) {
+            check.invalid_text(&kind, message);
+        }
+        choice(check, &condition.get("status"), &["False", "True", "Unknown"]);
+    }
+    let detail = match (codes.is_there(), !conditions.is_empty()) {
+        (true, true) => "specifying both OnExitCodes and OnPodConditions is not supported",
+        (false, false) => "specifying one of OnExitCodes and OnPodConditions is required",
+        _ => return,
+    };
+    check.causes.push(crate::rehearsal::Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {detail}"),
+        field: rule.path.clone(),
+    });
+}
+
+/// The most exit codes that a rule may name.
+const EXIT_CODES: usize = 255;
+
+fn exit_codes(check: &mut Check, list: &At<'_>, among: bool) {
+    if list.is_empty() {
+        check.invalid(list, "at least one value is required");
+    } else if list.len() > EXIT_CODES {
+        check.too_many(&*list.path, list.len(), EXIT_CODES);
+    }
+    let mut seen = Vec::new();
+    let mut ordered = true;
+    for code in list.items() {
+        let number = code.number();
+        if among && number == 0 {
+            check.invalid(&code, "must not be 0 for the In operator");
+        }
+        if seen.contains(&number) {
+            check.duplicate(&*code.path, number.to_string());
+        }
+        ordered &= seen.last().is_none_or(|last| *last <= number);
+        seen.push(number);
+    }
+    if !ordered {
+        check.invalid(list, "must be ordered");
     }
 }
 
