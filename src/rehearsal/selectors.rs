@@ -225,12 +225,6 @@ impl Fields {
         self.0.iter().map(|(path, ..)| &**path)
     }
 
-    /// The value that a path must have.
-    pub(super) fn must_be(&self, path: &str) -> Option<&str> {
-        let mut terms = self.0.iter();
-        terms.find(|(of, equal, _)| of == path && *equal).map(|(_, _, value)| &**value)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -322,7 +316,6 @@ mod tests {
         let fields = |text| Fields::read(text).unwrap();
         assert!(fields(r"metadata.name=a\,b,spec.replicas==1").matches(&object));
         assert!(!fields("metadata.name!=a,spec.replicas!=1").matches(&object));
-        assert_eq!(fields("metadata.name=x").must_be("metadata.name"), Some("x"));
         assert!(Fields::read("nonsense").unwrap_err().message.contains("can't understand"));
     }
 }

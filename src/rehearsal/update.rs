@@ -227,10 +227,9 @@ fn is_done(object: &Value) -> bool {
     let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
     let namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
-    !metadata["deletionTimestamp"].is_null()
-        && grace == 0
-        && none(&metadata["finalizers"])
-        && !(namespace && !none(&object["spec"]["finalizers"]))
+    let own_finalizers = namespace && !none(&object["spec"]["finalizers"]);
+    let held = own_finalizers || !none(&metadata["finalizers"]);
+    grace == 0 && !held && !metadata["deletionTimestamp"].is_null()
 }
 
 impl State {

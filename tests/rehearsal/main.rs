@@ -5,6 +5,9 @@
 //! differs in one scenario: `SHOW=patch/json-patch-ops cargo test --test rehearsal -- --nocapture`;
 //! in all: `DIFFERENCES=FILE`.
 
+#![expect(clippy::unwrap_used, reason = "a transcript that cannot be read fails the test")]
+#![expect(clippy::disallowed_methods, reason = "the transcripts are files beside the repository")]
+
 mod bindings;
 mod speed;
 mod transcript;

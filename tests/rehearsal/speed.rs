@@ -59,7 +59,7 @@ fn speed() {
 
     let mut objects: Vec<_> = (0..COUNT).map(deployment).collect();
     let before = resident();
-    let mut timed = |what: &str, objects: &[Value], code: u16| {
+    let timed = |what: &str, objects: &[Value], code: u16| {
         let begin = Instant::now();
         for (number, object) in objects.iter().enumerate() {
             assert_eq!(apply(&api, number, object), code);
