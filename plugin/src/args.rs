@@ -51,6 +51,11 @@ pub fn command(program: Program) -> clap::Command {
     Args::command().name(name).bin_name(name).display_name(name)
 }
 
+/// A command line as a value, where it is one.
+pub fn parse<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Option<Args> {
+    Args::try_parse_from(words).ok()
+}
+
 /// The command line.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -88,6 +93,10 @@ pub enum Command {
     Delete(Delete),
     /// Do what the flux program does, without touching the files
     Flux(Flux),
+    /// Run a Kubernetes API in memory, for kubectl and every other client
+    Rehearse(Rehearse),
+    /// Show the example, without a cluster
+    Try(Try),
     /// Print the version
     Version(Version),
     /// Print a completion script for a shell, or for kubectl
@@ -345,9 +354,88 @@ pub struct Sync {
     /// Print events as JSON, one a line, and a summary at the end
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<EventFormat>,
+    /// What to rehearse on.
+    #[command(flatten)]
+    pub rehearsing: Rehearsing,
     /// How to render.
     #[command(flatten)]
     pub render: Render,
+}
+
+/// Syncing to a Kubernetes API in memory.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Rehearsing")]
+pub struct Rehearsing {
+    /// Sync to a Kubernetes API in memory, and say what a cluster would have said
+    ///
+    /// Nothing is asked of a cluster. Fields, their owners, defaults and validation are those of the
+    /// API server; workloads become ready after a moment. Namespaces that objects name are taken to be
+    /// there. The end says how exactly each object was rehearsed.
+    #[arg(long)]
+    pub rehearse: bool,
+    /// Refuse what is not rehearsed as exactly as this
+    #[arg(long, value_name = "GRADE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "exact", requires = "rehearse")]
+    pub strict: Option<Strict>,
+    /// What is there before.
+    #[command(flatten)]
+    pub beginning: Beginning,
+}
+
+/// How exactly something has to be rehearsed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Strict {
+    /// Schema, defaults and validation are those of the API server
+    Exact,
+    /// The schema is known
+    Structural,
+}
+
+/// What a rehearsal begins with.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Beginning {
+    /// The version of Kubernetes that is rehearsed
+    #[arg(long, value_name = "VERSION", default_value = "1.36", hide_short_help = true)]
+    pub kubernetes: String,
+    /// Begin with these objects: a file, a directory, or OVERLAY@git:REVISION for what an overlay
+    /// rendered to at a revision of Git; may be repeated
+    #[arg(long, value_name = "STATE", hide_short_help = true)]
+    pub from: Vec<String>,
+}
+
+/// `rehearse`
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  eval \"$(kubectl overlay rehearse &)\"; kubectl get namespaces
+  kubectl overlay rehearse --from manifests/ -- kubectl apply --server-side -f new.yaml")]
+pub struct Rehearse {
+    /// The port to listen on; any free one without it
+    #[arg(long, default_value = "0")]
+    pub port: u16,
+    /// The address to listen on; this machine alone without it
+    #[arg(long, hide_short_help = true)]
+    pub address: Option<std::net::IpAddr>,
+    /// What is there from the beginning.
+    #[command(flatten)]
+    pub beginning: Beginning,
+    /// Begin with a copy of what the cluster of the kubeconfig has; it is only read
+    #[arg(long)]
+    pub from_cluster: bool,
+    /// Run until stopped; that is so without a command
+    #[arg(long, conflicts_with = "command")]
+    pub until_stopped: bool,
+    /// A command to run with KUBECONFIG set, which ends it
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// `try`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Try {
+    /// Keep the files of the example in this directory
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
 }
 
 /// The format of events.

@@ -1,7 +1,8 @@
 //! The plugin: one program that answers as `kubectl overlay` and as `flux overlay`.
 //!
 //! [`args`] says what may be typed, [`settings`] what is read from the environment, [`find`] which
-//! directory an overlay's name means, [`identity`] whose objects it stands for, and [`keys`] what opens encrypted files. Each command is a file of [`commands`]; everything that is
+//! directory an overlay's name means, [`identity`] whose objects it stands for, [`keys`] what opens encrypted
+//! files, [`stage`] what is rehearsed on. Each command is a file of [`commands`]; everything that is
 //! shown goes through [`output`], data to standard output and all else to standard error. The
 //! library's error type is printed as it is; [`exit`] turns it into a code.
 
@@ -13,6 +14,7 @@ pub mod identity;
 pub mod keys;
 pub mod output;
 pub mod settings;
+pub mod stage;
 
 use std::ffi::OsString;
 

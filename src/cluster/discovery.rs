@@ -85,6 +85,11 @@ impl Kinds {
         }
     }
 
+    /// Every kind by its name, in the version that the server prefers.
+    pub(super) fn preferred(&self) -> impl Iterator<Item = (&str, &Kind)> {
+        self.known.iter().filter_map(|((_, name), versions)| Some((&**name, versions.first()?)))
+    }
+
     /// The kind in exactly this version.
     pub(super) fn find(&self, group: &str, version: &str, kind: &str) -> Option<&Kind> {
         self.versions(group, kind).iter().find(|one| one.version == version)

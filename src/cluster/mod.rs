@@ -11,6 +11,7 @@
 mod apply;
 mod ask;
 mod connect;
+mod copy;
 mod discovery;
 mod explain;
 pub mod flux;
@@ -34,6 +35,7 @@ use crate::yaml::Step;
 pub use apply::{Outcome, carry_out};
 pub use ask::{Review, Wanted, review};
 pub use connect::{Connection, connect};
+pub use copy::everything;
 pub use prepare::digest;
 pub use request::Server;
 pub use survey::{Standing, Teardown, survey, tear_down};

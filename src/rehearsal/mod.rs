@@ -27,6 +27,7 @@
 //! | patches that know the lists of a kind | [`strategic`] |
 //! | what is known of kinds | [`kinds`], [`crd`] |
 //! | what a cluster makes of objects | [`controllers`] |
+//! | what is there from the beginning, how exact it all is | `begin`, [`Grade`] |
 //! | clients within the process and over a socket | `front` |
 //! | refusals, some on purpose | [`status`], `refusals`, `faults` |
 
@@ -45,6 +46,7 @@ pub mod crd;
 pub mod controllers;
 mod admission;
 mod answer;
+mod begin;
 mod body;
 mod catalogue;
 mod chance;
@@ -56,6 +58,7 @@ mod custom;
 mod decode;
 mod delete;
 mod faults;
+mod grade;
 mod list;
 mod media;
 mod options;
@@ -78,6 +81,7 @@ mod watch;
 pub use answer::Body;
 pub use clock::Clock;
 pub use faults::{Fault, Outage};
+pub use grade::{Grade, NOT_REHEARSED};
 pub use kind::Kind;
 pub use rights::User;
 pub use server::{Options, Rehearsal};

@@ -4,7 +4,9 @@ pub mod build;
 pub mod completion;
 pub mod delete;
 pub mod diff;
+pub mod example;
 pub mod flux;
+pub mod rehearse;
 pub mod session;
 pub mod status;
 pub mod sync;
@@ -25,6 +27,8 @@ pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console
         Command::Status(status) => status::run(status, connection, settings, console),
         Command::Delete(delete) => delete::run(delete, connection, settings, console),
         Command::Flux(flux) => flux::run(flux, connection, settings, console),
+        Command::Rehearse(rehearse) => rehearse::run(rehearse, connection, settings, console),
+        Command::Try(one) => example::run(one, settings, console),
         Command::Version(version) => Ok(version::run(version, console)),
         Command::Completion(completion) => Ok(completion::run(completion, program, console)),
     };

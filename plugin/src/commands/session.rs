@@ -66,10 +66,23 @@ pub async fn connect(
     settings: &Settings,
     progress: &Arc<Progress>,
 ) -> Result<Server> {
-    let mut server = cluster::connect(&connection(flags, settings)).await?;
+    let mut server = server(flags, settings).await?;
+    listen(&mut server, progress);
+    Ok(server)
+}
+
+/// The server that the flags mean, and nobody hears of its requests.
+///
+/// # Errors
+/// As [`cluster::connect`].
+pub async fn server(flags: &args::Connection, settings: &Settings) -> Result<Server> {
+    cluster::connect(&connection(flags, settings)).await
+}
+
+/// Lets `progress` hear of what a server is asked and says.
+pub fn listen(server: &mut Server, progress: &Arc<Progress>) {
     let hearing = Arc::clone(progress);
     server.listen(Arc::new(move |event: Event| hearing.hear(&event)));
-    Ok(server)
 }
 
 fn connection(flags: &args::Connection, settings: &Settings) -> Connection {

@@ -9,6 +9,7 @@ use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::Disk;
 use overlay::inventory::Owner;
 use overlay::plan::Action;
+use overlay::rehearsal::Grade;
 use overlay::resource::Origin;
 use overlay::yaml::Step;
 use serde_json::{Value as Json, json};
@@ -20,6 +21,7 @@ use crate::identity;
 use crate::output::progress::{self, Progress};
 use crate::output::{Console, plan, visible};
 use crate::settings::Settings;
+use crate::stage::{self, Stage};
 
 /// What the command works on.
 struct Sync<'a> {
@@ -66,6 +68,9 @@ fn begin(
         build::render(&root, &build::options(&args.render, settings), settings, console)?;
     let owner = identity::owner(&Disk::new(settings.directory.clone()), &root);
     let sync = Sync { args, settings, console, progress: Arc::clone(progress), resources, owner };
+    if args.rehearsing.rehearse {
+        return sync.rehearse(flags);
+    }
     session::run(async {
         let server = session::connect(flags, settings, progress).await?;
         sync.against(&server).await
@@ -73,6 +78,27 @@ fn begin(
 }
 
 impl Sync<'_> {
+    /// The same, to a server that is made for it.
+    fn rehearse(&self, flags: &args::Connection) -> Result<u8> {
+        let namespace = flags.namespace.as_deref().unwrap_or("default");
+        let rehearsing = &self.args.rehearsing;
+        let stage = Stage::set(&rehearsing.beginning, self.settings, namespace)?;
+        let least = rehearsing.strict.map(|strict| match strict {
+            args::Strict::Exact => Grade::Exact,
+            args::Strict::Structural => Grade::Structural,
+        });
+        least.map_or(Ok(()), |least| stage::demand(&stage, &self.resources, least))?;
+        stage.api.ensure_namespace(namespace);
+        stage.furnish(&self.resources);
+        let code = session::run(async {
+            let mut server = stage.server(namespace);
+            session::listen(&mut server, &self.progress);
+            self.against(&server).await
+        })?;
+        stage::tell(&stage, &self.resources, self.console);
+        Ok(code)
+    }
+
     async fn against(&self, server: &Server) -> Result<u8> {
         let begun = Instant::now();
         let options = self.options();
@@ -164,7 +190,7 @@ impl Sync<'_> {
             return Ok(Some(exit::OK));
         }
         // Without changes there is nothing to ask for; what is unhealthy is still waited for.
-        if review.plan.is_empty() || self.args.yes {
+        if review.plan.is_empty() || self.args.yes || self.args.rehearsing.rehearse {
             return Ok(None);
         }
         confirm(self.console, self.settings).await?;

@@ -93,6 +93,11 @@ impl Controllers {
         most
     }
 
+    /// Moves the clock of the rehearsal on.
+    pub fn advance(&self, by: Duration) {
+        self.api.advance(by);
+    }
+
     fn ask(&self, agent: &'static str) -> Ask<'_> {
         Ask::new(&self.api, agent)
     }

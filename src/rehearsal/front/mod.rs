@@ -3,7 +3,7 @@
 //!
 //! Both hand whole requests to [`Rehearsal::handle`]; what is asynchronous is here alone.
 
-mod http1;
+mod socket;
 mod wire;
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use kube::client::Body as Asked;
 
 use crate::rehearsal::Rehearsal;
 
-pub use http1::{Front, serve};
+pub use socket::{Front, serve};
 pub use wire::Wire;
 
 /// A client of `api` that needs no socket and has all rights.

@@ -1,11 +1,13 @@
-//! A rehearsal behind a socket: HTTP/1.1 and HTTP/2 without encryption, with a token.
+//! A rehearsal behind a socket: HTTP/1.1 and HTTP/2 over TLS, with a token.
 //!
+//! The certificate is its own. Without encryption kubectl would not show the token.
 //! It is meant for this machine alone; who binds it elsewhere decides so.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::*;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
@@ -13,11 +15,15 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 use super::wire::{self, Wire};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::rehearsal::{Failure, Rehearsal, User};
 
 /// How many connections may be open; more wait.
@@ -26,19 +32,48 @@ const CONNECTIONS: usize = 1_000;
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
 
-/// What a client needs to know.
+/// How long a client may take to agree on a key.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The place of a rehearsal, and what a client needs to know of it.
 #[derive(Clone)]
 pub struct Front {
-    /// Where the API listens.
+    /// Where it listens.
     pub address: SocketAddr,
     /// What clients show; whoever has none is told no.
-    pub token: String,
+    token: Arc<str>,
+    /// Its certificate, which is its own authority, in PEM.
+    certificate: String,
+    tls: TlsAcceptor,
 }
 
-/// Serves `api` on `listener` until the future is dropped.
-pub async fn serve(api: Rehearsal, listener: TcpListener, token: String) {
+impl Front {
+    /// One at `address`, with a token and a certificate of its own.
+    ///
+    /// # Errors
+    /// Where the machine has no randomness to give.
+    pub fn new(address: SocketAddr) -> Result<Self> {
+        let failed = |why: String| Error::new(ErrorKind::Io, Place::file("this machine"), why);
+        let names = vec!["localhost".to_owned(), address.ip().to_string()];
+        let made = rcgen::generate_simple_self_signed(names);
+        let rcgen::CertifiedKey { cert, signing_key } =
+            made.map_err(|error| failed(error.to_string()))?;
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map(|config| config.with_no_client_auth())
+            .and_then(|config| config.with_single_cert(vec![cert.der().clone()], key.into()));
+        let mut config = config.map_err(|error| failed(error.to_string()))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { address, token: token()?.into(), certificate: cert.pem(), tls })
+    }
+}
+
+/// Serves `api` on `listener`, as `front` says, until the future is dropped.
+pub async fn serve(api: Rehearsal, listener: TcpListener, front: Front) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
-    let token: Arc<str> = token.into();
     loop {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
@@ -46,8 +81,11 @@ pub async fn serve(api: Rehearsal, listener: TcpListener, token: String) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (api, token) = (api.clone(), Arc::clone(&token));
+        let (api, token, tls) = (api.clone(), Arc::clone(&front.token), front.tls.clone());
         tokio::spawn(async move {
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else {
+                return;
+            };
             let service = tower::service_fn(move |request: Request<Incoming>| {
                 let (api, token) = (api.clone(), Arc::clone(&token));
                 async move { Ok::<_, std::convert::Infallible>(ask(&api, &token, request).await) }
@@ -76,6 +114,18 @@ async fn ask(api: &Rehearsal, token: &str, mut request: Request<Incoming>) -> Re
     wire::answer(api, request).await
 }
 
+/// A token that nobody can guess.
+///
+/// # Errors
+/// Where the machine has no randomness to give.
+fn token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Io, Place::file("this machine"), error.to_string())
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 fn is_token(shown: &[u8], token: &str) -> bool {
     let Some(given) = shown.strip_prefix(b"Bearer ") else { return false };
     // Every byte is looked at, so that the time tells nothing of how many are right.
@@ -89,8 +139,11 @@ impl Front {
     pub fn kubeconfig(&self, namespace: &str) -> Bytes {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "rehearsal",
-            "clusters": [{"name": "rehearsal", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "rehearsal", "user": {"token": self.token}}],
+            "clusters": [{"name": "rehearsal", "cluster": {
+                "server": format!("https://{}", self.address),
+                "certificate-authority-data": BASE64_STANDARD.encode(&self.certificate),
+            }}],
+            "users": [{"name": "rehearsal", "user": {"token": &*self.token}}],
             "contexts": [{
                 "name": "rehearsal",
                 "context": {"cluster": "rehearsal", "user": "rehearsal", "namespace": namespace},
