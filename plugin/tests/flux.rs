@@ -2,6 +2,7 @@
 //!
 //! The data does not belong to the repository; see `tests/flux` of the library.
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
+#![expect(clippy::print_stderr, reason = "counts and what is skipped are said")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
 #[path = "../../tests/flux/data.rs"]

@@ -131,8 +131,7 @@ impl File {
         if self.present.iter().any(|field| says(field)) {
             return Ok(());
         }
-        let error =
-            Error::new(ErrorKind::Invalid, source.place(&[]), EMPTY);
+        let error = Error::new(ErrorKind::Invalid, source.place(&[]), EMPTY);
         Err(error.hint("add \"resources:\" with what it renders"))
     }
 

@@ -45,9 +45,8 @@ pub(super) fn check(
     old: Option<&Value>,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let plain = !call.resource.custom
-        && call.subresource().is_none()
-        && !call.spot.namespace.is_empty();
+    let plain =
+        !call.resource.custom && call.subresource().is_none() && !call.spot.namespace.is_empty();
     if plain {
         let kind = &call.resource.kind;
         let namespace = &*call.spot.namespace;

@@ -78,7 +78,7 @@ fn same(made: &str, wanted: &str) -> Result<(), String> {
     if made == wanted { Ok(()) } else { Err(format!("prints\n{made}\n--- instead of\n{wanted}")) }
 }
 
-fn texts<'j>(json: &'j Json) -> impl Iterator<Item = &'j str> {
+fn texts(json: &Json) -> impl Iterator<Item = &str> {
     json.as_array().into_iter().flatten().filter_map(Json::as_str)
 }
 

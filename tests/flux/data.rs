@@ -123,7 +123,7 @@ impl Tally {
             (Ok(()), None) => self.held += 1,
             (Ok(()), Some(_)) if vector.is_some() => self.held += 1,
             (Ok(()), Some(listed)) => {
-                self.wrong.push(format!("{listed} does not differ: strike it off the list"))
+                self.wrong.push(format!("{listed} does not differ: strike it off the list"));
             }
             (Err(_), Some(listed)) => self.met.push(listed),
             (Err(why), None) => self.wrong.push(format!("{name}: {why}")),

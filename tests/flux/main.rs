@@ -6,6 +6,8 @@
 //! `differences.txt`; what stands there and does not differ is an error too.
 
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
+#![expect(clippy::print_stderr, reason = "counts and what is skipped are said")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
 mod applying;
 mod building;

@@ -410,12 +410,11 @@ fn take_ports(
             let shared = given.iter().find(|(number, _)| *number == own).map(|(_, node)| *node);
             let node = match (asked, shared) {
                 (Some(asked), shared) => {
-                    if shared != Some(asked) && !before.contains(&asked) {
-                        if let Err(why) = addresses.take_port(asked) {
-                            let path = format!("spec.ports[{at}].nodePort");
-                            check.invalid_as(path, asked.to_string(), why);
-                            return;
-                        }
+                    let is_new = shared != Some(asked) && !before.contains(&asked);
+                    if is_new && let Err(why) = addresses.take_port(asked) {
+                        let path = format!("spec.ports[{at}].nodePort");
+                        check.invalid_as(path, asked.to_string(), why);
+                        return;
                     }
                     asked
                 }

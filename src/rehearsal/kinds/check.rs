@@ -29,8 +29,8 @@ impl<'a> At<'a> {
     }
 
     /// A field, null where it is not there.
-    pub(super) fn get(&self, key: &str) -> At<'a> {
-        At { path: self.child(key), value: self.value.get(key).unwrap_or(&NULL) }
+    pub(super) fn get(&self, key: &str) -> Self {
+        Self { path: self.child(key), value: self.value.get(key).unwrap_or(&NULL) }
     }
 
     /// The path of a field.

@@ -97,7 +97,8 @@ pub(super) fn secret(check: &mut Check, object: &Value) {
             json_object(check, &data, ".dockerconfigjson");
         }
         "kubernetes.io/basic-auth" => {
-            if !there("username") && !there("password") {
+            let neither = !there("username") && !there("password");
+            if neither {
                 need(&["username", "password"]);
             }
         }

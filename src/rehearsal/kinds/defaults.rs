@@ -360,10 +360,10 @@ fn volume_source(holder: &mut Object) {
     if let Some(path) = there(holder, "hostPath") {
         set(path, "type", "");
     }
-    if let Some(source) = there(holder, "ephemeral") {
-        if let Some(template) = there(source, "volumeClaimTemplate") {
-            set(child(template, "spec"), "volumeMode", "Filesystem");
-        }
+    if let Some(source) = there(holder, "ephemeral")
+        && let Some(template) = there(source, "volumeClaimTemplate")
+    {
+        set(child(template, "spec"), "volumeMode", "Filesystem");
     }
     if let Some(image) = there(holder, "image") {
         let policy = pull_policy(text(image, "reference"));

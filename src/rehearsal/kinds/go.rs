@@ -72,8 +72,8 @@ fn json_text(text: &str) -> String {
 /// JSON whose keys have the order of a struct.
 enum Tree {
     Leaf(String),
-    List(Vec<Tree>),
-    Map(Vec<(String, Tree)>),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Tree {

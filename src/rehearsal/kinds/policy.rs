@@ -62,7 +62,7 @@ fn target_reference(check: &mut Check, at: &At<'_>) {
     if version.text().matches('/').count() > 1 {
         let detail = format!("unexpected GroupVersion string: {}", version.text());
         check.invalid(&version, detail);
-    } else if !group && !(core.contains(&at.text_of("kind")) && version.text() == "v1") {
+    } else if !group && (!core.contains(&at.text_of("kind")) || version.text() != "v1") {
         check.invalid_text(&version, "apiVersion must specify API group");
     }
 }

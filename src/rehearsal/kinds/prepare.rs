@@ -151,7 +151,8 @@ fn prepare_object(kind: &Kind, object: &mut Object, old: &Value) {
     match kind.pair() {
         ("", "Namespace") => keep(child(object, "spec"), &old["spec"], "finalizers"),
         ("", "Secret") => {
-            if object.get("type").is_none_or(|held| held.is_null() || held == "") {
+            let is_blank = object.get("type").is_none_or(|held| held.is_null() || held == "");
+            if is_blank {
                 keep(object, old, "type");
             }
         }
@@ -184,7 +185,7 @@ fn prepare_object(kind: &Kind, object: &mut Object, old: &Value) {
             changed |= !same(&metadata["annotations"], &old["metadata"]["annotations"]);
         }
         ("discovery.k8s.io", _) => {
-            changed |= !same(&metadata["labels"], &old["metadata"]["labels"])
+            changed |= !same(&metadata["labels"], &old["metadata"]["labels"]);
         }
         _ => {}
     }

@@ -59,7 +59,6 @@ impl Quantity {
             return None;
         }
         let (format, factor) = scale(suffix)?;
-        let mut nano: i128 = 0;
         let mut digits = whole.bytes().chain(part.bytes()).map(|digit| i128::from(digit - b'0'));
         // Digits × factor / 10^places, in nano and rounded up, without loss within the range.
         let mut mantissa: i128 = 0;
@@ -73,24 +72,20 @@ impl Quantity {
         let places = i32::try_from(part.len()).ok()?;
         let power = factor.ten + 9 - places;
         let scaled = mantissa.checked_mul(factor.times);
-        match (scaled, overflow) {
-            (Some(scaled), false) => {
-                nano = match u32::try_from(power) {
-                    Ok(up) => 10i128
-                        .checked_pow(up)
-                        .and_then(|ten| scaled.checked_mul(ten))
-                        .unwrap_or(i128::MAX),
-                    Err(_) => match 10i128.checked_pow(power.unsigned_abs()) {
-                        Some(ten) => scaled / ten + i128::from(scaled % ten != 0),
-                        None => i128::from(scaled != 0),
-                    },
-                };
-                if mantissa == 0 {
-                    nano = 0;
-                }
-            }
-            _ => nano = nano.max(i128::MAX),
-        }
+        let nano = match (scaled, overflow) {
+            _ if mantissa == 0 && !overflow => 0,
+            (Some(scaled), false) => match u32::try_from(power) {
+                Ok(up) => 10i128
+                    .checked_pow(up)
+                    .and_then(|ten| scaled.checked_mul(ten))
+                    .unwrap_or(i128::MAX),
+                Err(_) => match 10i128.checked_pow(power.unsigned_abs()) {
+                    Some(ten) => scaled / ten + i128::from(scaled % ten != 0),
+                    None => i128::from(scaled != 0),
+                },
+            },
+            _ => i128::MAX,
+        };
         Some(Self { nano: if negative { -nano } else { nano }, format })
     }
 

@@ -331,10 +331,9 @@ fn source_ranges(check: &mut Check, root: &At<'_>, spec: &At<'_>) {
 fn load_balancer_class(check: &mut Check, spec: &At<'_>, old: Option<&Value>) {
     let class = spec.get("loadBalancerClass");
     let balanced = spec.text_of("type") == "LoadBalancer";
-    if let Some(old) = old {
-        if balanced && old["type"] == "LoadBalancer" && *class.value != old["loadBalancerClass"] {
-            check.invalid(&class, "may not change once set");
-        }
+    let was_balanced = old.filter(|old| balanced && old["type"] == "LoadBalancer");
+    if was_balanced.is_some_and(|old| *class.value != old["loadBalancerClass"]) {
+        check.invalid(&class, "may not change once set");
     }
     if !class.is_there() {
         return;

@@ -314,10 +314,10 @@ pub(super) fn volume_changed(check: &mut Check, object: &Value, old: &Value) {
     let differs = SOURCES.iter().any(|key| {
         let (mut new, before) = (spec[*key].clone(), &old["spec"][*key]);
         // Where to expand may be told later.
-        if *key == "csi" && before["controllerExpandSecretRef"].is_null() && before.is_object() {
-            if let Value::Object(new) = &mut new {
-                new.remove("controllerExpandSecretRef");
-            }
+        let may_come =
+            *key == "csi" && before["controllerExpandSecretRef"].is_null() && before.is_object();
+        if may_come && let Value::Object(new) = &mut new {
+            new.remove("controllerExpandSecretRef");
         }
         !same(&new, before)
     });

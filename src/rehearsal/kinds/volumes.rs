@@ -176,7 +176,8 @@ fn one_source(check: &mut Check, key: &str, held: &At<'_>, volume: &At<'_>, sett
         "cinder" | "awsElasticBlockStore" | "portworxVolume" => needs(check, held, "volumeID"),
         "gcePersistentDisk" => {
             // The server has another name for this one.
-            if held.text_of("pdName").is_empty() {
+            let is_blank = held.text_of("pdName").is_empty();
+            if is_blank {
                 check.required(format!("{}.persistentDisk.pdName", volume.path), "");
             }
         }

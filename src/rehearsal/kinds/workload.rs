@@ -456,7 +456,7 @@ fn generated_selector(check: &mut Check, root: &At<'_>) {
             Some(_) => {}
         }
     }
-    let expected: Value = expected.into_iter().map(|(key, value)| (key, value)).collect();
+    let expected: Value = expected.into_iter().collect();
     if metadata::matches(selector.value, &expected) == Some(false) {
         let shown = go::show_selector(selector.value);
         check.invalid_as(&*selector.path, shown, "`selector` not auto-generated");
