@@ -1,4 +1,4 @@
-# quickstart: builds the plugin and syncs examples/nginx to a local API server that it starts.
+# quickstart: builds the plugin and syncs examples/nginx to a Kubernetes API in memory.
 # test:       everything that CI runs.
 # bench:      the parts of a build with criterion, then whole processes against kubectl.
 # fuzz:       random trees, rendered by us and by kustomize, until something differs or it is stopped.

@@ -1,15 +1,13 @@
 #!/bin/sh
-# Syncs examples/nginx to a local API server that it starts: plan, progress and result, then a second
-# sync that changes nothing. Everything it starts ends with it.
+# Syncs examples/nginx to a Kubernetes API in memory: plan, progress and result, then a second sync that
+# changes nothing. It needs a Rust toolchain and nothing else; what it starts ends with it.
 set -eu
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" != --inside ]; then
-    echo "quickstart: building the plugin and the launcher of the local API server" >&2
-    cargo build --locked -p kubectl-overlay -p control-plane
-    # The servers are Go programs; the first build takes some minutes and is kept in the user's cache.
-    tests/control-plane/build.sh etcd kubernetes kwok >/dev/null
-    exec target/debug/control-plane -- "$0" --inside
+    echo "quickstart: building the plugin" >&2
+    cargo build --locked -p kubectl-overlay
+    exec target/debug/kubectl-overlay rehearse -- "$0" --inside
 fi
 
 PATH="$PWD/target/debug:$PATH"

@@ -15,6 +15,8 @@ use crate::value::Value;
 
 /// An object that makes artifacts.
 pub(super) struct Generator {
+    /// Its file, as it is shown.
+    file: Arc<str>,
     namespace: String,
     /// Names that copies call sources by.
     sources: Vec<Input>,
@@ -41,7 +43,7 @@ struct Copy {
 
 impl Generator {
     /// Reads one, if it is one.
-    pub(super) fn read(value: &Value) -> Option<Self> {
+    pub(super) fn read(value: &Value, file: &Arc<str>) -> Option<Self> {
         let group = value.text_at(&["apiVersion"])?.split('/').next()?;
         if group != "source.extensions.fluxcd.io"
             || value.text_at(&["kind"]) != Some("ArtifactGenerator")
@@ -70,7 +72,15 @@ impl Generator {
                 })
                 .collect(),
         });
-        Some(Self { sources: inputs.collect(), artifacts: artifacts.collect(), namespace })
+        let file = file.clone();
+        Some(Self { file, sources: inputs.collect(), artifacts: artifacts.collect(), namespace })
+    }
+
+    /// How many folders its file has in common with another one: of several clusters in a
+    /// repository, each has its own.
+    pub(super) fn nearness(&self, file: &Path) -> usize {
+        let both = Path::new(&*self.file).components().zip(file.components());
+        both.take_while(|(one, other)| one == other).count()
     }
 
     /// Whether it makes an artifact of this name.

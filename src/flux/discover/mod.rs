@@ -224,7 +224,7 @@ impl Search<'_> {
 
     fn outcome(&self, job: &Job) -> Warned<Outcome> {
         let unwarned = |output| Warned { output, warnings: Vec::new() };
-        let source = match self.source(&job.object) {
+        let source = match self.source(job) {
             Ok(Some(source)) => source,
             Ok(None) => return unwarned(Outcome::Elsewhere),
             Err(error) => return unwarned(Outcome::Failed(error)),
@@ -250,7 +250,8 @@ impl Search<'_> {
     }
 
     /// The files that a Kustomization is rendered from; `None` where they are elsewhere.
-    fn source(&self, object: &Kustomization) -> Result<Option<Source>> {
+    fn source(&self, job: &Job) -> Result<Option<Source>> {
+        let object = &job.object;
         let wanted = object.source();
         let local = self.request.local.iter().find(|local| {
             local.kind == wanted.kind
@@ -261,10 +262,16 @@ impl Search<'_> {
             return Ok(Some(local.source.clone()));
         }
         if wanted.kind == "ExternalArtifact" {
-            let generator = self
-                .generators
-                .iter()
-                .find(|generator| generator.makes(&wanted.namespace, &wanted.name));
+            let shown =
+                job.written.as_ref().map(|(path, _)| self.request.repository.files.shown(path));
+            let near = |generator: &&artifacts::Generator| {
+                shown.as_ref().map_or(0, |shown| generator.nearness(Path::new(&**shown)))
+            };
+            // The first of those that are equally near.
+            let makers = self.generators.iter().rev();
+            let generator = makers
+                .filter(|generator| generator.makes(&wanted.namespace, &wanted.name))
+                .max_by_key(near);
             return generator
                 .map(|generator| generator.artifact(&wanted.name, self.request))
                 .transpose()

@@ -97,7 +97,7 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
             file: file.clone(),
             at: yaml::locate(&text, document, path),
         };
-        scanned.generators.extend(Generator::read(value));
+        scanned.generators.extend(Generator::read(value, &file));
         note_source(value, scanned);
         if !is_kustomization(value) {
             continue;

@@ -28,8 +28,15 @@ pub fn default(kind: &Kind, object: &mut Value) {
             pod_template(spec);
             set(spec, "replicas", 1);
         }
-        // The labels of its template come with `prepare_create`, which adds some of its own.
-        ("batch", "Job") => job_spec(child(object, "spec")),
+        ("batch", "Job") => {
+            job_spec(child(object, "spec"));
+            // Those of a new one come with `prepare_create`, which adds some of its own.
+            let is_there = object.get("metadata").is_some_and(|held| held["uid"].is_string());
+            if is_there {
+                let labels = object["spec"]["template"]["metadata"].get("labels").cloned();
+                adopt_labels(object, labels);
+            }
+        }
         ("batch", "CronJob") => cron_job(child(object, "spec")),
         ("", "Service") => service(object),
         ("", "Endpoints") => {

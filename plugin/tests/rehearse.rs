@@ -1,0 +1,145 @@
+//! Syncs without a cluster: `sync --rehearse`, `rehearse`, `try`.
+#![expect(clippy::disallowed_methods, reason = "tests write their overlays to the disk")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use kubectl_overlay::output::{Console, Streams};
+use kubectl_overlay::settings::Settings;
+
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Recorder {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Exit code, and what is shown on both streams.
+fn run(directory: &Path, words: &[&str]) -> (u8, String) {
+    let shown = Recorder::default();
+    let console = Console::new(Streams {
+        out: Box::new(shown.clone()),
+        err: Box::new(shown.clone()),
+        input: Box::new(std::io::empty()),
+    });
+    let settings = Settings { directory: directory.to_owned(), ..Settings::default() };
+    let words = ["kubectl-overlay"].iter().chain(words).map(Into::into);
+    let code = kubectl_overlay::run(words, &settings, &console);
+    let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+    (code, anstream::adapter::strip_str(&shown).to_string())
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: shop
+spec:
+  replicas: 2
+  selector:
+    matchLabels:
+      app: web
+  template:
+    metadata:
+      labels:
+        app: web
+    spec:
+      containers:
+      - name: web
+        image: web:1
+";
+
+fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    directory
+}
+
+fn web() -> tempfile::TempDir {
+    overlay(&[
+        ("kustomization.yaml", "resources: [web.yaml]\n"),
+        ("web.yaml", DEPLOYMENT),
+        ("before/web.yaml", &DEPLOYMENT.replace("replicas: 2", "replicas: 1")),
+    ])
+}
+
+#[test]
+fn a_sync_is_rehearsed_up_to_health() {
+    let (code, shown) = run(web().path(), &["sync", "--rehearse"]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("  + create     Deployment shop/web\n1 to create\n"), "{shown}");
+    assert!(shown.contains("  ready      Deployment shop/web\n"), "{shown}");
+    assert!(
+        shown.contains("rehearsed 1 of 1 objects exactly, as Kubernetes 1.36 would"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_there_before_has_owners() {
+    let web = web();
+    let words = ["sync", "--rehearse", "--from", "before"];
+    let (code, shown) = run(web.path(), &words);
+    assert_eq!(code, 3, "{shown}");
+    assert!(shown.contains(".spec.replicas is owned by \"before\""), "{shown}");
+    let (code, shown) = run(web.path(), &[&words[..], &["--force-conflicts"]].concat());
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("      spec.replicas: 1 -> 2\n"), "{shown}");
+}
+
+#[test]
+fn the_server_refuses_what_a_server_refuses() {
+    let wrong = DEPLOYMENT.replace("      app: web\n  template", "      app: wbe\n  template");
+    let web = overlay(&[("kustomization.yaml", "resources: [web.yaml]\n"), ("web.yaml", &wrong)]);
+    let (code, shown) = run(web.path(), &["sync", "--rehearse"]);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("`selector` does not match template `labels`"), "{shown}");
+    assert!(shown.contains("nothing was written"), "{shown}");
+}
+
+#[test]
+fn strict_refuses_what_is_not_exact() {
+    let thing = "apiVersion: example.org/v1\nkind: Thing\nmetadata:\n  name: a\n";
+    let tree = overlay(&[("kustomization.yaml", "resources: [a.yaml]\n"), ("a.yaml", thing)]);
+    let (code, shown) = run(tree.path(), &["sync", "--rehearse", "--strict"]);
+    assert_eq!(code, 4, "{shown}");
+    assert!(shown.contains("Thing a is rehearsed as unknown only"), "{shown}");
+}
+
+#[test]
+fn versions_that_are_not_known_are_refused_with_those_that_are() {
+    let (code, shown) = run(web().path(), &["sync", "--rehearse", "--kubernetes", "1.12"]);
+    assert_eq!(code, 1);
+    assert!(shown.contains("known are 1.29 to 1.37"), "{shown}");
+    let (code, shown) = run(web().path(), &["sync", "--rehearse", "--kubernetes", "1.29"]);
+    assert_eq!(code, 0, "{shown}");
+}
+
+#[test]
+fn a_command_gets_a_kubeconfig_and_gives_its_code() {
+    let words =
+        ["rehearse", "--", "sh", "-c", "grep -q certificate-authority-data $KUBECONFIG && exit 7"];
+    assert_eq!(run(web().path(), &words).0, 7);
+}
+
+#[test]
+fn the_example_is_shown_and_kept_only_where_nothing_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, shown) = run(directory.path(), &["try", "--into", "example"]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("$ kubectl overlay sync production --rehearse"), "{shown}");
+    assert!(directory.path().join("example/base/deployment.yaml").is_file());
+    assert_eq!(run(directory.path(), &["try", "--into", "example"]).0, 4);
+}
