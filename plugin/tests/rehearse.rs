@@ -1,5 +1,4 @@
 //! Syncs without a cluster: `sync --rehearse`, `rehearse`, `try`.
-#![expect(clippy::disallowed_methods, reason = "tests write their overlays to the disk")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
 use std::io::Write;
