@@ -221,8 +221,9 @@ impl Expansion {
             }
             Value::Map(map) => self.map(map),
             Value::List(list) => {
-                let is_text = |value: &Value| value.as_str().is_some();
-                if !list.iter().all(is_text) {
+                let holds_text =
+                    |value: &Value| matches!(value, Value::Scalar(one) if is_text(one));
+                if !list.iter().all(holds_text) {
                     return Err(Problem::new("elements have to be strings, for vars"));
                 }
                 for element in list.make_mut() {
@@ -249,12 +250,13 @@ impl Expansion {
 
     /// A string with its vars replaced; `None` where it is none.
     fn scalar(&mut self, scalar: &Scalar) -> Option<Value> {
-        if scalar.tag() != Tag::Str {
+        if !is_text(scalar) {
             return None;
         }
         let text = scalar.text.as_str();
         if !text.contains('$') {
-            return None;
+            // It is set all the same, and is a string from here on.
+            return (scalar.style == Style::Bare).then(|| Value::string(text));
         }
         if let Some(value) = self.whole(text) {
             return Some(value);
@@ -276,6 +278,7 @@ impl Expansion {
         let value = self.values.get(name)?;
         let value = match value {
             Value::Null => Value::string("null"),
+            Value::Scalar(Scalar { text, style: Style::Bare }) => Value::string(text.clone()),
             // Its own type counts, not the quotes that it came to stand in.
             Value::Scalar(Scalar { text, style: Style::QuotedAs(tag) }) => {
                 Value::Scalar(Scalar { text: text.clone(), style: Style::Tagged(*tag) })
@@ -310,6 +313,12 @@ impl Expansion {
         out.push_str(rest);
         out
     }
+}
+
+/// Whether kustomize takes a scalar for a string: also where a step has put it there without a tag,
+/// whatever it looks like.
+fn is_text(scalar: &Scalar) -> bool {
+    scalar.style == Style::Bare || scalar.tag() == Tag::Str
 }
 
 /// The name in parentheses at the beginning of a text, and what follows it.
