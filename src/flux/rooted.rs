@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn a_path_cannot_leave_its_root() {
         for (root, path, wanted) in [
-            ("/work", "./foo", "/work/foo"),
-            ("/work/foo", "../../bar", "/work/foo/bar"),
-            ("/work/", "/work/foo/", "/work/foo"),
-            ("/work", "/etc", "/work/etc"),
+            ("/tree", "./foo", "/tree/foo"),
+            ("/tree/foo", "../../bar", "/tree/foo/bar"),
+            ("/tree/", "/tree/foo/", "/tree/foo"),
+            ("/tree", "/etc", "/tree/etc"),
             ("/", "a/../../b", "/b"),
-            ("/work", "", "/work"),
+            ("/tree", "", "/tree"),
         ] {
             assert_eq!(
                 joined(Path::new(root), Path::new(path)),
@@ -146,13 +146,13 @@ mod tests {
         let mut files = Memory::default();
         files.insert("work/a.yaml", "a");
         files.insert("workshop/b.yaml", "b");
-        let rooted = Rooted::new(&files, Path::new("/work"));
-        assert!(rooted.read(Path::new("/work/a.yaml"), 9).is_ok());
-        let error = rooted.read(Path::new("/workshop/b.yaml"), 9).expect_err("beside");
+        let rooted = Rooted::new(&files, Path::new("/tree"));
+        assert!(rooted.read(Path::new("/tree/a.yaml"), 9).is_ok());
+        let error = rooted.read(Path::new("/treeshop/b.yaml"), 9).expect_err("beside");
         assert_eq!(error.kind(), ErrorKind::Forbidden);
         assert_eq!(
-            rooted.path_of(&rooted.shown(Path::new("/work/a.yaml"))),
-            Some("/work/a.yaml".into())
+            rooted.path_of(&rooted.shown(Path::new("/tree/a.yaml"))),
+            Some("/tree/a.yaml".into())
         );
     }
 }
