@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_lies_beside_the_root_is_forbidden() {
         let mut files = Memory::default();
-        files.insert("work/a.yaml", "a");
+        files.insert("tree/a.yaml", "a");
         files.insert("workshop/b.yaml", "b");
         let rooted = Rooted::new(&files, Path::new("/tree"));
         assert!(rooted.read(Path::new("/tree/a.yaml"), 9).is_ok());
