@@ -6,6 +6,15 @@ use serde_json::{Map, Value, json};
 
 use crate::rehearsal::{Cause, Failure};
 
+/// Largest body of a request, in bytes. Source: apiserver `MaxRequestBodyBytes`.
+pub(super) const LARGEST_BODY: usize = 3 << 20;
+
+/// 413: the body is larger than that.
+pub(super) fn body_too_large() -> Failure {
+    let message = format!("Request entity too large: limit is {LARGEST_BODY}");
+    Failure::new(413, "RequestEntityTooLarge", message)
+}
+
 /// A resource as messages name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Named<'a> {

@@ -17,7 +17,9 @@ use crate::rehearsal::faults::{Fault, Faults, Outage};
 use crate::rehearsal::kinds::Addresses;
 use crate::rehearsal::media::{self, Form, Wanted};
 use crate::rehearsal::path::{Parameters, Spot};
-use crate::rehearsal::refusals::{Named, method_not_allowed, no_such_resource};
+use crate::rehearsal::refusals::{
+    LARGEST_BODY, Named, body_too_large, method_not_allowed, no_such_resource,
+};
 use crate::rehearsal::rights::{self, User};
 use crate::rehearsal::store::Store;
 use crate::rehearsal::{
@@ -25,9 +27,6 @@ use crate::rehearsal::{
 };
 use crate::schema::kubernetes::{self, Minor};
 use crate::ssa::schema::{Schema, TypeId};
-
-/// Largest body of a request, in bytes. Source: apiserver `MaxRequestBodyBytes`.
-const LARGEST_BODY: usize = 3 << 20;
 
 /// How a rehearsal begins.
 #[derive(Clone, Debug)]
@@ -161,8 +160,7 @@ impl Rehearsal {
             user,
         };
         if body.len() > LARGEST_BODY {
-            let message = format!("Request entity too large: limit is {LARGEST_BODY}");
-            return Failure::new(413, "RequestEntityTooLarge", message).send(false, &[]);
+            return body_too_large().send(false, &[]);
         }
         let mut state = self.state();
         let outage = state.faults.strike(&asked.method, asked.path);

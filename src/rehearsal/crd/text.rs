@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::rehearsal::Cause;
 
+pub(in crate::rehearsal) use crate::rehearsal::kinds::go::quote;
+
 /// What the server prints for the path of the object itself.
 const NO_PATH: &str = "<nil>";
 
@@ -61,32 +63,6 @@ pub(super) fn not_supported(path: &str, value: &Value, supported: &[String]) -> 
     let supported = supported.join(", ");
     let message = format!("Unsupported value: {}: supported values: {supported}", show(value));
     cause("FieldValueNotSupported", path, message)
-}
-
-/// Text in quotes as Go's `%q` prints it.
-pub(in crate::rehearsal) fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
-                out.push_str(&format!("\\u{:04x}", c as u32));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// A value as the server shows it: text in quotes, the rest as Go writes JSON.

@@ -10,10 +10,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, Sleep};
 
+use crate::rehearsal::refusals::{LARGEST_BODY, body_too_large};
 use crate::rehearsal::{Body, Failure, Rehearsal, Watcher};
-
-/// Largest body of a request, in bytes. Source: apiserver `MaxRequestBodyBytes`.
-const LARGEST_BODY: usize = 3 << 20;
 
 /// How long a watch lasts where its client does not say; a server takes 30 to 60 minutes.
 const LONGEST_WATCH: Duration = Duration::from_secs(1800);
@@ -57,8 +55,7 @@ pub(super) fn whole(response: Response<Body>) -> Response<Wire> {
 
 fn unreadable(error: &(dyn std::error::Error + 'static)) -> Response<Body> {
     let failure = if error.is::<http_body_util::LengthLimitError>() {
-        let message = format!("Request entity too large: limit is {LARGEST_BODY}");
-        Failure::new(413, "RequestEntityTooLarge", message)
+        body_too_large()
     } else {
         Failure::new(400, "BadRequest", "the body of the request ended too early")
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::go_types::STRUCTS;
 
 /// Text in quotes as `%q` prints it.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::rehearsal) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -27,7 +27,7 @@ mod container;
 mod cron;
 mod defaults;
 mod diff;
-mod go;
+pub(in crate::rehearsal) mod go;
 mod go_types;
 mod limits;
 mod metadata;
