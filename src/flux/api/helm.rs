@@ -6,8 +6,8 @@ use super::checked::{self, Duration};
 use super::kustomization::{
     CommonMetadata, Dependency, HealthCheckExpr, KubeConfig, SourceRef, as_json, decode_reference,
 };
-use super::source::{each, short};
-use super::{Meta, choice, decode_object};
+use super::source::short;
+use super::{Meta, choice, each, object};
 use crate::flux::substitute::Kind;
 use crate::flux::{Image, Patch};
 use crate::kustomization::node::{Decode, Node};
@@ -175,16 +175,7 @@ const CHART_SOURCES: [&str; 3] = ["HelmRepository", "GitRepository", "Bucket"];
 
 choice!(Crds { "Skip" => Skip, "Create" => Create, "CreateReplace" => CreateReplace });
 
-impl Decode for HelmRelease {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(HelmRelease);
 
 const RELEASE: [&str; 26] = [
     "chart",
@@ -422,16 +413,7 @@ impl Decode for PostRenderer {
     }
 }
 
-impl Decode for HelmRepository {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(HelmRepository);
 
 impl HelmRepository {
     fn decode_spec(&mut self, node: &Node<'_>) {
@@ -474,16 +456,7 @@ impl HelmRepository {
     }
 }
 
-impl Decode for HelmChart {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(HelmChart);
 
 impl HelmChart {
     fn decode_spec(&mut self, node: &Node<'_>) {

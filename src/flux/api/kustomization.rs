@@ -3,7 +3,7 @@
 use ecow::EcoString;
 
 use super::checked::Duration;
-use super::{GROUP, Meta, checked, choice, decode_object, fields, need};
+use super::{GROUP, Meta, checked, choice, each, fields, object};
 use crate::error::{Place, Warning};
 use crate::flux::substitute::{Kind, PostBuild, Reference, Strategy};
 use crate::flux::{Image, Json6902Patch, Patch, Selector, Spec};
@@ -282,14 +282,8 @@ impl Kustomization {
 
     fn decode_spec(&mut self, node: &Node<'_>) {
         let known = if self.version == Version::V1 { FIELDS } else { SPEC.len() };
-        let mut present = Vec::new();
-        node.record(&SPEC[..known], |name, node| {
-            if !node.is_null() {
-                present.push(name);
-            }
-            self.decode_field(name, node);
-        });
-        need(node, &present, &["interval", "prune", "sourceRef"]);
+        let needed = ["interval", "prune", "sourceRef"];
+        each(node, &SPEC[..known], &needed, |name, node| self.decode_field(name, node));
     }
 
     fn decode_field(&mut self, name: &str, node: &Node<'_>) {
@@ -398,16 +392,7 @@ pub(super) fn as_json(node: &Node<'_>) -> serde_json::Value {
     })
 }
 
-impl Decode for Kustomization {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(Kustomization);
 
 impl Decode for String {
     fn decode(&mut self, node: &Node<'_>) {
@@ -439,11 +424,7 @@ impl Decode for SourceRef {
 
 /// A reference of which the kind and the name have to be there.
 pub(super) fn decode_reference(into: &mut SourceRef, node: &Node<'_>, kinds: &[&str]) {
-    let mut present = Vec::new();
-    node.record(&["apiVersion", "kind", "name", "namespace"], |name, node| {
-        if !node.is_null() {
-            present.push(name);
-        }
+    each(node, &["apiVersion", "kind", "name", "namespace"], &["kind", "name"], |name, node| {
         match name {
             "apiVersion" => into.api_version.decode(node),
             "kind" => {
@@ -460,7 +441,6 @@ pub(super) fn decode_reference(into: &mut SourceRef, node: &Node<'_>, kinds: &[&
             }
         }
     });
-    need(node, &present, &["kind", "name"]);
 }
 
 fields!(CommonMetadata { "labels": labels, "annotations": annotations });
@@ -474,41 +454,32 @@ fields!(PostBuild {
 impl Decode for Reference {
     fn decode(&mut self, node: &Node<'_>) {
         self.place = Some(node.place());
-        let mut present = Vec::new();
-        node.record(&["kind", "name", "optional"], |name, node| {
-            if !node.is_null() {
-                present.push(name);
+        each(node, &["kind", "name", "optional"], &["kind", "name"], |name, node| match name {
+            "kind" => self.kind.decode(node),
+            "name" => {
+                self.name.decode(node);
+                checked::length(node, &self.name, 1, checked::MOST.0);
             }
-            match name {
-                "kind" => self.kind.decode(node),
-                "name" => {
-                    self.name.decode(node);
-                    checked::length(node, &self.name, 1, checked::MOST.0);
-                }
-                _ => self.optional.decode(node),
-            }
+            _ => self.optional.decode(node),
         });
-        need(node, &present, &["kind", "name"]);
     }
 }
 
 impl Decode for Decryption {
     fn decode(&mut self, node: &Node<'_>) {
-        let mut present = Vec::new();
-        node.record(&["provider", "secretRef", "serviceAccountName"], |name, node| {
-            if !node.is_null() {
-                present.push(name);
-            }
-            match name {
+        each(
+            node,
+            &["provider", "secretRef", "serviceAccountName"],
+            &["provider"],
+            |name, node| match name {
                 "provider" => {
                     self.provider.decode(node);
                     checked::one_of(node, &self.provider, &["sops"]);
                 }
                 "secretRef" => checked::local_name(&mut self.secret_ref, node),
                 _ => self.service_account_name.decode(node),
-            }
-        });
-        need(node, &present, &["provider"]);
+            },
+        );
     }
 }
 
@@ -535,20 +506,13 @@ fields!(HealthCheckExpr {
 
 impl Decode for IgnoreRule {
     fn decode(&mut self, node: &Node<'_>) {
-        let mut present = Vec::new();
-        node.record(&["paths", "target"], |name, node| {
-            if !node.is_null() {
-                present.push(name);
+        each(node, &["paths", "target"], &["paths"], |name, node| match name {
+            "paths" => {
+                self.paths.decode(node);
+                node.elements(pointer);
             }
-            match name {
-                "paths" => {
-                    self.paths.decode(node);
-                    node.elements(pointer);
-                }
-                _ => self.target.decode(node),
-            }
+            _ => self.target.decode(node),
         });
-        need(node, &present, &["paths"]);
     }
 }
 
@@ -567,18 +531,11 @@ impl Decode for KubeConfig {
             "configMapRef" => checked::local_name(&mut self.config_map_ref, node),
             _ if node.is_null() => {}
             _ => {
-                let mut present = Vec::new();
                 let (mut secret, mut key) = (EcoString::new(), EcoString::new());
-                node.record(&["name", "key"], |name, node| {
-                    if !node.is_null() {
-                        present.push(name);
-                    }
-                    match name {
-                        "name" => secret.decode(node),
-                        _ => key.decode(node),
-                    }
+                each(node, &["name", "key"], &["name"], |name, node| match name {
+                    "name" => secret.decode(node),
+                    _ => key.decode(node),
                 });
-                need(node, &present, &["name"]);
                 self.secret_ref = Some((secret, key));
             }
         });
@@ -619,19 +576,12 @@ fields!(Image {
 
 impl Decode for Json6902Patch {
     fn decode(&mut self, node: &Node<'_>) {
-        let mut present = Vec::new();
-        node.record(&["patch", "target"], |name, node| {
-            if !node.is_null() {
-                present.push(name);
+        each(node, &["patch", "target"], &["patch", "target"], |name, node| match name {
+            "patch" => {
+                self.patch.clear();
+                node.elements(|node| self.patch.push(as_json(node)));
             }
-            match name {
-                "patch" => {
-                    self.patch.clear();
-                    node.elements(|node| self.patch.push(as_json(node)));
-                }
-                _ => self.target.decode(node),
-            }
+            _ => self.target.decode(node),
         });
-        need(node, &present, &["patch", "target"]);
     }
 }

@@ -305,24 +305,17 @@ impl Object {
     }
 }
 
-/// Declares which field of a mapping goes where, which have to be there, and what else is checked.
+/// Declares which field of a mapping goes where, and which have to be there.
 macro_rules! fields {
     ($type:ty { $($name:literal: $($field:ident).+),+ $(,)? }
-     $(needs $($needed:literal),+)? $(; then $check:expr)?) => {
+     $(needs $($needed:literal),+)?) => {
         impl Decode for $type {
             fn decode(&mut self, node: &Node<'_>) {
-                let mut present: Vec<&'static str> = Vec::new();
-                node.record(&[$($name),+], |name, node| {
-                    if !node.is_null() {
-                        present.push(name);
-                    }
-                    match name {
-                        $($name => self.$($field).+.decode(node),)+
-                        _ => {}
-                    }
+                let needed = [$($($needed),+)?];
+                $crate::flux::api::each(node, &[$($name),+], &needed, |name, node| match name {
+                    $($name => self.$($field).+.decode(node),)+
+                    _ => {}
                 });
-                $crate::flux::api::need(node, &present, &[$($($needed),+)?]);
-                $($check(&*self, node, &present);)?
             }
         }
     };
@@ -355,22 +348,51 @@ fn need(node: &Node<'_>, present: &[&str], needed: &[&str]) {
     }
 }
 
-/// The fields that every object has beside its own; `spec` and `status` are taken by `own`.
-fn decode_object(meta: &mut Meta, node: &Node<'_>, mut own: impl FnMut(&'static str, &Node<'_>)) {
+/// Declares an object of its `meta`, a spec that is read by its `decode_spec`, and its `status`.
+macro_rules! object {
+    ($type:ty) => {
+        impl Decode for $type {
+            fn decode(&mut self, node: &Node<'_>) {
+                let mut meta = std::mem::take(&mut self.meta);
+                $crate::flux::api::decode_object(&mut meta, node, |name, node| match name {
+                    "spec" => self.decode_spec(node),
+                    _ => self.status.decode(node),
+                });
+                self.meta = meta;
+            }
+        }
+    };
+}
+use object;
+
+/// Reads the fields of a mapping, checks those that have to be there, and gives each to `field`.
+fn each(
+    node: &Node<'_>,
+    names: &[&'static str],
+    needed: &[&str],
+    mut field: impl FnMut(&'static str, &Node<'_>),
+) -> Vec<&'static str> {
     let mut present = Vec::new();
-    meta.place = Some(node.place());
-    node.record(&["apiVersion", "kind", "metadata", "spec", "status"], |name, node| {
+    node.record(names, |name, node| {
         if !node.is_null() {
             present.push(name);
         }
-        match name {
-            "apiVersion" => meta.api_version.decode(node),
-            "metadata" => decode_metadata(meta, node),
-            "spec" | "status" => own(name, node),
-            _ => {}
-        }
+        field(name, node);
     });
-    need(node, &present, &["metadata", "spec"]);
+    need(node, &present, needed);
+    present
+}
+
+/// The fields that every object has beside its own; `spec` and `status` are taken by `own`.
+fn decode_object(meta: &mut Meta, node: &Node<'_>, mut own: impl FnMut(&'static str, &Node<'_>)) {
+    meta.place = Some(node.place());
+    let names = ["apiVersion", "kind", "metadata", "spec", "status"];
+    each(node, &names, &["metadata", "spec"], |name, node| match name {
+        "apiVersion" => meta.api_version.decode(node),
+        "metadata" => decode_metadata(meta, node),
+        "spec" | "status" => own(name, node),
+        _ => {}
+    });
 }
 
 const METADATA: [&str; 15] = [

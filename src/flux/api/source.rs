@@ -4,7 +4,7 @@ use ecow::EcoString;
 
 use super::checked::{self, Duration};
 use super::kustomization::ObjectRef;
-use super::{Meta, decode_object, fields, need};
+use super::{Meta, each, fields, object};
 use crate::kustomization::node::{Decode, Node};
 use crate::value::Value;
 
@@ -157,24 +157,6 @@ pub struct ExternalArtifact {
     pub status: Value,
 }
 
-/// Reads the fields of a mapping, checks those that have to be there, and gives each to `field`.
-pub(super) fn each(
-    node: &Node<'_>,
-    names: &[&'static str],
-    needed: &[&str],
-    mut field: impl FnMut(&'static str, &Node<'_>),
-) -> Vec<&'static str> {
-    let mut present = Vec::new();
-    node.record(names, |name, node| {
-        if !node.is_null() {
-            present.push(name);
-        }
-        field(name, node);
-    });
-    need(node, &present, needed);
-    present
-}
-
 /// Sources are fetched within minutes: there are no hours.
 pub(super) fn short(into: &mut Option<Duration>, node: &Node<'_>) {
     let mut read = Duration::default();
@@ -187,16 +169,7 @@ fn word(into: &mut EcoString, node: &Node<'_>, words: &[&str]) {
     checked::one_of(node, into, words);
 }
 
-impl Decode for GitRepository {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(GitRepository);
 
 impl GitRepository {
     fn decode_spec(&mut self, node: &Node<'_>) {
@@ -269,16 +242,7 @@ impl Decode for Include {
     }
 }
 
-impl Decode for OciRepository {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(OciRepository);
 
 impl OciRepository {
     fn decode_spec(&mut self, node: &Node<'_>) {
@@ -332,16 +296,7 @@ fields!(OciReference {
     "tag": tag,
 });
 
-impl Decode for Bucket {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => self.decode_spec(node),
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
-    }
-}
+object!(Bucket);
 
 impl Bucket {
     fn decode_spec(&mut self, node: &Node<'_>) {
@@ -401,15 +356,10 @@ impl Bucket {
     }
 }
 
-impl Decode for ExternalArtifact {
-    fn decode(&mut self, node: &Node<'_>) {
-        let mut meta = std::mem::take(&mut self.meta);
-        decode_object(&mut meta, node, |name, node| match name {
-            "spec" => {
-                each(node, &["sourceRef"], &[], |_, node| self.source_ref.decode(node));
-            }
-            _ => self.status.decode(node),
-        });
-        self.meta = meta;
+object!(ExternalArtifact);
+
+impl ExternalArtifact {
+    fn decode_spec(&mut self, node: &Node<'_>) {
+        each(node, &["sourceRef"], &[], |_, node| self.source_ref.decode(node));
     }
 }
