@@ -8,45 +8,20 @@
 #[path = "../../tests/flux/data.rs"]
 #[expect(dead_code, reason = "the library's tests use more of it")]
 mod data;
+mod support;
 
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use data::{Case, Tally, cases};
-use kubectl_overlay::output::{Console, Streams};
 use kubectl_overlay::settings::Settings;
-
-#[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Recorder {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Recorder {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
+use support::Recorder;
 
 /// Exit code, standard output, standard error.
 fn run(directory: &Path, words: &[&str]) -> (u8, String, String) {
     let (out, err) = (Recorder::default(), Recorder::default());
-    let console = Console::new(Streams {
-        out: Box::new(out.clone()),
-        err: Box::new(err.clone()),
-        input: Box::new(std::io::empty()),
-    });
     let settings = Settings { directory: directory.to_owned(), ..Settings::default() };
-    let words = ["kubectl-overlay"].iter().chain(words).map(Into::into);
-    let code = kubectl_overlay::run(words, &settings, &console);
+    let words = ["kubectl-overlay"].iter().chain(words);
+    let code = support::run(words, &settings, out.stream(""), err.stream(""));
     (code, out.text(), err.text())
 }
 

@@ -1,39 +1,20 @@
 //! Syncs without a cluster: `sync --rehearse`, `rehearse`, `try`.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
-use std::io::Write;
+mod support;
+
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use kubectl_overlay::output::{Console, Streams};
 use kubectl_overlay::settings::Settings;
-
-#[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Recorder {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use support::Recorder;
 
 /// Exit code, and what is shown on both streams.
 fn run(directory: &Path, words: &[&str]) -> (u8, String) {
     let shown = Recorder::default();
-    let console = Console::new(Streams {
-        out: Box::new(shown.clone()),
-        err: Box::new(shown.clone()),
-        input: Box::new(std::io::empty()),
-    });
     let settings = Settings { directory: directory.to_owned(), ..Settings::default() };
-    let words = ["kubectl-overlay"].iter().chain(words).map(Into::into);
-    let code = kubectl_overlay::run(words, &settings, &console);
-    let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
-    (code, anstream::adapter::strip_str(&shown).to_string())
+    let words = ["kubectl-overlay"].iter().chain(words);
+    let code = support::run(words, &settings, shown.stream(""), shown.stream(""));
+    (code, shown.text())
 }
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1

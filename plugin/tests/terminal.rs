@@ -9,13 +9,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their cases from the disk")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
-use std::fmt::Write as _;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+mod support;
 
-use kubectl_overlay::output::{Console, Streams};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
 use kubectl_overlay::settings::Settings;
+use support::Recorder;
 
 /// The section that is played.
 const TERMINAL: &str = "terminal";
@@ -104,50 +104,17 @@ fn play(text: &str, folder: &Path) -> String {
     played
 }
 
-/// A stream that marks its lines.
-#[derive(Clone)]
-struct Marked {
-    text: Arc<Mutex<String>>,
-    mark: &'static str,
-}
-
-impl Write for Marked {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut text = self.text.lock().unwrap();
-        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
-            if text.is_empty() || text.ends_with('\n') {
-                text.push_str(self.mark);
-            }
-            text.push_str(line);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn run(line: &str, directory: &Path, folder: &Path) -> String {
-    let text = Arc::new(Mutex::new(String::new()));
-    let stream = |mark| -> Box<dyn Write + Send> {
-        let marked: Box<dyn Write + Send> = Box::new(Marked { text: Arc::clone(&text), mark });
-        Box::new(anstream::StripStream::new(marked))
-    };
-    let console = Console::new(Streams {
-        out: stream(""),
-        err: stream("! "),
-        input: Box::new(std::io::empty()),
-    });
+    let recorder = Recorder::default();
     let settings = Settings {
         directory: PathBuf::from(directory),
         // None of the machine's.
         kubeconfig: Some("kubeconfig".into()),
         ..Settings::default()
     };
-    let words = line.split_whitespace().map(Into::into);
-    let code = kubectl_overlay::run(words, &settings, &console);
-    let mut text = text.lock().unwrap().replace(&*folder.to_string_lossy(), "");
+    let words = line.split_whitespace();
+    let code = support::run(words, &settings, recorder.stream(""), recorder.stream("! "));
+    let mut text = recorder.text().replace(&*folder.to_string_lossy(), "");
     // Lines of a case have no blanks at their ends, which editors would take away.
     text = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     if code != 0 {
