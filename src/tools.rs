@@ -6,6 +6,9 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 
@@ -62,6 +65,56 @@ pub(crate) struct Call<'a> {
     pub(crate) input: &'a [u8],
     /// Bytes of output.
     pub(crate) limit: usize,
+    /// The longest that it may run, where that is bounded.
+    pub(crate) time: Option<Duration>,
+}
+
+/// What Helm is asked to do.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) arguments: &'a [OsString],
+    /// Where its own files lie.
+    pub(crate) home: &'a Path,
+    pub(crate) input: &'a [u8],
+    /// Bytes of output.
+    pub(crate) limit: usize,
+}
+
+/// The longest that one run of Helm may take.
+const HELM_TIME: Duration = Duration::from_secs(300);
+
+impl Helm {
+    /// What Helm prints; `place` is who asked for it.
+    ///
+    /// # Errors
+    /// Where it cannot be run, fails, or takes too long or prints too much.
+    pub(crate) fn run(&self, asked: &Asked<'_>, place: &Place) -> Result<Vec<u8>> {
+        let variable = |name: &str, below: &str| (name.into(), asked.home.join(below).into());
+        let environment = [
+            ("HELM_CONFIG_HOME".into(), asked.home.into()),
+            variable("HELM_CACHE_HOME", ".cache"),
+            variable("HELM_DATA_HOME", ".data"),
+        ];
+        let call = Call {
+            program: &self.command,
+            arguments: asked.arguments,
+            environment: &environment,
+            directory: None,
+            input: asked.input,
+            limit: asked.limit,
+            time: Some(HELM_TIME),
+        };
+        let what = asked.arguments.first().map_or_else(String::new, |first| {
+            format!("{} {}", self.command.display(), first.to_string_lossy())
+        });
+        let finished = call.run(place).map_err(|error| match error.kind() {
+            ErrorKind::External => {
+                error.hint("install Helm, or say where it is with --helm-command")
+            }
+            _ => error,
+        })?;
+        finished.output(&what, place)
+    }
 }
 
 /// What a program that ran to its end left.
@@ -81,14 +134,16 @@ impl Call<'_> {
     /// Runs the program to its end; `place` is who asked for it.
     ///
     /// # Errors
-    /// Where it cannot be started or writes more than its limit.
+    /// Where it cannot be started, or exceeds what it may write or its time.
     pub(crate) fn run(&self, place: &Place) -> Result<Finished> {
         let failed = |error: std::io::Error| {
             let message = format!("cannot run \"{}\": {error}", self.program.display());
             Error::new(ErrorKind::External, place.clone(), message)
         };
-        let mut child = self.command().spawn().map_err(failed)?;
-        let gathered = self.gather(&mut child);
+        let child = self.command().spawn().map_err(failed)?;
+        let child = Mutex::new(child);
+        let gathered = self.gather_in_time(&child, place)?;
+        let mut child = lock(&child);
         let limit = u64::try_from(self.limit).unwrap_or(u64::MAX);
         let exceeds = |output: &[u8]| u64::try_from(output.len()).unwrap_or(u64::MAX) > limit;
         match gathered {
@@ -125,10 +180,36 @@ impl Call<'_> {
         command
     }
 
+    /// What the program says, unless its time runs out: then it is ended.
+    fn gather_in_time(&self, child: &Mutex<Child>, place: &Place) -> Result<Gathered> {
+        let Some(time) = self.time else { return Ok(self.gather(child)) };
+        let is_late = AtomicBool::new(false);
+        let (done, wait) = mpsc::channel::<()>();
+        let gathered = std::thread::scope(|scope| {
+            let is_late = &is_late;
+            scope.spawn(move || {
+                if wait.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    is_late.store(true, Ordering::Relaxed);
+                    end(&mut lock(child));
+                }
+            });
+            let gathered = self.gather(child);
+            drop(done);
+            gathered
+        });
+        if is_late.load(Ordering::Relaxed) {
+            let name = self.program.display();
+            let message = format!("\"{name}\" takes longer than {} s", time.as_secs());
+            return Err(Error::new(ErrorKind::Limit, place.clone(), message));
+        }
+        Ok(gathered)
+    }
+
     /// Feeds the program and takes what it says, all at once: each pipe holds only so much.
-    fn gather(&self, child: &mut Child) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    fn gather(&self, child: &Mutex<Child>) -> Gathered {
+        let pipes =
+            |child: &mut Child| (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) = pipes(&mut lock(child));
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 // A program that does not want its input may close it; that is its business.
@@ -148,7 +229,7 @@ impl Call<'_> {
                 let read = stdout.take(most).read_to_end(&mut output);
                 if read.is_err() || output.len() > self.limit {
                     // Else the other threads would wait for a program that waits for its reader.
-                    end(child);
+                    end(&mut lock(child));
                 }
                 read?;
             }
@@ -156,6 +237,14 @@ impl Call<'_> {
             Ok((output, messages))
         })
     }
+}
+
+/// What a program printed, and what it had to say about it.
+type Gathered = std::io::Result<(Vec<u8>, Vec<u8>)>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while it was held changes nothing about the program.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a program that is not needed any more.
@@ -187,7 +276,12 @@ impl Finished {
 mod tests {
     use super::*;
 
-    fn run(script: &str, input: &[u8], limit: usize) -> Result<Finished> {
+    fn run_within(
+        script: &str,
+        input: &[u8],
+        limit: usize,
+        time: Option<Duration>,
+    ) -> Result<Finished> {
         let arguments = ["-c".into(), script.into()];
         let call = Call {
             program: Path::new("sh"),
@@ -196,8 +290,13 @@ mod tests {
             directory: Some(Path::new("/")),
             input,
             limit,
+            time,
         };
         call.run(&Place::file("kustomization.yaml"))
+    }
+
+    fn run(script: &str, input: &[u8], limit: usize) -> Result<Finished> {
+        run_within(script, input, limit, None)
     }
 
     #[test]
@@ -219,6 +318,17 @@ mod tests {
     fn a_program_that_never_stops_writing_is_ended() {
         let error = run("yes", b"", 1 << 20).expect_err("too much");
         assert_eq!(error.kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn a_program_that_never_ends_is_ended() {
+        let time = Some(Duration::from_millis(20));
+        let error = run_within("exec cat /dev/zero >&2", b"", 10, time).expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        assert_eq!(
+            run_within("exit 3", b"", 10, Some(HELM_TIME)).expect("runs").status,
+            "exit status: 3"
+        );
     }
 
     #[test]

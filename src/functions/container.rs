@@ -105,6 +105,7 @@ fn current_user(directory: &Path, place: &Place) -> Result<String> {
             directory: Some(directory),
             input: b"",
             limit: 1_000,
+            time: None,
         };
         let output = call.run(place)?.output("id", place)?;
         Ok(String::from_utf8_lossy(&output).trim().to_owned())

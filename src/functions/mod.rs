@@ -187,6 +187,7 @@ impl Function {
             directory: Some(around.directory),
             input: input.as_bytes(),
             limit: around.limits.output_bytes,
+            time: None,
         };
         let output = around.run(&call)?;
         outcome::objects(&output, around)

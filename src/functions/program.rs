@@ -103,6 +103,7 @@ impl Program {
             directory: Some(around.directory),
             input: input.as_bytes(),
             limit: around.limits.output_bytes,
+            time: None,
         };
         let output = around.run(&call)?;
         outcome::objects(&output, around)

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::manifest;
 use crate::resource::Resource;
 use crate::schema::Schema;
-use crate::tools::{Call, Helm};
+use crate::tools::{Asked, Helm};
 use crate::transform::patches::strategic;
 use crate::value::Value;
 use crate::yaml::{self, Step};
@@ -197,27 +197,9 @@ impl Session {
     }
 
     fn run(&self, arguments: &[OsString], config_home: &Path, place: &Place) -> Result<Vec<u8>> {
-        let variable = |name: &str, below: &str| (name.into(), config_home.join(below).into());
-        let environment = [
-            ("HELM_CONFIG_HOME".into(), config_home.into()),
-            variable("HELM_CACHE_HOME", ".cache"),
-            variable("HELM_DATA_HOME", ".data"),
-        ];
-        let call = Call {
-            program: &self.helm.command,
-            arguments,
-            environment: &environment,
-            directory: None,
-            input: b"",
-            limit: self.limits.output_bytes,
-        };
-        let what = arguments.first().map_or_else(String::new, |first| {
-            format!("{} {}", self.helm.command.display(), first.to_string_lossy())
-        });
-        let finished = call
-            .run(place)
-            .map_err(|error| error.hint("install Helm, or say where it is with --helm-command"))?;
-        finished.output(&what, place)
+        let asked =
+            Asked { arguments, home: config_home, input: b"", limit: self.limits.output_bytes };
+        self.helm.run(&asked, place)
     }
 
     /// Helm may say something before the first separator; that is no object.

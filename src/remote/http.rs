@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
@@ -18,8 +19,36 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// Where the server cannot be reached, or the file is larger than `limit`.
 pub(super) fn get(url: &str, limit: usize) -> Result<Answer> {
+    ask(url, &[], limit)
+}
+
+/// As [`get`], signed in where there is an `authorization`; it does not go along with a redirection.
+///
+/// # Errors
+/// As [`get`], and where the server refuses.
+pub(crate) fn fetch(url: &str, authorization: Option<String>, limit: usize) -> Result<Bytes> {
+    let headers: Vec<_> = authorization.iter().map(|value| ("Authorization", &**value)).collect();
+    fetch_with(url, &headers, limit)
+}
+
+/// As [`get`], with headers.
+///
+/// # Errors
+/// As [`get`], and where the server refuses.
+pub(crate) fn fetch_with(url: &str, headers: &[(&str, &str)], limit: usize) -> Result<Bytes> {
+    match ask(url, headers, limit)? {
+        Answer::Content(content) => Ok(content),
+        Answer::Status(status) => Err(external(url, format!("server answers {status}"))),
+    }
+}
+
+fn ask(url: &str, headers: &[(&str, &str)], limit: usize) -> Result<Answer> {
     let failed = |error: &dyn std::fmt::Display| external(url, format!("cannot download: {error}"));
-    let mut response = agent().get(url).call().map_err(|error| failed(&error))?;
+    let mut request = agent().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = request.call().map_err(|error| failed(&error))?;
     let status = response.status();
     if !status.is_success() {
         return Ok(Answer::Status(status.to_string()));

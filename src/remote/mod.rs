@@ -14,6 +14,8 @@ mod address;
 mod git;
 #[cfg(feature = "remote")]
 pub(crate) mod http;
+#[cfg(feature = "sops-cloud")]
+pub(crate) mod signature;
 
 use std::collections::HashMap;
 use std::io::Write as _;
