@@ -7,6 +7,9 @@
     reason = "the data are read where they lie, and helpers of tests are tests too"
 )]
 
+#[cfg(feature = "sops-cloud")]
+#[path = "sources/bucket.rs"]
+mod bucket;
 #[path = "sources/discover.rs"]
 mod discover;
 #[path = "sources/git.rs"]

@@ -1,12 +1,19 @@
-//! The files of a source, wherever it is: a working tree, a commit of it, a Git or OCI repository, an archive.
+//! The files of a source, wherever it is: a working tree, a commit of it, a Git or OCI repository, a bucket, an
+//! archive.
 //!
 //! Whatever it comes from, a build sees what Flux's artifact of it would hold: neither what [`ignore`](super::ignore)
 //! tells to leave out nor symbolic links.
 //!
 //! Source: source-controller 1.9; fluxcd/pkg `artifact/storage`.
 
+#[cfg(feature = "sops-cloud")]
+pub mod bucket;
+#[cfg(feature = "remote")]
+pub mod charts;
 mod committed;
 pub mod digest;
+#[cfg(feature = "remote")]
+pub mod elsewhere;
 mod git;
 #[cfg(feature = "remote")]
 pub mod oci;

@@ -68,7 +68,8 @@ impl Credentials {
         Some(Self { user: user.to_owned(), password: password.to_owned() })
     }
 
-    fn basic(&self) -> String {
+    /// As a header has it.
+    pub(super) fn basic(&self) -> String {
         format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.password)))
     }
 }
