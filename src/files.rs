@@ -228,6 +228,11 @@ impl Memory {
         self.files.values().map(Bytes::len).sum()
     }
 
+    /// The files with their contents, in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Bytes)> {
+        self.files.iter().map(|(path, content)| (path.as_path(), content))
+    }
+
     /// Adds a file; its path is taken from the root of the tree, and its directories come with it.
     pub fn insert(&mut self, path: impl AsRef<Path>, content: impl Into<Bytes>) {
         let path = clean(&Path::new("/").join(path));

@@ -16,6 +16,8 @@ mod discover;
 mod git;
 #[path = "sources/registry.rs"]
 mod registry;
+#[path = "sources/releases.rs"]
+mod releases;
 #[allow(dead_code, reason = "other tests use more of it")]
 #[path = "sources/server.rs"]
 mod server;

@@ -551,6 +551,34 @@ pub struct FluxTree {
     /// Print data instead of a drawing
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<DataFormat>,
+    /// How releases are rendered.
+    #[command(flatten)]
+    pub helm: WithHelm,
+}
+
+/// How `HelmReleases` are rendered.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "HelmReleases")]
+pub struct WithHelm {
+    /// Render `HelmReleases` too, by the helm program
+    ///
+    /// Values are merged as Flux merges them, post-renderers run, and objects get the labels and the namespace
+    /// of their release, as if it was installed. Charts come from the repository, from what --local-source
+    /// names, or from where their source says.
+    #[arg(long)]
+    pub with_helm: bool,
+    /// The helm program
+    #[arg(long, value_name = "PROGRAM", hide_short_help = true, default_value = "helm")]
+    pub helm_command: String,
+    /// API versions that charts may ask for; may be repeated
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_api_versions: Vec<String>,
+    /// The Kubernetes version that charts may ask for
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_kube_version: Option<String>,
+    /// Pull no charts and fetch no sources
+    #[arg(long, hide_short_help = true)]
+    pub offline: bool,
 }
 
 /// What to build.

@@ -7,6 +7,7 @@
 //! | the file at `spec.path`, with the spec merged in | [`generate`] |
 //! | encrypted values, before and after the build | [`Decrypt`] |
 //! | variables | [`substitute`] |
+//! | HelmReleases, by the real Helm | [`helm`] |
 //! | whose objects they are, and what they ask for | [`marks`] |
 //! | what the status would list | [`inventory`] |
 //! | what is sent, and how a cluster differs from it | [`normalize`], [`drift`] |
@@ -21,6 +22,7 @@ pub mod api;
 pub mod discover;
 pub mod drift;
 pub mod generate;
+pub mod helm;
 pub mod ignore;
 pub mod inventory;
 pub mod local;

@@ -45,8 +45,14 @@ fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) 
         renderer.render(object)
     };
     let entry = source.root.join(entry);
-    let request =
-        Request { repository: source, entry: &entry, local, limits: &LIMITS, render: &render };
+    let request = Request {
+        repository: source,
+        entry: &entry,
+        local,
+        limits: &LIMITS,
+        render: &render,
+        charts: None,
+    };
     let found = discover(&request).unwrap();
     let mut rendered = rendered.into_inner().unwrap();
     rendered.sort();

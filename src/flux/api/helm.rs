@@ -1,6 +1,7 @@
 //! Charts, and their releases.
 
 use ecow::EcoString;
+use sha2::{Digest as _, Sha256};
 
 use super::checked::{self, Duration};
 use super::kustomization::{
@@ -8,6 +9,7 @@ use super::kustomization::{
 };
 use super::source::short;
 use super::{Meta, choice, each, object};
+use crate::error::Place;
 use crate::flux::substitute::Kind;
 use crate::flux::{Image, Patch};
 use crate::kustomization::node::{Decode, Node};
@@ -38,8 +40,12 @@ pub struct HelmRelease {
     pub install: Install,
     /// What an upgrade does with definitions of kinds.
     pub upgrade_crds: Crds,
+    /// Whether its tests are run.
+    pub runs_tests: bool,
     /// Patches on what the chart renders to.
     pub post_renderers: Vec<PostRenderer>,
+    /// Which objects they are for.
+    pub post_render_strategy: PostRenderStrategy,
     /// Labels and annotations for every object.
     pub common_metadata: Option<CommonMetadata>,
     /// What health means for kinds that nobody knows.
@@ -93,6 +99,8 @@ pub struct ValuesReference {
     pub optional: bool,
     /// Whether the text at the target is taken as it is.
     pub literal: bool,
+    /// Where the reference is written.
+    pub place: Option<Place>,
 }
 
 /// How a release is installed, as far as it decides on what is rendered.
@@ -104,6 +112,10 @@ pub struct Install {
     pub crds: Crds,
     /// Whether hooks are left out.
     pub disable_hooks: bool,
+    /// Whether objects are not held against the schemas of the cluster.
+    pub disable_open_api_validation: bool,
+    /// Whether values are not held against the schema of the chart.
+    pub disable_schema_validation: bool,
 }
 
 /// What is done with definitions of kinds.
@@ -118,6 +130,18 @@ pub enum Crds {
     Create,
     /// All are made, or made anew.
     CreateReplace,
+}
+
+/// Which objects go through post-renderers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PostRenderStrategy {
+    /// Hooks and all others, together.
+    #[default]
+    Combined,
+    /// All others.
+    NoHooks,
+    /// Hooks and all others, each for themselves.
+    Separate,
 }
 
 /// One entry of `postRenderers`.
@@ -173,6 +197,12 @@ pub struct HelmChart {
 
 const CHART_SOURCES: [&str; 3] = ["HelmRepository", "GitRepository", "Bucket"];
 
+choice!(PostRenderStrategy {
+    "combined" => Combined,
+    "nohooks" => NoHooks,
+    "separate" => Separate,
+});
+
 choice!(Crds { "Skip" => Skip, "Create" => Create, "CreateReplace" => CreateReplace });
 
 object!(HelmRelease);
@@ -207,6 +237,34 @@ const RELEASE: [&str; 26] = [
 ];
 
 impl HelmRelease {
+    /// The name of the release: the one that is given, else composed of target namespace and name; a long one is cut.
+    ///
+    /// Source: helm-controller `api/v2/helmrelease_types.go`, `GetReleaseName`; `internal/release/name.go`.
+    #[must_use]
+    pub fn composed_name(&self) -> String {
+        let name = match (self.release_name.as_str(), self.target_namespace.as_str()) {
+            ("", "") => self.meta.name.to_string(),
+            ("", target) => format!("{target}-{}", self.meta.name),
+            (name, _) => name.to_owned(),
+        };
+        if name.len() <= RELEASE_NAME {
+            return name;
+        }
+        let hash: String = Sha256::digest(name.as_bytes())
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let kept = name.char_indices().map(|(at, _)| at).take_while(|at| *at <= RELEASE_NAME - 13);
+        format!("{}-{hash}", &name[..kept.last().unwrap_or(0)])
+    }
+
+    /// Where its objects go that name no namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        if self.target_namespace.is_empty() { &self.meta.namespace } else { &self.target_namespace }
+    }
+
     fn decode_spec(&mut self, node: &Node<'_>) {
         let present =
             each(node, &RELEASE, &["interval"], |name, node| self.decode_field(name, node));
@@ -259,6 +317,8 @@ impl HelmRelease {
             }
             "commonMetadata" => self.common_metadata.decode(node),
             "postRenderers" => self.post_renderers.decode(node),
+            "postRenderStrategy" => self.post_render_strategy.decode(node),
+            "test" => decode_test(&mut self.runs_tests, node),
             "healthCheckExprs" => self.health_check_exprs.decode(node),
             "maxHistory" => {
                 let _ = node.integer();
@@ -269,6 +329,18 @@ impl HelmRelease {
             _ => {}
         }
     }
+}
+
+fn decode_test(runs: &mut bool, node: &Node<'_>) {
+    let names = ["enable", "timeout", "ignoreFailures", "filters"];
+    each(node, &names, &[], |name, node| match name {
+        "enable" => runs.decode(node),
+        "timeout" => Option::<Duration>::None.decode(node),
+        "ignoreFailures" => {
+            let _ = node.boolean();
+        }
+        _ => {}
+    });
 }
 
 /// Longest name of a release.
@@ -317,6 +389,7 @@ impl Chart {
 
 impl Decode for ValuesReference {
     fn decode(&mut self, node: &Node<'_>) {
+        self.place = Some(node.place());
         let names = ["kind", "name", "valuesKey", "targetPath", "optional", "literal"];
         each(node, &names, &["kind", "name"], |name, node| match name {
             "kind" => self.kind.decode(node),
@@ -359,6 +432,8 @@ impl Decode for Install {
             "crds" => self.crds.decode(node),
             "disableHooks" => self.disable_hooks.decode(node),
             "createNamespace" => self.create_namespace.decode(node),
+            "disableOpenAPIValidation" => self.disable_open_api_validation.decode(node),
+            "disableSchemaValidation" => self.disable_schema_validation.decode(node),
             "skipCRDs" => {
                 if node.boolean() == Some(true) && self.crds == Crds::Unset {
                     self.crds = Crds::Skip;

@@ -13,7 +13,8 @@ use ecow::EcoString;
 
 pub use checked::{Duration, MOST};
 pub use helm::{
-    Chart, ChartRef, Crds, HelmChart, HelmRelease, HelmRepository, Install, ValuesReference,
+    Chart, ChartRef, Crds, HelmChart, HelmRelease, HelmRepository, Install, PostRenderStrategy,
+    PostRenderer, ValuesReference,
 };
 pub use kustomization::{
     CommonMetadata, Decryption, DeletionPolicy, Dependency, HealthCheckExpr, IgnoreRule,

@@ -7,6 +7,7 @@
 mod artifacts;
 mod checks;
 pub mod drawing;
+mod releases;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Rendered;
-use super::api::{self, Kustomization, Object, Reading};
+use super::api::{self, Kustomization, Object, Reading, SourceRef};
 use super::inventory::ObjectId;
 use super::sources::Source;
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
@@ -23,6 +24,8 @@ use crate::files::{FileKind, Files, clean};
 use crate::limits::Limits;
 use crate::resource::Resource;
 use crate::yaml::{self, Step};
+
+pub use releases::{Charts, Fetch, PullWith, Release};
 
 /// The source that stands for the repository itself. Source: `flux bootstrap`, which calls it so.
 const OWN_SOURCE: &str = "flux-system";
@@ -59,6 +62,8 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
     /// Renders one.
     pub render: &'a Render<'a>,
+    /// How HelmReleases are rendered, where they are.
+    pub charts: Option<&'a Charts<'a>>,
 }
 
 /// All that was found.
@@ -68,6 +73,8 @@ pub struct Found {
     pub nodes: Vec<Node>,
     /// Those that no other one renders.
     pub roots: Vec<usize>,
+    /// The HelmReleases of all of them in their order, where these are rendered.
+    pub releases: Vec<Release>,
     /// What Flux would fail at, or never finish.
     pub problems: Vec<Error>,
     /// What it would do although its author hardly meant it.
@@ -134,6 +141,9 @@ pub fn discover(request: &Request<'_>) -> Result<Found> {
         found: Found { problems: scanned.problems, warnings: scanned.warnings, ..Found::default() },
     };
     search.run()?;
+    if let Some(charts) = request.charts {
+        releases::render(&mut search, charts);
+    }
     let Search { mut found, sources, .. } = search;
     checks::check(request, &mut found, &sources);
     Ok(found)
@@ -251,8 +261,12 @@ impl Search<'_> {
 
     /// The files that a Kustomization is rendered from; `None` where they are elsewhere.
     fn source(&self, job: &Job) -> Result<Option<Source>> {
-        let object = &job.object;
-        let wanted = object.source();
+        let file = job.written.as_ref().map(|(path, _)| path.as_path());
+        self.files(&job.object.source(), file)
+    }
+
+    /// The files of a source, for what stands in a file; `None` where they are elsewhere.
+    fn files(&self, wanted: &SourceRef, file: Option<&Path>) -> Result<Option<Source>> {
         let local = self.request.local.iter().find(|local| {
             local.kind == wanted.kind
                 && local.name == wanted.name
@@ -262,8 +276,7 @@ impl Search<'_> {
             return Ok(Some(local.source.clone()));
         }
         if wanted.kind == "ExternalArtifact" {
-            let shown =
-                job.written.as_ref().map(|(path, _)| self.request.repository.files.shown(path));
+            let shown = file.map(|path| self.request.repository.files.shown(path));
             let near = |generator: &&artifacts::Generator| {
                 shown.as_ref().map_or(0, |shown| generator.nearness(Path::new(&**shown)))
             };
@@ -277,7 +290,9 @@ impl Search<'_> {
                 .transpose()
                 .map(Option::flatten);
         }
-        Ok(is_own(&wanted.name).then(|| self.request.repository.clone()))
+        let is_files = matches!(wanted.kind.as_str(), "GitRepository" | "OCIRepository" | "Bucket");
+        let is_own = is_files && is_own(&wanted.name);
+        Ok(is_own.then(|| self.request.repository.clone()))
     }
 
     /// Takes what came of a job in, and queues the Kustomizations among its objects.

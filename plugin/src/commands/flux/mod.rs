@@ -1,6 +1,7 @@
 //! `flux`: what the `flux` program does, by this engine.
 
 pub mod build;
+pub mod charts;
 pub mod tree;
 
 use overlay::error::Result;

@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 
 use crate::args::{DataFormat, FluxTree, Render};
 use crate::commands::build;
+use crate::commands::flux::charts;
 use crate::exit;
 use crate::output::{Console, visible};
 use crate::settings::Settings;
@@ -49,14 +50,17 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
     let store = Store::default();
     let render =
         |object: &Kustomization, source: &Source| rendered(object, source, &store, &options);
-    let request = Request {
-        repository: &source,
-        entry: &entry,
-        local: &local,
-        limits: &options.limits,
-        render: &render,
-    };
-    let found = discover(&request)?;
+    let found = charts::using(&args.helm, settings, None, |charts| {
+        let request = Request {
+            repository: &source,
+            entry: &entry,
+            local: &local,
+            limits: &options.limits,
+            render: &render,
+            charts,
+        };
+        discover(&request)
+    })?;
     found.warnings.iter().for_each(|warning| console.warn(warning));
     match args.output {
         None => console.print(&visible(&text(&found, args.compact))),
@@ -121,9 +125,26 @@ fn branch(found: &Found, index: usize, compact: bool) -> Branch {
     let node = &found.nodes[index];
     let branches = below(found, node, compact).into_iter().map(|(id, child)| match child {
         Some(child) => branch(found, child, compact),
-        None => Branch { text: named(&id), branches: Vec::new() },
+        None => Branch { text: named(&id), branches: released(found, index, &id, compact) },
     });
     Branch { branches: branches.collect(), text: format!("{} ({})", named(&id(node)), about(node)) }
+}
+
+/// The objects of a release, where the object of that id is one that was rendered.
+fn released(found: &Found, owner: usize, id: &ObjectId, compact: bool) -> Vec<Branch> {
+    let objects = objects_of_release(found, owner, id, compact).into_iter();
+    objects.map(|id| Branch { text: named(&id), branches: Vec::new() }).collect()
+}
+
+fn objects_of_release(found: &Found, owner: usize, id: &ObjectId, compact: bool) -> Vec<ObjectId> {
+    let release = found.releases.iter().find(|release| {
+        let meta = &release.object.meta;
+        let namespace = id.namespace.is_empty() || id.namespace == meta.namespace;
+        release.owner == owner && id.kind == "HelmRelease" && namespace && id.name == meta.name
+    });
+    let objects = release.and_then(|release| release.outcome.as_ref().ok());
+    let ids = objects.into_iter().flatten().map(ObjectId::of);
+    ids.filter(|id| !compact || id.group.contains(FLUX)).collect()
 }
 
 /// Where it renders from, what it waits for, and what is the matter with it.
@@ -212,7 +233,13 @@ fn tree(found: &Found, index: usize, compact: bool) -> Json {
     let source = object.source();
     let resources = below(found, node, compact).into_iter().map(|(id, child)| match child {
         Some(child) => tree(found, child, compact),
-        None => json!({ "resource": resource(&id) }),
+        None => match objects_of_release(found, index, &id, compact) {
+            objects if objects.is_empty() => json!({ "resource": resource(&id) }),
+            objects => {
+                let objects = objects.iter().map(|id| json!({ "resource": resource(id) }));
+                json!({ "resource": resource(&id), "resources": objects.collect::<Vec<_>>() })
+            }
+        },
     });
     let resources: Vec<_> = resources.collect();
     json!({
