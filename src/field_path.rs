@@ -443,7 +443,7 @@ fn written_scalar(scalar: &Scalar) -> EcoString {
     let text = &scalar.text;
     let is_quoted = match scalar.style {
         Style::Plain | Style::Bare => false,
-        Style::Quoted | Style::QuotedAs(_) => true,
+        Style::Quoted | Style::Folded | Style::QuotedAs(_) => true,
         Style::Tagged(tag) => tag == Tag::Str && yaml::scalar::resolve(text) != Tag::Str,
     };
     if is_quoted { ecow::eco_format!("\"{text}\"") } else { text.clone() }

@@ -302,7 +302,7 @@ pub fn set_text(value: &mut Value, text: &str) -> Outcome {
 /// Sets a scalar whatever was there, as kustomize sets names: quotes stay, a tag does not.
 pub fn rename(value: &mut Value, text: &str) {
     let style = match value {
-        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => Style::Quoted,
+        Value::Scalar(scalar) if scalar.style.is_quoted() => scalar.style.around(Tag::Str),
         _ => Style::Bare,
     };
     *value = Value::Scalar(Scalar { text: text.into(), style });
@@ -318,9 +318,9 @@ pub fn set_typed(value: &mut Value, text: &str, tag: Tag) -> Outcome {
 
 fn put(value: &mut Value, text: &str, style: Style) -> Outcome {
     let style = match value {
-        Value::Scalar(Scalar { style: Style::Quoted | Style::QuotedAs(_), .. }) => match style {
-            Style::Tagged(tag) if tag != Tag::Str => Style::QuotedAs(tag),
-            _ => Style::Quoted,
+        Value::Scalar(old) if old.style.is_quoted() => match style {
+            Style::Tagged(tag) => old.style.around(tag),
+            _ => old.style.around(Tag::Str),
         },
         Value::Scalar(_) | Value::Null => style,
         Value::List(_) | Value::Map(_) => {

@@ -93,6 +93,11 @@ fn through_json(value: &Value) -> std::result::Result<Value, String> {
         Value::Scalar(scalar) => {
             let mut text = String::new();
             match scalar::meaning(scalar)? {
+                // Taken as it is read: nothing is printed on the way.
+                Meaning::Text(_) if scalar.style == Style::Folded => {
+                    let style = Style::Quoted;
+                    return Ok(Value::Scalar(Scalar { style, ..scalar.clone() }));
+                }
                 Meaning::Null => return Ok(null()),
                 Meaning::Text(text) => {
                     let (text, style) = (text.as_ref().into(), Style::Quoted);

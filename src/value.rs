@@ -39,8 +39,10 @@ pub enum Style {
     /// Put there by a step, without quotes and tag: the text decides, also that of a later step,
     /// where a written scalar would keep the type it had.
     Bare,
-    /// Quoted, literal or folded: a string.
+    /// Quoted or literal: a string.
     Quoted,
+    /// Folded: a string, whose lines may change when kustomize prints the object and reads it again.
+    Folded,
     /// Quoted, but of a type that the text has to agree with: a merge put it into another's quotes.
     QuotedAs(Tag),
     /// The tag decides, and the text has to agree when it is printed.
@@ -232,11 +234,27 @@ impl Value {
     }
 }
 
+impl Style {
+    /// Whether the scalar stands in quotes or is a block.
+    pub fn is_quoted(self) -> bool {
+        matches!(self, Self::Quoted | Self::Folded | Self::QuotedAs(_))
+    }
+
+    /// The quotes of this style, around a text of another type.
+    pub fn around(self, tag: Tag) -> Self {
+        match (self, tag) {
+            (Self::Folded, Tag::Str) => Self::Folded,
+            (_, Tag::Str) => Self::Quoted,
+            (_, tag) => Self::QuotedAs(tag),
+        }
+    }
+}
+
 impl Scalar {
     /// The type of the scalar under the rules for resources (go-yaml v3: YAML 1.2 booleans).
     pub fn tag(&self) -> Tag {
         match self.style {
-            Style::Quoted | Style::QuotedAs(_) => Tag::Str,
+            Style::Quoted | Style::Folded | Style::QuotedAs(_) => Tag::Str,
             Style::Tagged(tag) => tag,
             Style::Plain | Style::Bare => scalar::resolve(&self.text),
         }

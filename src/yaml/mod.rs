@@ -3,6 +3,7 @@
 #[cfg(feature = "sops")]
 pub(crate) mod commented;
 mod events;
+mod foot;
 mod keys;
 mod pieces;
 mod quick;

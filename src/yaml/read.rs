@@ -12,10 +12,11 @@ use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
 use super::events::{Event, Events, Found, Opening};
+use super::foot;
 use super::pieces::{Piece, decode, pieces, whole};
 use super::quick;
 use super::scalar;
-use super::scan::{Form, Malformed, fold_again};
+use super::scan::{Form, Malformed};
 use super::write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
@@ -49,7 +50,10 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
             Some(value) => Some(value),
             None => Reader::new(&piece, file, limits, Flavour::Resource).document()?,
         };
-        documents.extend(document.filter(|value| !value.is_null()));
+        documents.extend(document.filter(|value| !value.is_null()).map(|mut document| {
+            foot::add_break(&mut document, piece.text());
+            document
+        }));
     }
     Ok(documents)
 }
@@ -388,13 +392,11 @@ impl<'a> Reader<'a> {
     fn leaf(&self, text: &str, form: Form, tag: Option<Tag>) -> Value {
         let plain = form == Form::Plain;
         let resource = self.flavour == Flavour::Resource;
-        if form == Form::Folded && tag.is_none() && resource {
-            return self.folded(text);
-        }
         let style = match tag {
             Some(Tag::Str) if !plain => Style::Quoted,
             Some(Tag::Null) if text.is_empty() => return Value::Null,
             Some(tag) => Style::Tagged(tag),
+            None if form == Form::Folded && resource => Style::Folded,
             None if !plain => Style::Quoted,
             // Kustomize prints the document once more before it looks at types, and in brackets it
             // puts the empty text and text with a colon in quotes. Until then blank is null.
@@ -409,16 +411,6 @@ impl<'a> Reader<'a> {
             },
         };
         Value::Scalar(Scalar { text: EcoString::from(text), style })
-    }
-
-    fn folded(&self, text: &str) -> Value {
-        let ends_well = !text.ends_with("\n\n") && !text.starts_with([' ', '\n']);
-        let simple = ends_well && !text.trim_end_matches('\n').contains('\n');
-        let text = match simple || !write::stays_block(text) {
-            true => EcoString::from(text),
-            false => fold_again(text).map_or_else(|| text.into(), EcoString::from),
-        };
-        Value::Scalar(Scalar { text, style: Style::Quoted })
     }
 
     /// Whether a key comes next.
@@ -519,7 +511,7 @@ fn read_key(value: Value, flavour: Flavour) -> std::result::Result<ReadKey, &'st
     let merge = match scalar.style {
         Style::Plain | Style::Bare => scalar.text == "<<",
         Style::Tagged(tag) => tag == Tag::Merge,
-        Style::Quoted | Style::QuotedAs(_) => false,
+        Style::Quoted | Style::Folded | Style::QuotedAs(_) => false,
     };
     let tag = match scalar.style {
         Style::Plain if flavour == Flavour::Configuration => scalar::resolve_v2(&scalar.text),

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::scan::fold_again;
+use super::write;
 use crate::value::{Scalar, Style, Tag};
 
 /// What a scalar means, as Go's decoder hands it to the encoder.
@@ -75,6 +77,7 @@ pub fn meaning(scalar: &Scalar) -> Result<Meaning<'_>, String> {
     let text = scalar.text.as_str();
     match scalar.style {
         Style::Quoted => Ok(Meaning::Text(Cow::Borrowed(text))),
+        Style::Folded => Ok(Meaning::Text(refolded(text))),
         Style::QuotedAs(tag) if resolve(text) == tag => Ok(Meaning::Text(Cow::Borrowed(text))),
         Style::Plain | Style::Bare => plain_meaning(text, resolve(text)),
         Style::QuotedAs(tag) | Style::Tagged(tag) => tagged_meaning(text, tag),
@@ -91,6 +94,18 @@ pub fn meaning_v2(text: &str) -> Meaning<'_> {
         Tag::Int | Tag::Float => number(text, false).unwrap_or(Meaning::Text(Cow::Borrowed(text))),
         Tag::Null => Meaning::Null,
         Tag::Str | Tag::Binary | Tag::Merge => Meaning::Text(Cow::Borrowed(text)),
+    }
+}
+
+/// What becomes of a folded text that kustomize prints and reads again, as it does on the way to JSON.
+///
+/// What cannot be a block is put in quotes, which keep it as it is.
+fn refolded(text: &str) -> Cow<'_, str> {
+    let ends_well = !text.ends_with("\n\n") && !text.starts_with([' ', '\n']);
+    let is_one_line = ends_well && !text.trim_end_matches('\n').contains('\n');
+    match is_one_line || !write::stays_block(text) {
+        true => Cow::Borrowed(text),
+        false => fold_again(text).map_or(Cow::Borrowed(text), Cow::Owned),
     }
 }
 

@@ -150,7 +150,11 @@ pub(crate) fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
         }
         Value::Scalar(scalar) => match scalar.style {
             Style::Plain => meant(scalar::meaning_v2(&scalar.text))?,
-            Style::Bare | Style::Quoted | Style::QuotedAs(_) | Style::Tagged(_) => {
+            Style::Bare
+            | Style::Quoted
+            | Style::Folded
+            | Style::QuotedAs(_)
+            | Style::Tagged(_) => {
                 meant(scalar::meaning(scalar)?)?
             }
         },
@@ -215,7 +219,7 @@ fn is_frozen(scalar: &Scalar) -> bool {
         Style::Plain | Style::Bare => is_short_number(text) || stands_plainly(text),
         Style::Tagged(Tag::Str) => stands_plainly(text),
         Style::Tagged(Tag::Bool) => matches!(text, "true" | "false"),
-        Style::QuotedAs(_) | Style::Tagged(_) => false,
+        Style::Folded | Style::QuotedAs(_) | Style::Tagged(_) => false,
     }
 }
 

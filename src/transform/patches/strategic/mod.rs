@@ -370,7 +370,7 @@ fn wants_quotes(scalar: &Scalar) -> bool {
     match scalar.style {
         Style::Plain => scalar::bool_v2(text).is_some() && scalar::resolve(text) == Tag::Str,
         Style::Bare | Style::Tagged(Tag::Str) => yaml::is_no_text(text),
-        Style::Quoted | Style::QuotedAs(_) | Style::Tagged(_) => false,
+        Style::Quoted | Style::Folded | Style::QuotedAs(_) | Style::Tagged(_) => false,
     }
 }
 
@@ -390,23 +390,15 @@ fn quoted(mut value: Value) -> Value {
 /// Gives a new scalar the quotes of the one it replaces: kustomize keeps them, and with them the type.
 fn restyle(old: &Value, new: Value) -> Value {
     let Value::Scalar(scalar) = new else { return new };
-    let style = match (is_quoted(old), scalar.style) {
-        (true, Style::Tagged(tag)) if scalar::resolve(&scalar.text) != tag => scalar.style,
-        (true, style) => match style {
-            Style::Tagged(tag) if tag != Tag::Str => Style::QuotedAs(tag),
-            Style::Plain | Style::Bare if scalar.tag() != Tag::Str => Style::QuotedAs(scalar.tag()),
-            _ => Style::Quoted,
-        },
-        (false, Style::Quoted) => Style::Tagged(Tag::Str),
-        (false, style) => style,
+    let quotes = old.as_scalar().map(|old| old.style).filter(|style| style.is_quoted());
+    let style = match (quotes, scalar.style) {
+        (Some(_), Style::Tagged(tag)) if scalar::resolve(&scalar.text) != tag => scalar.style,
+        (Some(quotes), Style::QuotedAs(_)) => quotes.around(Tag::Str),
+        (Some(quotes), _) => quotes.around(scalar.tag()),
+        (None, Style::Quoted | Style::Folded) => Style::Tagged(Tag::Str),
+        (None, style) => style,
     };
     Value::Scalar(Scalar { style, ..scalar })
-}
-
-/// Whether the scalar is held in quotes or as a block.
-fn is_quoted(value: &Value) -> bool {
-    let style = value.as_scalar().map(|scalar| scalar.style);
-    matches!(style, Some(Style::Quoted | Style::QuotedAs(_)))
 }
 
 fn directive(text: &str) -> Merge<Directive> {
