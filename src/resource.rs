@@ -4,6 +4,7 @@
 //! object holds only what the user wrote; see [`Resource::settle_annotations`] for the one trace
 //! that kustomize's habit leaves in its output.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -271,7 +272,7 @@ impl Resource {
 
     /// Takes annotations away that are no mapping: kustomize begins a new one for its notes.
     fn make_room_for_notes(&mut self) {
-        self.unite_annotations();
+        self.drop_blank_annotations();
         if !matches!(self.value.at(&["metadata", "annotations"]), Some(Value::Scalar(_))) {
             return;
         }
@@ -283,24 +284,42 @@ impl Resource {
     /// Makes annotations that are there twice one mapping, as kustomize does when it writes its notes:
     /// what the first says is set in the last.
     fn unite_annotations(&mut self) {
-        let count = |map: &Map| map.iter().filter(|(key, _)| key.text == "annotations").count();
-        if self.value.get("metadata").and_then(Value::as_map).is_none_or(|map| count(map) < 2) {
+        self.drop_blank_annotations();
+        if !self.has_annotations_twice() {
             return;
         }
         let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) else {
             return;
         };
-        while count(metadata) > 1 {
-            let Some(Value::Map(first)) = metadata.get("annotations") else { return };
-            if first.is_empty() {
-                return;
-            }
+        while count_annotations(metadata) > 1 {
+            let Some(Value::Map(_)) = metadata.get("annotations") else { return };
             let first = settled(metadata.remove("annotations").as_ref(), &NOTES);
             let Some(Value::Map(second)) = metadata.get_mut("annotations") else { return };
             for (key, value) in first.iter() {
                 second.insert(&key.text, value.clone());
             }
         }
+    }
+
+    /// Of annotations that are there twice those without entries go first.
+    fn drop_blank_annotations(&mut self) {
+        if !self.has_annotations_twice() {
+            return;
+        }
+        let is_blank = |value: &Value| match value {
+            Value::Map(map) => map.is_empty(),
+            value => value.is_null(),
+        };
+        if let Some(metadata) = self.value.get_mut("metadata").and_then(Value::as_map_mut) {
+            metadata.retain(|key, value| key.text != "annotations" || !is_blank(value));
+        }
+    }
+
+    fn has_annotations_twice(&self) -> bool {
+        self.value
+            .get("metadata")
+            .and_then(Value::as_map)
+            .is_some_and(|map| count_annotations(map) > 1)
     }
 
     /// Brings twins in line after a step that may have set one of them; gives the paths of those back
@@ -368,6 +387,21 @@ impl Resource {
     }
 }
 
+fn count_annotations(metadata: &Map) -> usize {
+    metadata.iter().filter(|(key, _)| key.text == "annotations").count()
+}
+
+fn has_key_twice(map: &Map) -> bool {
+    let keys = || map.iter().map(|(key, _)| key.text.as_str());
+    // Few keys are compared faster than they are sorted.
+    if map.len() <= 8 {
+        return keys().enumerate().any(|(at, key)| keys().take(at).any(|one| one == key));
+    }
+    let mut keys: Vec<_> = keys().collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 /// The former ids of an object whose notes tell names, namespaces and kinds in parallel.
 fn noted_ids(annotations: &Map, gvk: &Gvk) -> Vec<Id> {
     let list = |key: &str| -> Vec<EcoString> {
@@ -421,16 +455,22 @@ const NOTES: [&str; 21] = [
 fn is_settled(annotations: &Value) -> bool {
     let Value::Map(map) = annotations else { return false };
     !map.is_empty()
+        && !has_key_twice(map)
         && map.iter().all(|(key, value)| {
             let is_string = value.as_scalar().is_some_and(|scalar| scalar.tag() == Tag::Str);
             is_string && !plain_key(&key.text).typed && !NOTES.contains(&key.text.as_str())
         })
 }
 
+/// The annotations as kustomize writes them: of a key that is there twice the last.
 fn settled(annotations: Option<&Value>, kept: &[&str]) -> Map {
     let Some(Value::Map(annotations)) = annotations else { return Map::default() };
     let stays = |key: &str| kept.contains(&key) || !NOTES.contains(&key);
     let text = |value: &Value| Value::string(value.as_text().unwrap_or_default());
     let kept = annotations.iter().filter(|(key, _)| stays(&key.text));
-    kept.map(|(key, value)| (plain_key(&key.text), text(value))).collect()
+    if !has_key_twice(annotations) {
+        return kept.map(|(key, value)| (plain_key(&key.text), text(value))).collect();
+    }
+    let last: BTreeMap<_, _> = kept.map(|(key, value)| (&key.text, text(value))).collect();
+    last.into_iter().map(|(key, value)| (plain_key(key), value)).collect()
 }

@@ -7,11 +7,14 @@
 //! Source: kustomize `api/filters/patchjson6902`, evanphx/json-patch v4 `patch.go`; go-yaml v2 for
 //! patches that are written in YAML.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ecow::EcoString;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::json;
 use crate::limits::Limits;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml;
@@ -31,6 +34,8 @@ struct Operation {
     path: Option<EcoString>,
     from: Option<EcoString>,
     value: Option<Value>,
+    /// The JSON of the value, where it is not what we would write.
+    written: Option<EcoString>,
 }
 
 /// An operation that cannot be applied.
@@ -52,7 +57,8 @@ impl Operations {
     /// # Errors
     /// Where the text is neither, or is no list of mappings.
     pub fn parse(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Self> {
-        let value = if text.first() == Some(&b'[') {
+        let is_json = text.first() == Some(&b'[');
+        let value = if is_json {
             read_json(text, file)?
         } else {
             from_yaml(&yaml::read_first(text, file, limits)?)
@@ -60,10 +66,14 @@ impl Operations {
         };
         match value {
             Value::List(list) => {
-                let operations = list.iter().map(Operation::new).collect::<Option<_>>();
-                operations
-                    .map(Self)
-                    .ok_or_else(|| invalid(file, "JSON patch holds something else than operations"))
+                let operations: Option<Vec<_>> = list.iter().map(Operation::new).collect();
+                let mut operations = operations.ok_or_else(|| {
+                    invalid(file, "JSON patch holds something else than operations")
+                })?;
+                if is_json {
+                    note_what_is_written(&mut operations, text);
+                }
+                Ok(Self(operations))
             }
             value if value.is_null() => Ok(Self::default()),
             other => {
@@ -118,6 +128,17 @@ fn read_json(text: &[u8], file: &Arc<str>) -> Result<Value> {
     Ok(from_json(&json))
 }
 
+/// Keeps the text of what is tested: kustomize compares that and not what it means.
+fn note_what_is_written(operations: &mut [Operation], text: &[u8]) {
+    if !operations.iter().any(|operation| operation.op.as_deref() == Some("test")) {
+        return;
+    }
+    let written: Option<Vec<HashMap<&str, &RawValue>>> = serde_json::from_slice(text).ok();
+    for (operation, written) in operations.iter_mut().zip(written.into_iter().flatten()) {
+        operation.written = written.get("value").map(|value| value.get().into());
+    }
+}
+
 fn from_json(json: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
@@ -150,11 +171,7 @@ pub(crate) fn from_yaml(value: &Value) -> std::result::Result<Value, String> {
         }
         Value::Scalar(scalar) => match scalar.style {
             Style::Plain => meant(scalar::meaning_v2(&scalar.text))?,
-            Style::Bare
-            | Style::Quoted
-            | Style::Folded
-            | Style::QuotedAs(_)
-            | Style::Tagged(_) => {
+            Style::Bare | Style::Quoted | Style::Folded | Style::QuotedAs(_) | Style::Tagged(_) => {
                 meant(scalar::meaning(scalar)?)?
             }
         },
@@ -411,6 +428,7 @@ impl Operation {
             path: text("path"),
             from: text("from"),
             value: value.get("value").cloned(),
+            written: None,
         })
     }
 
@@ -481,43 +499,47 @@ impl Operation {
         let wanted = self.value.as_ref().filter(|value| !value.is_null());
         let equal = match (found, wanted) {
             (None, None) => true,
-            (Some(found), Some(wanted)) => are_equal(found, wanted),
+            (Some(found), Some(wanted)) => match &self.written {
+                Some(written) => is_written(found, written),
+                None => json_of(wanted).is_some_and(|written| is_written(found, &written)),
+            },
             _ => false,
         };
         if equal {
             return Ok(());
         }
         let message = format!("test failed: the value at \"{path}\" is another one");
-        let shown = found.and_then(Value::as_text).map(|text| format!("it is \"{text}\""));
-        Err(Problem::new(message).hint(shown))
+        let shown = found.and_then(json_of).filter(|_| found.is_some_and(is_leaf));
+        Err(Problem::new(message).hint(shown.map(|json| format!("it is {json}"))))
     }
 }
 
-/// Whether two values have the same JSON.
-fn are_equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::List(one), Value::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| are_equal(a, b))
-        }
-        (Value::Map(one), Value::Map(other)) => {
-            let same = |(key, value): (&Key, _)| {
-                other.get(&key.text).is_some_and(|found| are_equal(value, found))
-            };
-            one.len() == other.len() && one.iter().all(same)
-        }
-        (Value::Scalar(one), Value::Scalar(other)) => {
-            matches!((scalar::meaning(one), scalar::meaning(other)), (Ok(a), Ok(b)) if number(&a) == number(&b))
-        }
-        (one, other) => one.is_null() && other.is_null(),
-    }
+fn is_leaf(value: &Value) -> bool {
+    matches!(value, Value::Scalar(_))
 }
 
-/// Numbers of all kinds as floats, so that they compare.
-fn number<'a>(meaning: &Meaning<'a>) -> Meaning<'a> {
-    match meaning {
-        Meaning::Int(int) => Meaning::Float(*int as f64),
-        Meaning::Uint(int) => Meaning::Float(*int as f64),
-        other => other.clone(),
+fn json_of(value: &Value) -> Option<String> {
+    let mut text = String::new();
+    json::write(value, &mut text).ok().map(|()| text)
+}
+
+/// Whether a JSON text is how kustomize writes a value, but for spaces and the order of keys: a
+/// number or a string that is written otherwise is another one.
+fn is_written(value: &Value, text: &str) -> bool {
+    match value {
+        Value::List(list) => serde_json::from_str::<Vec<&RawValue>>(text).is_ok_and(|texts| {
+            let same = |(value, text): (_, &&RawValue)| is_written(value, text.get());
+            list.len() == texts.len() && list.iter().zip(&texts).all(same)
+        }),
+        Value::Map(map) => {
+            serde_json::from_str::<HashMap<String, &RawValue>>(text).is_ok_and(|texts| {
+                let same = |(key, value): (&Key, _)| {
+                    texts.get(key.text.as_str()).is_some_and(|text| is_written(value, text.get()))
+                };
+                map.len() == texts.len() && map.iter().all(same)
+            })
+        }
+        Value::Scalar(_) | Value::Null => json_of(value).is_some_and(|json| json == text),
     }
 }
 
