@@ -58,6 +58,10 @@ fn edited(text: &str, path: &[EcoString], make: Make, new: &Value) -> Option<(St
 
 /// A scalar keeps its type; options do not count inside texts.
 fn put(field: &mut Value, new: &Value) {
+    if is_alias(field) {
+        *field = new.clone();
+        return;
+    }
     *field = match field {
         Value::Null => Value::Scalar(Scalar { text: bare(new), style: Style::Tagged(Tag::Null) }),
         // Made just now.
@@ -141,18 +145,42 @@ struct Layout {
     column: usize,
     /// Line of its last character; of a block scalar the line after it.
     last_line: usize,
+    /// Its anchor and its tag as they are written, each with a space behind it.
+    properties: EcoString,
     form: Form,
 }
 
 #[derive(Clone, Debug)]
 enum Form {
+    /// `*name`, which is not expanded: nothing leads into it.
+    Alias(EcoString),
     Scalar(ScalarStyle, EcoString),
-    List { flow: bool, items: Vec<Layout> },
-    Map { flow: bool, entries: Vec<(Layout, Layout)> },
+    List {
+        flow: bool,
+        items: Vec<Layout>,
+    },
+    Map {
+        flow: bool,
+        entries: Vec<(Layout, Layout)>,
+    },
+}
+
+/// What stands in the place of an alias.
+fn alias(name: &EcoString) -> Value {
+    Value::Scalar(Scalar { text: name.clone(), style: Style::Tagged(Tag::Merge) })
+}
+
+fn is_alias(value: &Value) -> bool {
+    value.as_scalar().is_some_and(|scalar| {
+        scalar.style == Style::Tagged(Tag::Merge) && scalar.text.starts_with('*')
+    })
 }
 
 /// A document that is being read.
-struct Document {
+struct Document<'a> {
+    text: &'a str,
+    /// Where each character begins; empty where there are no anchors and tags.
+    offsets: Vec<usize>,
     open: Vec<Open>,
 }
 
@@ -162,52 +190,110 @@ struct Open {
     values: Vec<Value>,
 }
 
-impl Document {
-    /// Reads the first document of a text; `None` where it is no YAML, or has anchors, which
-    /// kustomize writes out as they were.
-    fn read(text: &str) -> Option<(Value, Layout)> {
-        let mut document = Self { open: Vec::new() };
+impl<'a> Document<'a> {
+    fn new(text: &'a str) -> Self {
+        let has_names = text.contains(['&', '*', '!']);
+        let offsets = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+        let offsets = if has_names { offsets.collect() } else { Vec::new() };
+        Self { text, offsets, open: Vec::new() }
+    }
+
+    /// Reads the first document of a text; `None` where it is no YAML.
+    fn read(text: &'a str) -> Option<(Value, Layout)> {
+        let mut document = Self::new(text);
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.ok()?;
-            match event {
-                Event::Scalar(scalar, style, 0, None) => {
-                    let scalar = match is_cut_off(text, span, style) {
-                        true => scalar.strip_suffix('\n').unwrap_or(&scalar),
-                        false => &scalar,
-                    };
-                    let value = leaf(scalar, style);
-                    let layout = layout(span, Form::Scalar(style, scalar.into()));
-                    if let Some(whole) = document.place(value, layout) {
-                        return Some(whole);
-                    }
-                }
-                Event::SequenceStart(0, None) => {
-                    let flow = is_flow(span);
-                    document.begin(layout(span, Form::List { flow, items: Vec::new() }))?;
-                }
-                Event::MappingStart(0, None) => {
-                    let flow = is_flow(span);
-                    document.begin(layout(span, Form::Map { flow, entries: Vec::new() }))?;
-                }
-                Event::SequenceEnd | Event::MappingEnd => {
-                    let (value, layout) = document.open.pop()?.end(span)?;
-                    if let Some(whole) = document.place(value, layout) {
-                        return Some(whole);
-                    }
-                }
-                Event::Alias(_)
-                | Event::Scalar(..)
-                | Event::SequenceStart(..)
-                | Event::MappingStart(..)
-                | Event::StreamEnd => return None,
-                Event::Nothing
-                | Event::StreamStart
-                | Event::DocumentStart(_)
-                | Event::DocumentEnd => {}
+            let whole = document.event(event, span)?;
+            if whole.is_some() {
+                return whole;
             }
         }
         None
+    }
+
+    /// Takes an event in and gives the document back once it is whole; the outer `None` is for what
+    /// cannot be read.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Option<Option<(Value, Layout)>> {
+        Some(match event {
+            Event::Scalar(scalar, style, anchor, tag) => {
+                let scalar = match is_cut_off(self.text, span, style) {
+                    true => scalar.strip_suffix('\n').unwrap_or(&scalar),
+                    false => &scalar,
+                };
+                let value = leaf(scalar, style, tag.as_deref());
+                let properties = self.properties(anchor, tag.as_deref(), span)?;
+                let form = Form::Scalar(style, scalar.into());
+                self.place(value, layout(span, properties, form))
+            }
+            Event::Alias(_) => {
+                let name = EcoString::from(self.name(span.start.index(), '*')?);
+                self.place(alias(&name), layout(span, EcoString::new(), Form::Alias(name)))
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let properties = self.properties(anchor, tag.as_deref(), span)?;
+                let form = Form::List { flow: self.is_flow(span), items: Vec::new() };
+                self.begin(layout(span, properties, form))?;
+                None
+            }
+            Event::MappingStart(anchor, tag) => {
+                let properties = self.properties(anchor, tag.as_deref(), span)?;
+                let form = Form::Map { flow: self.is_flow(span), entries: Vec::new() };
+                self.begin(layout(span, properties, form))?;
+                None
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let (value, layout) = self.open.pop()?.end(span)?;
+                self.place(value, layout)
+            }
+            Event::StreamEnd => return None,
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {
+                None
+            }
+        })
+    }
+
+    /// The anchor and the tag with which the text of a node begins.
+    fn properties(
+        &self,
+        anchor: usize,
+        tag: Option<&saphyr_parser::Tag>,
+        span: Span,
+    ) -> Option<EcoString> {
+        let mut properties = EcoString::new();
+        if anchor > 0 {
+            let node = self.text.get(*self.offsets.get(span.start.index())?..)?;
+            let is_tagged = node.starts_with('!');
+            let at = if is_tagged { node.find("&")? } else { 0 };
+            let at = span.start.index() + node.get(..at)?.chars().count();
+            properties.push_str(self.name(at, '&')?);
+            properties.push(' ');
+        }
+        if let Some(tag) = tag {
+            let is_core = tag.handle == CORE;
+            properties.push_str(if is_core { "!!" } else { &tag.handle });
+            properties.push_str(&tag.suffix);
+            properties.push(' ');
+        }
+        Some(properties)
+    }
+
+    /// A collection on one line begins with a bracket, the others with nothing but their properties.
+    fn is_flow(&self, span: Span) -> bool {
+        let (start, end) = (span.start.index(), span.end.index());
+        match self.offsets.get(end) {
+            Some(end) => self.text[..*end].ends_with(['{', '[']) && start != span.end.index(),
+            None => start != end,
+        }
+    }
+
+    /// The name that begins at a character, with its sign.
+    fn name(&self, at: usize, sign: char) -> Option<&'a str> {
+        let rest = self.text.get(*self.offsets.get(at)?..)?.strip_prefix(sign)?;
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let length = rest.find(ends).unwrap_or(rest.len());
+        let from = self.text.len() - rest.len() - sign.len_utf8();
+        (length > 0).then(|| &self.text[from..from + length + sign.len_utf8()])
     }
 
     fn begin(&mut self, layout: Layout) -> Option<()> {
@@ -228,7 +314,7 @@ impl Document {
                     entry.1 = layout;
                 }
             }
-            Form::Scalar(..) => {}
+            Form::Alias(_) | Form::Scalar(..) => {}
         }
         None
     }
@@ -242,15 +328,13 @@ fn is_cut_off(text: &str, span: Span, style: ScalarStyle) -> bool {
         && span.end.index() >= text.chars().count()
 }
 
-/// A collection on one line begins with a bracket, the others with nothing.
-fn is_flow(span: Span) -> bool {
-    span.start.index() != span.end.index()
-}
-
 impl Open {
     fn end(self, span: Span) -> Option<(Value, Layout)> {
         let Self { mut layout, values } = self;
         layout.last_line = span.end.line();
+        if !layout.properties.is_empty() {
+            layout.column = layout.first_column().unwrap_or(layout.column);
+        }
         let value = match &layout.form {
             Form::Map { .. } => Value::Map(mapping(values)?),
             _ => Value::List(values.into_iter().collect()),
@@ -270,9 +354,20 @@ fn mapping(values: Vec<Value>) -> Option<Map> {
 }
 
 impl Layout {
+    /// Where the first entry of a collection begins that stands on lines of its own.
+    fn first_column(&self) -> Option<usize> {
+        match &self.form {
+            Form::Map { flow: false, entries } => Some(entries.first()?.0.column),
+            // Its dash.
+            Form::List { flow: false, items } => items.first()?.column.checked_sub(2),
+            _ => None,
+        }
+    }
+
     /// Whether a value is still of the kind that was written.
     fn is_of(&self, value: &Value) -> bool {
-        match self.form {
+        match &self.form {
+            Form::Alias(name) => *value == alias(name),
             Form::Scalar(..) => matches!(value, Value::Null | Value::Scalar(_)),
             Form::List { .. } => matches!(value, Value::List(_)),
             Form::Map { .. } => matches!(value, Value::Map(_)),
@@ -284,12 +379,19 @@ impl Layout {
     }
 }
 
-fn layout(span: Span, form: Form) -> Layout {
+fn layout(span: Span, properties: EcoString, form: Form) -> Layout {
     let (line, column) = (span.start.line(), span.start.col());
-    Layout { line, column, last_line: span.end.line(), form }
+    Layout { line, column, last_line: span.end.line(), properties, form }
 }
 
-fn leaf(text: &str, style: ScalarStyle) -> Value {
+/// The handle of the tags of YAML itself, written `!!`.
+const CORE: &str = "tag:yaml.org,2002:";
+
+fn leaf(text: &str, style: ScalarStyle, tag: Option<&saphyr_parser::Tag>) -> Value {
+    if tag.is_some() {
+        // Written as it was, whatever the text.
+        return Value::Scalar(Scalar { text: text.into(), style: Style::Tagged(Tag::Str) });
+    }
     let is_plain = style == ScalarStyle::Plain;
     if is_plain && scalar::resolve(text) == Tag::Null {
         return Value::Null;
@@ -378,7 +480,10 @@ impl<'a> Writer<'a> {
         self.comments = comments(self.text, layout);
         match layout.form {
             Form::Scalar(..) => self.scalar(value, Some(layout), 0, false),
-            _ => self.block(value, Some(layout), 0, usize::MAX, false),
+            _ => {
+                self.properties(Some(layout));
+                self.block(value, Some(layout), 0, usize::MAX, false);
+            }
         }
         self.own_comments(usize::MAX, 0, 0);
         self.out.trim().to_owned()
@@ -501,6 +606,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The anchor and the tag of a collection whose entries stand on lines of their own.
+    fn properties(&mut self, layout: Option<&Layout>) {
+        if let Some(layout) = layout.filter(|layout| !layout.properties.is_empty()) {
+            self.out.push_str(layout.properties.trim_end());
+        }
+    }
+
     fn key(&mut self, key: &Key, layout: Option<&Layout>) {
         let style = if key.typed { Style::Plain } else { Style::Tagged(Tag::Str) };
         let scalar = Value::Scalar(Scalar { text: key.text.clone(), style });
@@ -522,6 +634,10 @@ impl<'a> Writer<'a> {
             self.drop_comments(key.last_line, layout.last_line);
         }
         if is_block(value, layout) {
+            if has_properties(layout) {
+                self.out.push(' ');
+                self.properties(layout);
+            }
             if let Some((key, _)) = entry {
                 self.line_comment(key.last_line);
             }
@@ -563,7 +679,8 @@ impl<'a> Writer<'a> {
             }
             self.out.push_str("- ");
             if is_block(value, item) {
-                self.block(value, item, indent + 2, after, true);
+                self.properties(item);
+                self.block(value, item, indent + 2, after, !has_properties(item));
                 continue;
             }
             self.scalar(value, item, indent + 2, false);
@@ -576,20 +693,29 @@ impl<'a> Writer<'a> {
     /// A scalar, or a collection on one line.
     fn scalar(&mut self, value: &Value, layout: Option<&Layout>, indent: usize, in_flow: bool) {
         let form = layout.map(|layout| &layout.form);
+        if let Some(Form::Alias(name)) = form.filter(|_| is_alias(value)) {
+            self.out.push_str(name);
+            return;
+        }
+        if let Some(layout) = layout {
+            self.out.push_str(&layout.properties);
+        }
         match value {
             Value::Null => match form {
+                Some(Form::Scalar(_, text)) if text.is_empty() && !in_flow => self.trim_end(),
                 Some(Form::Scalar(_, text)) => self.out.push_str(text),
                 _ => self.out.push_str("null"),
             },
             Value::Scalar(scalar) => {
                 let style = match form {
                     Some(Form::Scalar(style, _)) => *style,
-                    _ if matches!(scalar.style, Style::Quoted | Style::QuotedAs(_)) => {
-                        ScalarStyle::DoubleQuoted
-                    }
+                    _ if scalar.style.is_quoted() => ScalarStyle::DoubleQuoted,
                     _ => ScalarStyle::Plain,
                 };
-                self.text(scalar, style, indent, in_flow);
+                match layout.is_some_and(|layout| layout.properties.contains('!')) {
+                    true => self.tagged(&scalar.text, style, indent, in_flow),
+                    false => self.text(scalar, style, indent, in_flow),
+                }
             }
             Value::List(list) => self.flow_list(list, form),
             Value::Map(map) => self.flow_map(map, form),
@@ -629,14 +755,33 @@ impl<'a> Writer<'a> {
         self.out.push('}');
     }
 
+    /// A text whose tag stands before it.
+    fn tagged(&mut self, text: &str, style: ScalarStyle, indent: usize, in_flow: bool) {
+        match style {
+            ScalarStyle::Plain if is_plain(text, in_flow) => self.out.push_str(text),
+            ScalarStyle::Plain if text.is_empty() => self.trim_end(),
+            style => {
+                let style =
+                    if style == ScalarStyle::Plain { ScalarStyle::SingleQuoted } else { style };
+                let scalar = Scalar { text: text.into(), style: Style::Quoted };
+                self.text(&scalar, style, indent, in_flow);
+            }
+        }
+    }
+
+    fn trim_end(&mut self) {
+        self.out.truncate(self.out.trim_end_matches(' ').len());
+    }
+
     fn text(&mut self, scalar: &Scalar, style: ScalarStyle, indent: usize, in_flow: bool) {
         let text = scalar.text.as_str();
         let tag = match scalar.style {
             Style::Tagged(tag) => tag,
-            Style::Plain | Style::Bare | Style::Quoted | Style::QuotedAs(_) => scalar.tag(),
+            _ => scalar.tag(),
         };
         let is_mistaken = tag == Tag::Str && scalar::resolve(text) != Tag::Str;
-        if style == ScalarStyle::Plain && tag != Tag::Str && scalar::resolve(text) != tag {
+        let is_other = tag == Tag::Merge || scalar::resolve(text) != tag;
+        if style == ScalarStyle::Plain && tag != Tag::Str && is_other {
             self.out.push_str(tag_name(tag));
         }
         match style {
@@ -648,9 +793,7 @@ impl<'a> Writer<'a> {
                 self.literal(text, indent);
             }
             ScalarStyle::Plain if is_mistaken => self.double_quoted(text),
-            ScalarStyle::Plain if text.is_empty() && !in_flow => {
-                self.out.truncate(self.out.trim_end_matches(' ').len());
-            }
+            ScalarStyle::Plain if text.is_empty() && !in_flow => self.trim_end(),
             ScalarStyle::Plain if is_plain(text, in_flow) => self.out.push_str(text),
             ScalarStyle::Plain if !has_special(text) => self.single_quoted(text),
             _ => self.double_quoted(text),
@@ -729,7 +872,7 @@ fn mark_scalars(layout: &Layout, inside: &mut [Option<usize>]) {
         Form::Scalar(ScalarStyle::Literal | ScalarStyle::Folded, _) => {
             mark(inside, layout.line, layout.last_line, layout.column);
         }
-        Form::Scalar(ScalarStyle::Plain, _) => {}
+        Form::Alias(_) | Form::Scalar(ScalarStyle::Plain, _) => {}
         Form::Scalar(..) => mark(inside, layout.line + 1, layout.last_line + 1, 0),
         Form::List { items, .. } => items.iter().for_each(|item| mark_scalars(item, inside)),
         Form::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
@@ -768,6 +911,10 @@ fn is_block(value: &Value, layout: Option<&Layout>) -> bool {
         Value::List(list) => !flow && !list.is_empty(),
         Value::Null | Value::Scalar(_) => false,
     }
+}
+
+fn has_properties(layout: Option<&Layout>) -> bool {
+    layout.is_some_and(|layout| !layout.properties.is_empty())
 }
 
 fn has_special(text: &str) -> bool {
@@ -866,6 +1013,27 @@ mod tests {
             set_in(text, "c", "2").as_deref(),
             Some("a: |\n  x # no comment\n\n   y\nb: >-\n  one two\n\n  three\nc: 2")
         );
+    }
+
+    #[test]
+    fn yaml_keeps_anchors_and_tags() {
+        let text = "base: &b {a: 1, b: [x, y]} # one\nmore: # two\n  <<: *b\n  c: &s text\n  d: *s\n\
+                    e: &t\n- &y\n  b: c\n- f: &u |\n    text\n- &n\n- *y\n&k g: !!str 5\nh: !x {i: &v \"q\"}\n\
+                    j: !!map &z\n  x: y\n";
+        assert_eq!(
+            set_in(text, "more.c", "new").as_deref(),
+            Some(
+                "base: &b {a: 1, b: [x, y]} # one\nmore: # two\n  !!merge <<: *b\n  c: &s new\n  d: *s\n\
+                 e: &t\n- &y\n  b: c\n- f: &u |\n    text\n- &n\n- *y\n&k g: !!str 5\nh: !x {i: &v \"q\"}\n\
+                 j: &z !!map\n  x: y"
+            )
+        );
+        assert_eq!(
+            set_in(text, "g", "6").as_deref().map(|text| text.contains("g: !!str 6")),
+            Some(true)
+        );
+        assert_eq!(set_in("a: &x 1\nb: *x", "b", "2").as_deref(), Some("a: &x 1\nb: 2"));
+        assert_eq!(set_in("a: &x {c: 1}\nb: *x", "b.c", "2"), None);
     }
 
     #[test]
