@@ -301,9 +301,9 @@ impl Expansion {
                 out.push('$');
                 rest = after;
             } else if let Some((name, after)) = variable(rest) {
-                match self.value(name).as_ref().and_then(Value::as_scalar) {
-                    Some(scalar) => out.push_str(&shown(scalar)),
-                    None => out.extend(["$(", name, ")"]),
+                match self.value(name) {
+                    Some(Value::Scalar(scalar)) => out.push_str(&shown(&scalar)),
+                    _ => out.extend(["$(", name, ")"]),
                 }
                 rest = after;
             } else {
