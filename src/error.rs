@@ -41,7 +41,12 @@ struct Inner {
     /// Innermost first: the place of the failure, then who referred to it.
     places: Vec<Place>,
     hint: Option<String>,
+    /// What else is wrong, each with the places that led to it.
+    others: Vec<Error>,
 }
+
+/// How many failures are told at once.
+const MOST_AT_ONCE: usize = 20;
 
 /// The failures that a caller may want to tell apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,15 +92,40 @@ pub struct Place {
 impl Error {
     /// Reports that `message` went wrong at `place`.
     pub fn new(kind: ErrorKind, place: Place, message: impl Into<String>) -> Self {
-        let inner = Inner { kind, message: message.into(), places: vec![place], hint: None };
+        let inner = Inner {
+            kind,
+            message: message.into(),
+            places: vec![place],
+            hint: None,
+            others: Vec::new(),
+        };
         Self { inner: Box::new(inner) }
     }
 
     /// Adds the place that referred to the failed one.
     #[must_use]
     pub fn within(mut self, place: Place) -> Self {
+        for other in std::mem::take(&mut self.inner.others) {
+            self.inner.others.push(other.within(place.clone()));
+        }
         self.inner.places.push(place);
         self
+    }
+
+    /// Tells another failure along with this one; kind, message and hint stay those of this one.
+    #[must_use]
+    pub fn and(mut self, mut other: Self) -> Self {
+        let further = std::mem::take(&mut other.inner.others);
+        self.inner.others.push(other);
+        self.inner.others.extend(further);
+        self.inner.others.truncate(MOST_AT_ONCE - 1);
+        self
+    }
+
+    /// The failures that are told along with this one.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.inner.others
     }
 
     /// Says how to mend it: an imperative, where one is certain.
@@ -152,7 +182,7 @@ impl Place {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind: _, message, places, hint } = &*self.inner;
+        let Inner { kind: _, message, places, hint, others } = &*self.inner;
         write!(f, "{}: {message}", places[0])?;
         for place in &places[1..] {
             write!(f, "\n  from {place}")?;
@@ -160,7 +190,7 @@ impl fmt::Display for Error {
         if let Some(hint) = hint {
             write!(f, "\nhint: {hint}")?;
         }
-        Ok(())
+        others.iter().try_for_each(|other| write!(f, "\nerror: {other}"))
     }
 }
 
@@ -199,5 +229,18 @@ mod tests {
              from prod/kustomization.yaml:4:5\n\
              hint: base/deployment.yaml:4:9 names it \"webapp\""
         );
+    }
+
+    #[test]
+    fn tells_what_else_is_wrong() {
+        let missing = |file| Error::new(ErrorKind::Missing, place(file, None), "no such file");
+        let error =
+            missing("a.yaml").and(missing("b.yaml").hint("look")).within(place("k.yaml", None));
+        assert_eq!(
+            error.to_string(),
+            "a.yaml: no such file\n  from k.yaml\nerror: b.yaml: no such file\n  from k.yaml\nhint: look"
+        );
+        let many = (0..99).fold(missing("0"), |error, _| error.and(missing("n")));
+        assert_eq!(many.others().len(), 19);
     }
 }

@@ -391,17 +391,19 @@ impl<'a> Reader<'a> {
         Err(Error::new(ErrorKind::Limit, Place::file(shown), message))
     }
 
-    /// How much may still be read: files, bytes.
+    /// How much may still be read: files, bytes, bytes once more.
     #[must_use]
-    pub fn left(&self) -> (usize, usize) {
-        (self.files_left.load(Ordering::Relaxed), self.bytes_left.load(Ordering::Relaxed))
+    pub fn left(&self) -> [usize; 3] {
+        [&self.files_left, &self.bytes_left, &self.again_left]
+            .map(|left| left.load(Ordering::Relaxed))
     }
 
     /// Forgets what was read since [`left`](Self::left) said so.
-    pub fn go_back(&self, (files, bytes): (usize, usize)) {
+    pub fn go_back(&self, [files, bytes, again]: [usize; 3]) {
         self.known().clear();
         self.files_left.store(files, Ordering::Relaxed);
         self.bytes_left.store(bytes, Ordering::Relaxed);
+        self.again_left.store(again, Ordering::Relaxed);
     }
 }
 

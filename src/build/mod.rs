@@ -365,19 +365,46 @@ impl<'a> Build<'a> {
         Ok(resources)
     }
 
-    /// The entries of `resources`: files, directories, URLs.
+    /// The entries of `resources`: files, directories, URLs. Where one of them fails, the others are
+    /// looked at all the same, so that everything that is broken is told at once.
     fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         gathered.resources.work_on(&self.threads);
         let mut ahead = self.read_ahead(site);
+        let mut failed: Option<Error> = None;
         for (index, entry) in site.kustomization.resources.iter().enumerate() {
-            let place = || site.entry("resources", index);
-            match ahead.get_mut(index).and_then(Option::take) {
+            let outcome = match ahead.get_mut(index).and_then(Option::take) {
                 Some(manifest) => {
                     append(&mut gathered.resources, self.take_in(site, entry, manifest))
                 }
+                None if failed.is_some() => self.look_at(site, entry),
                 None => self.resource(site, entry, gathered),
+            };
+            let Err(error) = outcome else { continue };
+            let error = error.within(site.entry("resources", index));
+            let is_last = error.kind() == ErrorKind::Limit;
+            failed = Some(match failed {
+                None => error,
+                Some(first) => first.and(error),
+            });
+            if is_last {
+                break;
             }
-            .map_err(|error| error.within(place()))?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether an entry can be read: a file with all that it holds, of a directory its kustomization.
+    fn look_at(&mut self, site: &Site<'_>, entry: &str) -> Result<()> {
+        let path = clean(&site.layer.directory.join(entry));
+        match self.reader.is_repository(&site.layer, entry)? {
+            // What it takes long to fetch is left for the next time.
+            Some(_) => {}
+            None if self.reader.files.kind(&path) == FileKind::Directory => {
+                let layer = self.reader.descend(&site.layer, entry)?;
+                let (source, _) = self.reader.kustomization(&layer)?;
+                kustomization::decode(&source, &self.reader.limits)?;
+            }
+            None => drop(self.manifest(self.reader.file(&site.layer, entry)?)?),
         }
         Ok(())
     }
