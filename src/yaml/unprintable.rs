@@ -10,6 +10,8 @@ pub(crate) struct Unprintable {
     hint: Option<String>,
     /// The way to the value, innermost first.
     path: Vec<Segment>,
+    /// The key of the value that is meant, where it is a mapping.
+    key: Option<String>,
 }
 
 #[derive(Debug)]
@@ -26,11 +28,17 @@ pub(crate) type Printed<T> = std::result::Result<T, Box<Unprintable>>;
 
 impl Unprintable {
     pub(crate) fn new(message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { message: message.into(), hint: None, path: Vec::new() })
+        Box::new(Self { message: message.into(), hint: None, path: Vec::new(), key: None })
     }
 
     pub(crate) fn hint(mut self: Box<Self>, hint: impl Into<String>) -> Box<Self> {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Points to a key of the value, a mapping.
+    pub(crate) fn at_key(mut self: Box<Self>, key: &str) -> Box<Self> {
+        self.key = Some(key.to_owned());
         self
     }
 
@@ -48,7 +56,8 @@ impl Unprintable {
 
     /// The error, at the place that `locate` gives for the way to the value.
     pub(crate) fn located(self, locate: impl FnOnce(&[Step<'_>]) -> Place) -> Error {
-        let path: Vec<Step<'_>> = self.path.iter().rev().map(Segment::step).collect();
+        let key = self.key.as_deref().map(Step::Key);
+        let path: Vec<Step<'_>> = self.path.iter().rev().map(Segment::step).chain(key).collect();
         let place = locate(&path);
         Error::from(Box::new(self)).at(place)
     }
@@ -77,7 +86,7 @@ impl Segment {
 
 impl From<Box<Unprintable>> for Error {
     fn from(unprintable: Box<Unprintable>) -> Self {
-        let Unprintable { message, hint, path } = *unprintable;
+        let Unprintable { message, hint, path, key: _ } = *unprintable;
         let path: String = path.iter().rev().map(Segment::shown).collect();
         let message = match path.strip_prefix('.').unwrap_or(&path) {
             "" => message,

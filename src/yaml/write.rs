@@ -629,11 +629,14 @@ pub(crate) fn check_key(key: &Key, root: bool) -> Printed<()> {
         return Ok(());
     }
     Err(Unprintable::new(format!("key {} is no string", key.text))
-        .hint(format!("put it in quotes: \"{}\"", key.text)))
+        .hint(format!("put it in quotes: \"{}\"", key.text))
+        .at_key(&key.text))
 }
 
 pub(crate) fn duplicate_key(key: &Key) -> Box<Unprintable> {
-    Unprintable::new(format!("key \"{}\" is there twice", key.text)).hint("remove one of the two")
+    Unprintable::new(format!("key \"{}\" is there twice", key.text))
+        .hint("remove one of the two")
+        .at_key(&key.text)
 }
 
 /// The entries in the order in which go-yaml v2 prints them.

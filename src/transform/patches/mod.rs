@@ -200,6 +200,25 @@ impl Entry<'_> {
         }
     }
 
+    /// How many lines stand above the literal block that holds the text, and how far it is indented.
+    fn block(&self, text: &[u8]) -> Option<(u32, u32)> {
+        let Entry::Listed { source, field, index } = self else { return None };
+        let path = [Step::Key(field), Step::Index(*index), Step::Key("patch")];
+        let (key, _) = yaml::locate(&source.text, 0, &path)?;
+        let lines = str::from_utf8(&source.text).ok()?.lines().enumerate();
+        let mut lines = lines.skip(usize::try_from(key).ok()?.checked_sub(1)?);
+        let (_, header) = lines.next()?;
+        let is_literal = header
+            .trim_end_matches(|c: char| matches!(c, ' ' | '-' | '+') || c.is_ascii_digit())
+            .ends_with([' ', '|'])
+            && header.contains('|');
+        let first = str::from_utf8(text).ok()?.lines().find(|line| !line.trim().is_empty())?;
+        let (at, line) = lines.find(|(_, line)| !line.trim().is_empty())?;
+        let indent = line.len().checked_sub(line.trim_start().len())?;
+        let is_same = is_literal && line.trim() == first.trim();
+        is_same.then_some((u32::try_from(at).ok()?, u32::try_from(indent).ok()?))
+    }
+
     /// The file that it stands in.
     fn file(&self) -> Arc<str> {
         match self {
@@ -250,12 +269,24 @@ impl PatchText<'_> {
         self.file.clone().unwrap_or_else(|| self.entry.file())
     }
 
-    /// Puts an error at its place in the file, or at the entry for text that is written there.
+    /// Puts an error at its place in the file, which for a text in the kustomization is there.
     fn placed(&self, error: Error) -> Error {
         match self.file {
             Some(_) => error.within(self.entry.place()),
-            None => error.at(self.entry.place()),
+            None => {
+                let at = error.places()[0].at;
+                error.at(self.inline(at))
+            }
         }
+    }
+
+    /// The place of a line and column of a text that is written into the kustomization: the entry,
+    /// unless the text is a block, whose lines stand there as they are.
+    fn inline(&self, at: Option<(u32, u32)>) -> Place {
+        let place = self.entry.place();
+        let block = at.zip(self.entry.block(&self.text));
+        let Some(((line, column), (lines, indent))) = block else { return place };
+        Place::new(place.file, line.saturating_add(lines), column.saturating_add(indent))
     }
 
     /// The place of a value of the patch.
@@ -264,7 +295,7 @@ impl PatchText<'_> {
             Some(file) => {
                 Place { file: file.clone(), at: yaml::locate(&self.text, document, path) }
             }
-            None => self.entry.place(),
+            None => self.inline(yaml::locate(&self.text, document, path)),
         }
     }
 
