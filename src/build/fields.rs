@@ -9,6 +9,7 @@ use crate::kustomization::{
     self, ConfigMapArgs, GeneratorOptions, HelmChart, HelmGlobals, Kustomization, Patch,
     Replacement, ReplacementEntry, Source,
 };
+use crate::nearest::nearest;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::transform::config::Config;
@@ -27,6 +28,7 @@ impl Build<'_> {
         let kustomization = &site.kustomization;
         let maps = kustomization.config_map_generator.iter().enumerate();
         for (index, args) in maps {
+            self.warn_of_behavior(site, "configMapGenerator", index, args);
             self.generated(
                 site,
                 gathered,
@@ -37,10 +39,33 @@ impl Build<'_> {
             )?;
         }
         for (index, args) in kustomization.secret_generator.iter().enumerate() {
+            self.warn_of_behavior(site, "secretGenerator", index, args);
             self.generated(site, gathered, "secretGenerator", index, args, generate::secret)?;
         }
         self.charts(site, gathered)?;
         self.plugin_generators(site, gathered)
+    }
+
+    /// Kustomize creates an object then, whatever was meant.
+    fn warn_of_behavior(
+        &mut self,
+        site: &Site<'_>,
+        field: &str,
+        index: usize,
+        args: &ConfigMapArgs,
+    ) {
+        let odd = &args.odd_behavior;
+        if odd.is_empty() {
+            return;
+        }
+        let path = [Step::Key(field), Step::Index(index), Step::Key("behavior")];
+        let known = ["create", "merge", "replace"];
+        let meant = match nearest(odd, known) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        let message = format!("behavior \"{odd}\" is none, so the object is created; {meant}");
+        self.warn(site.source.place(&path), message);
     }
 
     pub(super) fn charts(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {

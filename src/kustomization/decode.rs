@@ -26,7 +26,8 @@ pub fn decode(source: &Source, limits: &Limits) -> Result<Kustomization> {
     let value = yaml::read_first(&source.text, &source.file, limits)?;
     let mut file = File::default();
     let place = |path: &[Step<'_>]| source.place(path);
-    decode_into(&value, Rules::KUSTOMIZATION, &place, |node| file.decode(node))?;
+    decode_into(&value, Rules::KUSTOMIZATION, &place, |node| file.decode(node))
+        .map_err(|error| file.misplaced(source).unwrap_or(error))?;
     file.check_type(source)?;
     file.check_not_empty(source)?;
     Ok(file.migrated())
@@ -113,6 +114,18 @@ impl File {
             return Ok(());
         }
         refuse("apiVersion", &self.api_version, &format!("{API}{version}"))
+    }
+
+    /// What is wrong with a file that is another object than a kustomization.
+    fn misplaced(&self, source: &Source) -> Option<Error> {
+        let is_ours = matches!(self.kind.as_str(), "" | "Kustomization" | "Component");
+        if is_ours || self.api_version.starts_with(API) {
+            return None;
+        }
+        let place = source.place(&[Step::Key("kind")]);
+        let message = format!("a {} is no kustomization", self.kind);
+        let error = Error::new(ErrorKind::Invalid, place, message);
+        Some(error.hint("give the file another name, and list it under \"resources\""))
     }
 
     /// A file that says nothing but its type is refused; an empty list says something.
@@ -511,7 +524,10 @@ pub(super) fn config_map_args(names: &[&'static str], node: &Node<'_>) -> Config
     node.record(names, |name, node| match name {
         "name" => args.name.decode(node),
         "namespace" => args.namespace.decode(node),
-        "behavior" => args.behavior.decode(node),
+        "behavior" => {
+            args.behavior.decode(node);
+            args.odd_behavior = node.text().filter(|text| !is_behavior(text)).unwrap_or_default();
+        }
         "literals" => args.literals.decode(node),
         "files" => args.files.decode(node),
         "envs" => args.envs.decode(node),
@@ -523,6 +539,10 @@ pub(super) fn config_map_args(names: &[&'static str], node: &Node<'_>) -> Config
         args.envs.push(env);
     }
     args
+}
+
+fn is_behavior(text: &str) -> bool {
+    matches!(text, "" | "create" | "merge" | "replace" | "unspecified")
 }
 
 /// Words that kustomize does not know mean `create`, and are no error.

@@ -267,6 +267,8 @@ pub struct ConfigMapArgs {
     pub namespace: EcoString,
     /// `behavior`
     pub behavior: Behavior,
+    /// What `behavior` says where that is none: then it means nothing.
+    pub odd_behavior: EcoString,
     /// `literals`
     pub literals: Vec<EcoString>,
     /// `files`

@@ -218,7 +218,7 @@ impl<'a> Node<'a> {
     /// Entries come in the byte order of their keys, as kustomize has them after its detour through
     /// JSON: of `NAMEPREFIX` and `namePrefix` the second wins.
     pub fn record(&self, names: &[&'static str], mut field: impl FnMut(&'static str, &Node<'_>)) {
-        for (key, text, value) in self.entries(|| "a mapping".into()) {
+        for (key, text, value) in self.entries(names) {
             let node = self.child(Step::Key(&key.text), value);
             let rules = self.reader.rules;
             let is_exact = rules.directly || rules.exact_names;
@@ -235,7 +235,7 @@ impl<'a> Node<'a> {
 
     /// Calls `entry` for every entry of a mapping with its key as text, in byte order.
     pub fn each(&self, mut entry: impl FnMut(EcoString, &Node<'_>)) {
-        for (key, text, value) in self.entries(|| "a mapping".into()) {
+        for (key, text, value) in self.entries(&[]) {
             entry(text, &self.child(Step::Key(&key.text), value));
         }
     }
@@ -370,10 +370,10 @@ impl<'a> Node<'a> {
     }
 
     /// The entries in the order of their keys' text; of equal ones the last.
-    fn entries(&self, wanted: impl FnOnce() -> String) -> Vec<(&'a Key, EcoString, &'a Value)> {
+    fn entries(&self, names: &[&str]) -> Vec<(&'a Key, EcoString, &'a Value)> {
         let Value::Map(map) = self.value else {
             if !self.is_null() {
-                self.wrong(&wanted(), || None);
+                self.wrong("a mapping", || self.mapping_hint(names));
             }
             return Vec::new();
         };
@@ -443,6 +443,13 @@ impl<'a> Node<'a> {
     fn list_hint(&self) -> Option<String> {
         let text = self.value.as_text()?;
         (!text.contains('\n')).then(|| format!("begin its line with a dash: - {text}"))
+    }
+
+    /// Where text stands for a mapping, it is likely its path or its name.
+    fn mapping_hint(&self, names: &[&str]) -> Option<String> {
+        let text = self.value.as_text().filter(|text| !text.contains('\n'))?;
+        let key = ["path", "name"].into_iter().find(|key| names.contains(key))?;
+        Some(format!("write it as {key}: {text}"))
     }
 
     fn unknown(&self, name: &str, known: &[&str]) {

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::{self, Make, Path};
 use crate::kustomization::{FieldSpec, Replicas};
+use crate::nearest::nearest;
 use crate::resource::{Gvk, Resource};
 use crate::resources::Resources;
 use crate::value::{Tag, Value};
@@ -36,7 +37,16 @@ pub fn apply(
             outcome.map_err(|problem| problem.of(resource))?;
         }
     }
-    if found { Ok(()) } else { Err(missing(replicas, specs, place())) }
+    if found {
+        return Ok(());
+    }
+    let error = missing(replicas, specs, place());
+    let names =
+        resources.iter().filter(|one| specs.iter().any(|spec| one.gvk().is_selected(&spec.gvk)));
+    Err(match nearest(&replicas.name, names.map(Resource::name)) {
+        Some(name) => error.hint(format!("there is one called \"{name}\"")),
+        None => error,
+    })
 }
 
 fn is_meant(resource: &Resource, name: &str, pattern: &Gvk) -> bool {
