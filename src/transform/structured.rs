@@ -224,7 +224,12 @@ impl<'a> Document<'a> {
                 let value = leaf(scalar, style, tag.as_deref());
                 let properties = self.properties(anchor, tag.as_deref(), span)?;
                 let form = Form::Scalar(style, scalar.into());
-                self.place(value, layout(span, properties, form))
+                let mut layout = layout(span, properties, form);
+                if scalar.is_empty() && style == ScalarStyle::Plain {
+                    // Nothing reaches to what comes next, but ends with its anchor.
+                    layout.last_line = layout.line;
+                }
+                self.place(value, layout)
             }
             Event::Alias(_) => {
                 let name = EcoString::from(self.name(span.start.index(), '*')?);
@@ -1034,6 +1039,8 @@ mod tests {
         );
         assert_eq!(set_in("a: &x 1\nb: *x", "b", "2").as_deref(), Some("a: &x 1\nb: 2"));
         assert_eq!(set_in("a: &x {c: 1}\nb: *x", "b.c", "2"), None);
+        let nothing = "a: &x # of a\nb: 1 # of b\n";
+        assert_eq!(set_in(nothing, "b", "2").as_deref(), Some("a: &x # of a\nb: 2 # of b"));
     }
 
     #[test]
