@@ -336,7 +336,24 @@ fn data(chance: &mut Chance, field: &str, out: &mut String) {
     if chance.percent(15) {
         odd::entries(chance, 2, out);
     }
+    if chance.percent(15) {
+        let text = chance.pick(&STRUCTURED);
+        let _ = writeln!(out, "  c.yaml: |");
+        text.lines().for_each(|line| {
+            let _ = writeln!(out, "    {line}");
+        });
+    }
 }
+
+/// Texts with fields `x.y` and `l`.
+const STRUCTURED: [&str; 6] = [
+    "x: {y: 1, z: [a, b]}\nl: [1, 2]",
+    "# top\nx: &x # of x\n  y: old # of y\n  z: 'q'\nl:\n- *x\n- &l two\nm: *l",
+    "{\"x\": {\"y\": 1}, \"l\": [1]}",
+    "{\n  \"l\": [true],\n  \"x\": {\"y\": \"1\"}\n}",
+    "base: &base\n  a: 1\nx:\n  <<: *base\n  y: !!str 5\nl: &l\n- a: b\n  c: d",
+    "x:\n  y: |\n    text\n  z: >-\n    a\n    b\nl: []",
+];
 
 fn binding(chance: &mut Chance, out: &mut String) {
     let (role, account, namespace) =

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use overlay::{Limits, json, yaml};
+
 use crate::chance::Chance;
 
 /// The same file as another tool would have written it.
@@ -22,7 +24,19 @@ pub(crate) fn dressed(chance: &mut Chance, text: String) -> String {
     if chance.percent(3) && text.ends_with('\n') {
         text.pop();
     }
-    text
+    if chance.percent(4) {
+        text.push_str(chance.pick(&["\n# below\n", "\n  # deeper\n# below\n", "  # deeper\n"]));
+    }
+    if chance.percent(4) { as_json(&text).unwrap_or(text) } else { text }
+}
+
+/// A file of one document as a program would write it.
+fn as_json(text: &str) -> Option<String> {
+    let documents = yaml::read(text.as_bytes(), &"r.yaml".into(), &Limits::PERSON).ok()?;
+    let [document] = documents.as_slice() else { return None };
+    let mut json = String::new();
+    json::write(document, &mut json).ok()?;
+    Some(json + "\n")
 }
 
 /// Documents in a list of their own kind, at times.
@@ -69,6 +83,8 @@ fn value(chance: &mut Chance, indent: usize) -> String {
         "ends with blanks  \nnext",
         "\ttab\nnext",
         "- one\n- two\n\n",
+        "kept\n\n\n",
+        "one\n  two\n\nthree\n\n",
     ]);
     match chance.below(16) {
         0..=4 => {

@@ -71,6 +71,10 @@ fn json6902(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut S
         r#"{"op": "remove", "path": "/spec"}"#,
         r#"{"op": "replace", "path": "/data/k", "value": 1.0}"#,
         r#"{"op": "add", "path": "/a~1b~0c", "value": "\u003c&\n"}"#,
+        r#"{"op": "test", "path": "/metadata/name", "value": "NAME"}"#,
+        r#"{"op": "test", "path": "/spec/replicas", "value": 1}"#,
+        r#"{"op": "test", "path": "/spec/replicas", "value": 1e0}"#,
+        r#"{"op": "test", "path": "/spec/ports/0", "value": {"targetPort": "http", "port": 80}}"#,
     ];
     let count = 1 + chance.below(3);
     let list: Vec<String> = (0..count)
@@ -267,6 +271,10 @@ fn replacements(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &m
     let path = chance.pick(&[
         "data.k",
         "data.[b.yaml].x.y",
+        "data.[c.yaml].x.y",
+        "data.[c.yaml].x.y",
+        "data.[c.yaml].l.0",
+        "data.[c.yaml].x.new",
         "metadata.annotations.[a/b.c]",
         "spec.template.spec.containers.*.image",
         "spec.template.spec.containers.[name=c.].env.[name=A].value",
