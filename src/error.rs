@@ -27,6 +27,9 @@ pub struct Warned<T> {
 /// The outcome of a step that may fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Shortest text that is hidden, in bytes: shorter ones are part of every message.
+const SECRET_LENGTH: usize = 4;
+
 /// A failed step, with the chain of files that led to it.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -143,6 +146,14 @@ impl Error {
         self
     }
 
+    /// The same error with `**` in place of texts that are secret; the longest have to come first.
+    #[must_use]
+    pub fn hiding(mut self, secrets: &[String]) -> Self {
+        self.inner.message = hidden(&self.inner.message, secrets);
+        self.inner.hint = self.inner.hint.map(|hint| hidden(&hint, secrets));
+        self
+    }
+
     /// The innermost place first, then who referred to it.
     #[must_use]
     pub fn places(&self) -> &[Place] {
@@ -166,6 +177,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
+}
+
+fn hidden(text: &str, secrets: &[String]) -> String {
+    let secrets = secrets.iter().filter(|secret| secret.len() >= SECRET_LENGTH);
+    secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "**"))
 }
 
 impl Place {
@@ -211,6 +227,15 @@ mod tests {
 
     fn place(file: &str, at: Option<(u32, u32)>) -> Place {
         Place { file: file.into(), at }
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_message_and_hint() {
+        let error =
+            Error::new(ErrorKind::External, place("a", None), "no hunter2: abc is no hunter");
+        let secrets = ["hunter2", "hunter", "abc"].map(str::to_owned);
+        let shown = error.hint("not hunter2").hiding(&secrets).to_string();
+        assert_eq!(shown, "a: no **: abc is no **\nhint: not **");
     }
 
     #[test]

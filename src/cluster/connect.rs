@@ -129,11 +129,26 @@ fn read(connection: &Connection) -> Result<Option<Kubeconfig>> {
 }
 
 fn in_file(file: &std::path::Path, error: &KubeconfigError) -> Error {
+    let mut place = Place::file(file.to_string_lossy());
     let message = match error {
         KubeconfigError::ReadConfig(error, _) => super::request::plain(&error.to_string()),
+        // Its text repeats lines of the file, and with them credentials.
+        KubeconfigError::Parse(error) => {
+            place.at = position(&error.to_string());
+            "is no kubeconfig: it cannot be read as one".to_owned()
+        }
         _ => error.to_string(),
     };
-    Error::new(ErrorKind::Invalid, Place::file(file.to_string_lossy()), message)
+    Error::new(ErrorKind::Invalid, place, message)
+}
+
+/// The line and column that a message names.
+fn position(message: &str) -> Option<(u32, u32)> {
+    let mut words = message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.find(|word| *word == "line")?;
+    let line = words.next()?.parse().ok()?;
+    let column = words.next().filter(|word| *word == "column").and_then(|_| words.next());
+    Some((line, column?.parse().ok()?))
 }
 
 async fn configure(mut merged: Kubeconfig, connection: &Connection) -> Result<kube::Config> {
@@ -329,6 +344,24 @@ mod tests {
         let server = connect(&connection).await.expect("a server");
         assert_eq!((server.address.as_str(), server.namespace.as_str()), ("http://one:1", "shop"));
         assert_eq!(server.context.as_deref(), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_named_without_its_credentials() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for text in [
+            "users: [{name: u, user: {token: hunter2\n- : }\n",
+            "users: [{name: u, user: hunter2}]\n",
+        ] {
+            let Err(error) = connect(&connection(&[(&dir, text)])).await else { panic!("{text}") };
+            assert!(error.message().starts_with("is no kubeconfig"), "{error}");
+            assert!(
+                !error.to_string().contains("hunter2") && error.to_string().contains("config:1:"),
+                "{error}"
+            );
+        }
+        assert_eq!(position("it fails at line 12, column 3."), Some((12, 3)));
+        assert_eq!(position("line up"), None);
     }
 
     #[tokio::test]

@@ -1,5 +1,9 @@
 //! What the server's no means for the user: one message, where it belongs, and what mends it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value as Json;
+
 use super::Locate;
 use super::request::{Failure, Server, Status};
 use crate::error::{Error, ErrorKind, Place};
@@ -62,7 +66,33 @@ pub(super) fn resource(
     let path = failure.status().map(blamed).unwrap_or_default();
     let place = place_of(sent, &path, locate);
     let asked = Asked { verb, resource: plural, key: &sent.key, place: Some(&place) };
-    object(failure, server, &asked)
+    object(failure, server, &asked).hiding(&secrets(sent))
+}
+
+/// The texts of a Secret, as they are sent and decoded: a server may repeat what it refuses.
+fn secrets(sent: &Object) -> Vec<String> {
+    if sent.key.kind != "Secret" || !sent.key.group.is_empty() {
+        return Vec::new();
+    }
+    let mut texts = Vec::new();
+    for field in ["data", "stringData"] {
+        sent.body.get(field).into_iter().for_each(|value| collect(value, &mut texts));
+    }
+    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    texts
+}
+
+fn collect(value: &Json, into: &mut Vec<String>) {
+    match value {
+        Json::Array(list) => list.iter().for_each(|one| collect(one, into)),
+        Json::Object(map) => map.values().for_each(|one| collect(one, into)),
+        Json::String(text) => {
+            into.extend(STANDARD.decode(text).ok().and_then(|text| String::from_utf8(text).ok()));
+            into.push(text.clone());
+        }
+        Json::Null => {}
+        other => into.push(other.to_string()),
+    }
 }
 
 /// The place of the longest beginning of `path` that stands in the object's own file: what a patch

@@ -250,8 +250,10 @@ fn refined(value: &Value, options: &FieldOptions) -> Outcome<Value> {
     };
     let mut parts = scalar.text.split(options.delimiter.as_str());
     let part = usize::try_from(options.index).ok().and_then(|index| parts.nth(index));
+    // What the source holds may be secret.
     let part = part.ok_or_else(|| {
-        format!("index {} is out of bounds of the source's \"{}\"", options.index, scalar.text)
+        let count = scalar.text.split(options.delimiter.as_str()).count();
+        format!("index {} is out of bounds of the source, which has {count} parts", options.index)
     })?;
     Ok(Value::Scalar(with_text(scalar, part.into())))
 }

@@ -17,9 +17,6 @@ use crate::yaml::{self, Step};
 /// The key where a reference names none.
 const KEY: &str = "values.yaml";
 
-/// Shortest text that is worth hiding: shorter ones are words of every message.
-const SECRET_LENGTH: usize = 4;
-
 /// Where values of ConfigMaps and Secrets come from.
 #[derive(Clone, Copy)]
 pub struct References<'a> {
@@ -69,7 +66,6 @@ impl Composed {
             composed.lay(release, reference, &text, &mut own, limits).map_err(within)?;
         }
         merge(&mut composed.values, &own);
-        composed.secrets.retain(|text| text.len() >= SECRET_LENGTH);
         composed.secrets.sort_by_key(|text| (std::cmp::Reverse(text.len()), text.clone()));
         composed.secrets.dedup();
         Ok(composed)
@@ -126,24 +122,9 @@ impl Composed {
         Ok(())
     }
 
-    /// A message of a program that was given the values, without what is secret of them.
-    pub(super) fn hide(&self, message: &str) -> String {
-        let hidden = |text: String, secret: &String| text.replace(secret, "**");
-        self.secrets.iter().fold(message.to_owned(), hidden)
-    }
-
     /// An error without what is secret of the values.
     pub(super) fn hide_in(&self, error: Error) -> Error {
-        if self.secrets.is_empty() {
-            return error;
-        }
-        let place = error.places()[0].clone();
-        let hidden = Error::new(error.kind(), place, self.hide(error.message()));
-        let hidden = error.places()[1..].iter().cloned().fold(hidden, Error::within);
-        match error.remedy() {
-            Some(hint) => hidden.hint(self.hide(hint)),
-            None => hidden,
-        }
+        error.hiding(&self.secrets)
     }
 }
 
@@ -378,7 +359,9 @@ mod tests {
         let release = release("  valuesFrom: [{kind: Secret, name: s}]\n");
         let composed =
             Composed::of(&release, &references, &Limits::PERSON, &mut Vec::new()).expect("values");
-        assert_eq!(composed.hide("bad password hunter2hunter2!"), "bad password **!");
+        let error =
+            Error::new(ErrorKind::External, Place::file("a"), "bad password hunter2hunter2!");
+        assert_eq!(composed.hide_in(error).message(), "bad password **!");
         assert!(!format!("{composed:?}").contains("hunter2"));
     }
 }

@@ -666,8 +666,9 @@ fn inapplicable(text: &PatchText<'_>, object: &Resource, failure: Failure) -> Er
     );
     let error = text.error(kind, place, message);
     match failure.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
+        // It may say what is there.
+        Some(hint) if object.kind() != "Secret" => error.hint(hint),
+        _ => error,
     }
 }
 
