@@ -526,9 +526,11 @@ pub struct Flux {
 /// What to do of what the flux program does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum FluxCommand {
-    /// Print what Flux would apply
-    #[command(subcommand)]
+    /// Print what the Kustomizations of a repository render to
     Build(FluxBuild),
+    /// Show what changes: between two revisions, or in the cluster
+    #[command(after_help = exit::FLUX_DIFF_HELP)]
+    Diff(FluxDiff),
     /// Draw the Kustomizations of a repository, and name what is wrong between them
     Tree(FluxTree),
 }
@@ -581,9 +583,89 @@ pub struct WithHelm {
     pub offline: bool,
 }
 
+/// Which Kustomizations, and where they are looked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Chosen {
+    /// Names of Kustomizations, as NAME or NAMESPACE/NAME, and a directory or file in which to look for them
+    ///
+    /// Without names all are meant. What begins with a dot or a slash is a path, and so is what exists and either
+    /// contains a slash or is the name of no Kustomization; without a path the working directory counts.
+    #[arg(value_name = "NAME|PATH")]
+    pub kustomizations: Vec<String>,
+    /// Take all Kustomizations, which is so without names
+    #[arg(long)]
+    pub all: bool,
+    /// Directories that stand in for sources, e.g. GitRepository/flux-system/app=./app; may be repeated
+    ///
+    /// A source is this repository anyway where it is called flux-system, where it is declared with the URL of a
+    /// remote of this checkout, or where a Kustomization is found in the directory that it renders.
+    #[arg(long = "local-source", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
+    pub local_sources: Vec<(String, PathBuf)>,
+}
+
+/// Where variables and keys come from.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Variables and keys")]
+pub struct Inputs {
+    /// Take `ConfigMaps` and Secrets that variables are in from the files of this directory first
+    ///
+    /// Then what the Kustomizations of the repository render counts, and what stands in its files.
+    #[arg(long, value_name = "DIR")]
+    pub variables_from: Option<PathBuf>,
+    /// Ask the cluster for variables that are nowhere else, and for the keys that spec.decryption names
+    #[arg(long)]
+    pub ask_cluster: bool,
+    /// Fail where a variable has neither a value nor a default, or its `ConfigMap` or Secret is not found,
+    /// as the controller does
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub strict_substitute: bool,
+    /// A file with keys of age or an export of `GnuPG`, besides those of `SOPS_AGE_KEY` and `SOPS_AGE_KEY_FILE`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// Take remote bases as they were fetched last
+    #[arg(long, hide_short_help = true)]
+    pub offline: bool,
+}
+
+/// `flux build`
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  kubectl overlay flux build --all clusters/production
+  kubectl overlay flux build apps --variables-from ci/variables -o json
+  kubectl overlay flux build apps --decrypt --keys age.key
+  kubectl overlay flux build kustomization apps --path ./apps --kustomization-file apps.yaml --dry-run"
+)]
+pub struct FluxBuild {
+    /// One of a directory, by the flags of the flux program.
+    #[command(subcommand)]
+    pub one: Option<FluxBuildOne>,
+    /// Which ones.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Take what Git has at a revision, by default HEAD, instead of the working tree
+    #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
+    pub as_committed: Option<String>,
+    /// Print encrypted values in plain, and those of variables from Secrets of the cluster
+    ///
+    /// Without it they are masked, and it is said whether they could be decrypted with the keys at hand.
+    #[arg(long)]
+    pub decrypt: bool,
+    /// Print YAML documents, which is so without it, or JSON
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<DataFormat>,
+    /// Where variables and keys come from.
+    #[command(flatten)]
+    pub inputs: Inputs,
+}
+
 /// What to build.
 #[derive(Clone, Debug, Subcommand)]
-pub enum FluxBuild {
+pub enum FluxBuildOne {
     /// Print what a Kustomization would apply of a local directory
     #[command(visible_alias = "ks")]
     Kustomization(FluxBuildKustomization),
@@ -592,6 +674,19 @@ pub enum FluxBuild {
 /// `flux build kustomization`, with the flags of `flux build kustomization`
 #[derive(Clone, Debug, clap::Args)]
 pub struct FluxBuildKustomization {
+    /// What is built.
+    #[command(flatten)]
+    pub local: FluxLocal,
+    /// Ask no cluster: variables from `ConfigMaps` and Secrets are left out
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub dry_run: bool,
+}
+
+/// What the flux program takes for one Kustomization of a local directory.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FluxLocal {
     /// The name of the Kustomization
     pub name: String,
     /// The directory with the manifests
@@ -603,17 +698,12 @@ pub struct FluxBuildKustomization {
     /// Leave out files by patterns as in .gitignore; may be repeated
     #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
     pub ignore_paths: Vec<String>,
-    /// Ask no cluster: variables from `ConfigMaps` and Secrets are left out
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
-          hide_default_value = true, hide_possible_values = true)]
-    pub dry_run: bool,
     /// Fail where a variable has neither a value nor a default, as the controller does
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           default_value = "false", action = ArgAction::Set, value_name = "BOOL",
           hide_default_value = true, hide_possible_values = true)]
     pub strict_substitute: bool,
-    /// Build the Kustomizations that come out of it, too
+    /// Take the Kustomizations that come out of it, too
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           default_value = "false", action = ArgAction::Set, value_name = "BOOL",
           hide_default_value = true, hide_possible_values = true)]
@@ -626,6 +716,69 @@ pub struct FluxBuildKustomization {
           default_value = "true", action = ArgAction::Set, value_name = "BOOL",
           hide_default_value = true, hide_possible_values = true, hide_short_help = true)]
     pub in_memory_build: bool,
+}
+
+/// `flux diff`
+#[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct FluxDiff {
+    /// One of a directory, by the flags of the flux program.
+    #[command(subcommand)]
+    pub one: Option<FluxDiffOne>,
+    /// Which ones.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Compare A with B, by default HEAD with the working tree; both are rendered, and no cluster is asked
+    ///
+    /// A..B compares two revisions of Git, A...B where B has left A with B. Without B it is the working tree that is compared,
+    /// as for A alone.
+    #[arg(long, value_name = "A..B")]
+    pub revision: Option<String>,
+    /// Ask the cluster what Flux would change, by dry runs; nothing is written
+    ///
+    /// Each Kustomization is asked about as its own service account, as Flux would.
+    #[arg(long, conflicts_with = "revision")]
+    pub live: bool,
+    /// With --live, ask as the service accounts of the Kustomizations; not so with --as
+    #[arg(long = "impersonate", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub as_service_account: bool,
+    /// With --live, the service account of Kustomizations that name none, as for the controller
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pub default_service_account: Option<String>,
+    /// Print data
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<DataFormat>,
+    /// Where variables and keys come from.
+    #[command(flatten)]
+    pub inputs: Inputs,
+}
+
+/// What to compare.
+#[derive(Clone, Debug, Subcommand)]
+pub enum FluxDiffOne {
+    /// Show what a Kustomization would change in the cluster, built of a local directory
+    #[command(visible_alias = "ks", after_help = exit::DIFF_HELP)]
+    Kustomization(FluxDiffKustomization),
+}
+
+/// `flux diff kustomization`, with the flags of `flux diff kustomization`
+#[derive(Clone, Debug, clap::Args)]
+pub struct FluxDiffKustomization {
+    /// What is built.
+    #[command(flatten)]
+    pub local: FluxLocal,
+    /// Accepted for flux's sake
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "true", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true, hide_short_help = true)]
+    pub progress_bar: bool,
+    /// Go on where the Kustomization is not in the cluster, with the one of --kustomization-file
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", action = ArgAction::Set, value_name = "BOOL",
+          hide_default_value = true, hide_possible_values = true)]
+    pub ignore_not_found: bool,
 }
 
 /// A source with its directory.

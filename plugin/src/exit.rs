@@ -62,6 +62,20 @@ Exit codes:
   1   changes
   >1  something failed";
 
+/// The part of `flux diff --help` that shows how to use it.
+pub const FLUX_DIFF_HELP: &str = "\
+Examples:
+  kubectl overlay flux diff
+  kubectl overlay flux diff apps --revision origin/main...
+  kubectl overlay flux diff clusters/production --revision v1.0..v1.1 -o json
+  kubectl overlay flux diff clusters/production --live
+  kubectl overlay flux diff kustomization apps --path ./apps
+
+Exit codes:
+  0   no changes
+  1   changes
+  >1  something failed";
+
 /// The part of `status --help` that documents them.
 pub const STATUS_HELP: &str = "\
 Exit codes:

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use overlay::files::{FileKind, Files, clean};
+use overlay::flux::sources::address;
 use overlay::inventory::{Location, Owner};
 
 use crate::find::HOMES;
@@ -59,14 +60,29 @@ fn slashes(path: &Path) -> String {
 
 /// The address that the repository was cloned from.
 fn origin(files: &dyn Files, repository: &Path) -> Option<String> {
-    let config = files.read(&git_folder(files, repository)?.join("config"), CONFIG_BYTES).ok()?;
-    let config = String::from_utf8_lossy(&config).into_owned();
-    let mut lines = config.lines().map(str::trim);
-    lines.find(|line| *line == "[remote \"origin\"]")?;
-    let url = lines
-        .take_while(|line| !line.starts_with('['))
-        .find_map(|line| line.strip_prefix("url")?.trim_start().strip_prefix('='))?;
-    Some(address(url.trim()))
+    let remotes = remotes(files, repository);
+    remotes.into_iter().find_map(|(name, address)| (name == "origin").then_some(address))
+}
+
+/// The names and addresses of the repositories that this one is a clone of, or pushes to.
+#[must_use]
+pub fn remotes(files: &dyn Files, repository: &Path) -> Vec<(String, String)> {
+    let read = || files.read(&git_folder(files, repository)?.join("config"), CONFIG_BYTES).ok();
+    let config = read().unwrap_or_default();
+    let mut remotes = Vec::new();
+    let mut name = None;
+    for line in String::from_utf8_lossy(&config).lines().map(str::trim) {
+        if line.starts_with('[') {
+            let section = line.strip_prefix("[remote \"").and_then(|rest| rest.strip_suffix("\"]"));
+            name = section.map(str::to_owned);
+        } else if let Some(url) = line.strip_prefix("url")
+            && let Some(url) = url.trim_start().strip_prefix('=')
+            && let Some(name) = name.take()
+        {
+            remotes.push((name, address(url.trim())));
+        }
+    }
+    remotes
 }
 
 /// The folder with the configuration; `.git` of a linked work tree is a file that names one.
@@ -82,21 +98,6 @@ fn git_folder(files: &dyn Files, repository: &Path) -> Option<PathBuf> {
         Ok(common) => Some(clean(&folder.join(String::from_utf8_lossy(&common).trim()))),
         Err(_) => Some(folder),
     }
-}
-
-/// `host/path` of a URL: without credentials, and the same for HTTPS and SSH.
-fn address(url: &str) -> String {
-    let (is_url, rest) = url.split_once("://").map_or((false, url), |(_, rest)| (true, rest));
-    let (host, path) = match (is_url, rest.find(['/', ':'])) {
-        // `user:secret@host`: the colon does not end the host.
-        (true, _) => rest.split_once('/').unwrap_or((rest, "")),
-        (false, Some(at)) => (&rest[..at], rest[at..].trim_start_matches(':')),
-        (false, None) => ("", rest),
-    };
-    let host = host.rsplit('@').next().unwrap_or(host);
-    let host = host.split(':').next().unwrap_or(host).to_lowercase();
-    let path = path.trim_matches('/').trim_end_matches(".git");
-    if host.is_empty() { path.to_owned() } else { format!("{host}/{path}") }
 }
 
 /// What the owner is called within a name: the repository's name and the folders, without those that

@@ -2,7 +2,8 @@
 //!
 //! A file holds cases, each begun by a line `=== name of the case`, with its files as sections begun
 //! by `-- path --` and one section `-- terminal --`: command lines after `$`, what they print (lines
-//! on standard error behind `! `), and `exit N` where N is not 0. They run in the folder of `cd`.
+//! on standard error behind `! `), and `exit N` where N is not 0. They run in the folder of `cd`; `git`, `cp` and `rm`
+//! are those of the machine.
 //!
 //! `SUITE=write cargo test -p kubectl-overlay --test terminal` writes what is printed anew; read the
 //! difference before you commit it.
@@ -13,6 +14,7 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kubectl_overlay::settings::Settings;
 use support::Recorder;
@@ -96,12 +98,34 @@ fn play(text: &str, folder: &Path) -> String {
     let mut directory = folder.to_path_buf();
     for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
         let _ = writeln!(played, "$ {line}");
-        match line.strip_prefix("cd ") {
-            Some(path) => directory = folder.join(path),
-            None => played.push_str(&run(line, &directory, folder)),
+        match line.split_once(' ') {
+            Some(("cd", path)) => directory = folder.join(path),
+            Some(("git" | "cp" | "rm", _)) => tool(line, &directory),
+            _ => played.push_str(&run(line, &directory, folder)),
         }
     }
     played
+}
+
+/// A program of the machine, which has to succeed and whose output is not shown. Commits are always the same.
+fn tool(line: &str, directory: &Path) {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).current_dir(directory);
+    for (name, value) in [
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_AUTHOR_NAME", "a"),
+        ("GIT_AUTHOR_EMAIL", "a@example.org"),
+        ("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z"),
+        ("GIT_COMMITTER_NAME", "a"),
+        ("GIT_COMMITTER_EMAIL", "a@example.org"),
+        ("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z"),
+    ] {
+        command.env(name, value);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn run(line: &str, directory: &Path, folder: &Path) -> String {

@@ -148,11 +148,19 @@ pub(super) fn connection(failure: &Failure, address: &str, context: Option<&str>
 /// What the server says when it lacks a right, and not when an admission step says no.
 const NO_RIGHT: &str = " cannot ";
 
+/// What it says when one may not ask in the place of another.
+const IMPERSONATION: &str = " cannot impersonate ";
+
 fn forbidden(status: &Status, asked: &Asked<'_>) -> Error {
     let is_right =
         status.message.contains("is forbidden: User ") && status.message.contains(NO_RIGHT);
     if !is_right {
         return asked.error(ErrorKind::Denied, &without_subject(status, asked));
+    }
+    if status.message.contains(IMPERSONATION) {
+        return asked
+            .error(ErrorKind::Denied, &status.message)
+            .hint("ask for the right to impersonate, or ask as yourself with --impersonate=false");
     }
     let user = status.message.split("User ").nth(1).and_then(|rest| rest.split('"').nth(1));
     let user = user.unwrap_or("this user");

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::explain;
+use super::explain::{self, Asked};
 use super::request::Server;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::flux::api::{self, Kustomization, Object, Reading};
 use crate::flux::substitute::{Found, Kind, Objects};
+use crate::inventory::Key;
 use crate::json;
 use crate::yaml::Step;
 
@@ -23,7 +24,14 @@ pub async fn kustomization(
 ) -> Result<Option<Kustomization>> {
     let group = api::GROUP;
     let path = format!("/apis/{group}/v1/namespaces/{namespace}/kustomizations/{name}");
-    let Some(answer) = get(server, &path, (namespace, name)).await? else { return Ok(None) };
+    let key = Key {
+        group: group.to_owned(),
+        kind: "Kustomization".to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let resource = format!("kustomizations.{group}");
+    let Some(answer) = get(server, &path, &resource, &key).await? else { return Ok(None) };
     let place = |_: &[Step<'_>]| Place::file(format!("Kustomization/{namespace}/{name}"));
     let read = api::read(&json::from_json(&answer), Reading::Lenient, &place);
     Ok(match read.output? {
@@ -47,7 +55,13 @@ pub async fn variables(
         Kind::Secret => "secrets",
     };
     let path = format!("/api/v1/namespaces/{namespace}/{plural}/{name}");
-    let Some(mut answer) = get(server, &path, (namespace, name)).await? else { return Ok(None) };
+    let key = Key {
+        group: String::new(),
+        kind: kind.name().to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let Some(mut answer) = get(server, &path, plural, &key).await? else { return Ok(None) };
     answer["apiVersion"] = "v1".into();
     answer["kind"] = kind.name().into();
     let mut objects = Objects::default();
@@ -56,19 +70,18 @@ pub async fn variables(
     objects.find(kind, namespace, name)
 }
 
-async fn get(server: &Server, path: &str, names: (&str, &str)) -> Result<Option<Json>> {
+async fn get(server: &Server, path: &str, resource: &str, key: &Key) -> Result<Option<Json>> {
     // They become parts of a path: nothing but names may.
     let is_name = |text: &str| {
         !text.is_empty()
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
     };
-    if !is_name(names.0) || !is_name(names.1) {
-        let (namespace, name) = names;
-        let message = format!("\"{namespace}/{name}\" is no namespace and name");
+    if !is_name(&key.namespace) || !is_name(&key.name) {
+        let message = format!("\"{}/{}\" is no namespace and name", key.namespace, key.name);
         return Err(Error::new(ErrorKind::Invalid, Place::file("the cluster"), message));
     }
     let answer = server.find(path).await;
     answer.map_err(|failure| {
-        explain::connection(&failure, &server.address, server.context.as_deref())
+        explain::object(&failure, server, &Asked { verb: "get", resource, key, place: None })
     })
 }

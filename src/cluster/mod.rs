@@ -3,7 +3,7 @@
 //! [`connect()`] finds the server, [`review()`] asks it what a sync would do and makes the
 //! [plan](crate::plan), [`carry_out()`] does it: the inventory first, then the objects stage by stage,
 //! then what is to be deleted, then the wait for their health. [`survey()`] and [`tear_down()`] go by
-//! the inventory alone.
+//! the inventory alone. [`drift()`](drift::drift) asks what Flux would change.
 //!
 //! Requests are made as they are: kube brings the connection and the credentials, and everything else
 //! (retries, warnings, errors, watches) is decided here, in [`request`].
@@ -13,6 +13,7 @@ mod ask;
 mod connect;
 mod copy;
 mod discovery;
+pub mod drift;
 mod explain;
 pub mod flux;
 mod ledger;

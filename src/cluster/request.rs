@@ -29,12 +29,17 @@ const RECONNECTS: usize = 3;
 /// The longest pause before a request is made again, whatever the server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// Names the user in whose place a request is made. Source: Kubernetes, user impersonation.
+const IMPERSONATE: &str = "Impersonate-User";
+
 /// The largest answer that is read; the server sends lists in pages far below it.
 const ANSWER_BYTES: usize = 256 << 20;
 
 /// A server and the user it knows us as.
 pub struct Server {
     client: kube::Client,
+    /// Whom the user asks in the place of.
+    user: Option<String>,
     /// Its address, for messages.
     pub address: String,
     /// The context it was found by, for messages and hints.
@@ -116,8 +121,12 @@ impl Call {
         Self { content: "application/apply-patch+yaml", ..Self::send(Method::PATCH, path, body) }
     }
 
-    fn request(&self) -> Result<Request<Body>, Failure> {
-        Request::builder()
+    fn request(&self, user: Option<&str>) -> Result<Request<Body>, Failure> {
+        let impersonated = user.map(|user| (IMPERSONATE, user));
+        let request = Request::builder();
+        impersonated
+            .into_iter()
+            .fold(request, |request, (name, user)| request.header(name, user))
             .method(self.method.clone())
             .uri(&self.path)
             .header(header::CONTENT_TYPE, self.content)
@@ -139,6 +148,7 @@ impl Server {
     pub fn new(client: kube::Client, address: String, namespace: String) -> Self {
         Self {
             client,
+            user: None,
             address,
             context: None,
             namespace,
@@ -148,6 +158,18 @@ impl Server {
             warned: Mutex::default(),
             listener: None,
         }
+    }
+
+    /// The same server, asked in the place of another user over the same connections.
+    #[must_use]
+    pub fn as_user(&self, user: String) -> Self {
+        let client = self.client.clone();
+        let mut server = Self::new(client, self.address.clone(), self.namespace.clone());
+        server.user = Some(user);
+        server.context.clone_from(&self.context);
+        server.timeout = self.timeout;
+        server.listener.clone_from(&self.listener);
+        server
     }
 
     /// Tells `listener` about requests and the server's warnings.
@@ -208,7 +230,11 @@ impl Server {
     }
 
     async fn answer(&self, call: &Call) -> Result<(u16, Json), Failure> {
-        let response = self.client.send(call.request()?).await.map_err(|e| Failure::of(&e))?;
+        let response = self
+            .client
+            .send(call.request(self.user.as_deref())?)
+            .await
+            .map_err(|e| Failure::of(&e))?;
         self.answered.store(true, Ordering::Relaxed);
         self.tell_warnings(&response);
         let (code, pause) = (response.status(), retry_after(&response));
@@ -228,8 +254,9 @@ impl Server {
     ) -> Result<impl Stream<Item = Result<Json, Failure>> + Send + use<>, Failure> {
         let call = Call::get(path);
         let begun = Instant::now();
-        let response = self
-            .within(async { self.client.send(call.request()?).await.map_err(|e| Failure::of(&e)) });
+        let response = self.within(async {
+            self.client.send(call.request(self.user.as_deref())?).await.map_err(|e| Failure::of(&e))
+        });
         let response = response.await?;
         self.tell_request(&call, response.status().as_u16(), begun.elapsed());
         let code = response.status();

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::api::IgnoreRule;
+use super::normalize;
 use crate::error::Result;
 use crate::kustomization;
 use crate::limits::Limits;
@@ -113,6 +114,29 @@ pub fn changes(live: &Json, merged: &Json, ignored: &[&str], joined: bool) -> Ve
     // The name is there so that no patch replaces all metadata.
     changes.retain(|change| change.after.is_some() && change.path != "/metadata/name");
     compare(&rest(&live), &rest(&merged), "", joined, &mut changes);
+    changes
+}
+
+/// Whether applying has changed an object: its labels, its annotations, or anything but `metadata` and `status`.
+///
+/// Source: fluxcd/pkg `ssa/manager_diff.go`, `hasDrifted`.
+#[must_use]
+pub fn has_drifted(live: &Json, merged: &Json, ignored: &[&str]) -> bool {
+    let compared = |object: &Json| {
+        let mut object = object.clone();
+        ignored.iter().for_each(|path| remove(&mut object, path));
+        normalize::answer(&mut object);
+        let of = |field: &str| object["metadata"][field].as_object().cloned().unwrap_or_default();
+        (of("labels"), of("annotations"), rest(&object))
+    };
+    compared(live) != compared(merged)
+}
+
+/// All differences between two values, each with its JSON pointer.
+#[must_use]
+pub fn differences(before: &Json, after: &Json) -> Vec<Change> {
+    let mut changes = Vec::new();
+    compare(before, after, "", false, &mut changes);
     changes
 }
 

@@ -85,7 +85,8 @@ impl LocalBuild<'_> {
             }
             let place = Place::file(resource.origin.file.clone());
             self.forbid_cycle(&child, above, &place)?;
-            let path = self.source(&child).map_err(|error| error.within(place.clone()))?;
+            let path =
+                directory(&child, self.sources).map_err(|error| error.within(place.clone()))?;
             let child = self.current(child)?;
             more.extend(self.level(&child, &path, above, warnings)?);
         }
@@ -140,26 +141,29 @@ impl LocalBuild<'_> {
         Ok(rendered.output?.resources.into_iter().collect())
     }
 
-    /// The directory that a Kustomization within is built from.
-    fn source(&self, child: &Kustomization) -> Result<PathBuf> {
-        let source = child.source();
-        let key = format!("{}/{}/{}", source.kind, source.namespace, source.name);
-        let Some(directory) = self.sources.get(&key) else {
-            let place = child.meta.place.clone().unwrap_or_else(|| Place::file("spec.sourceRef"));
-            // In the words of the program itself, which people search for.
-            let message =
-                format!("cannot get local path for {key} of kustomization {}", child.meta.name);
-            let error = Error::new(ErrorKind::Missing, place, message);
-            return Err(error.hint(format!("name its directory with --local-sources {key}=PATH")));
-        };
-        let below = clean(&Path::new("/").join(child.spec.path.trim_start_matches('/')));
-        Ok(clean(&directory.join(below.strip_prefix("/").unwrap_or(&below))))
-    }
-
     fn current(&self, child: Kustomization) -> Result<Kustomization> {
         let Some(live) = self.live else { return Ok(child) };
         Ok(live(&child.meta.namespace, &child.meta.name)?.unwrap_or(child))
     }
+}
+
+/// The directory that a Kustomization within another one is built from, of those that stand for sources.
+///
+/// # Errors
+/// Where none stands for its source.
+pub fn directory(child: &Kustomization, sources: &BTreeMap<String, PathBuf>) -> Result<PathBuf> {
+    let source = child.source();
+    let key = format!("{}/{}/{}", source.kind, source.namespace, source.name);
+    let Some(directory) = sources.get(&key) else {
+        let place = child.meta.place.clone().unwrap_or_else(|| Place::file("spec.sourceRef"));
+        // In the words of the program itself, which people search for.
+        let message =
+            format!("cannot get local path for {key} of kustomization {}", child.meta.name);
+        let error = Error::new(ErrorKind::Missing, place, message);
+        return Err(error.hint(format!("name its directory with --local-sources {key}=PATH")));
+    };
+    let below = clean(&Path::new("/").join(child.spec.path.trim_start_matches('/')));
+    Ok(clean(&directory.join(below.strip_prefix("/").unwrap_or(&below))))
 }
 
 fn shown(kustomization: &Kustomization) -> String {
@@ -167,7 +171,10 @@ fn shown(kustomization: &Kustomization) -> String {
 }
 
 /// The Kustomization that an object is, where it is one.
-fn read(resource: &Resource) -> Result<Option<Kustomization>> {
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read(resource: &Resource) -> Result<Option<Kustomization>> {
     if resource.kind() != "Kustomization" {
         return Ok(None);
     }

@@ -11,7 +11,8 @@
 //! | whose objects they are, and what they ask for | [`marks`] |
 //! | what the status would list | [`inventory`] |
 //! | what is sent, and how a cluster differs from it | [`normalize`], [`drift`] |
-//! | what a person sees of that | [`report`], [`shown`] |
+//! | what a person sees of that | [`report`], [`shown`]; of secrets nothing, [`veil`] |
+//! | all of a repository, at once and at two revisions | [`discover`], [`compare`]; what is the same is rendered once, [`trace`] |
 //!
 //! [`Renderer::render`] is the order of these steps; [`local`] is how the `flux` program goes about it.
 //!
@@ -19,6 +20,7 @@
 //! `internal/controller/kustomization_controller.go` (`reconcile`, `build`).
 
 pub mod api;
+pub mod compare;
 pub mod discover;
 pub mod drift;
 pub mod generate;
@@ -33,6 +35,8 @@ pub mod rooted;
 pub mod shown;
 pub mod sources;
 pub mod substitute;
+pub mod trace;
+pub mod veil;
 
 use std::path::{Path, PathBuf};
 

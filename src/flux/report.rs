@@ -7,8 +7,12 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
+use super::drift;
+use super::veil::{self, Veil};
 use crate::error::Result;
 use crate::json;
 use crate::yaml;
@@ -41,14 +45,20 @@ pub fn line(subject: &str, standing: Standing) -> String {
 /// The line above what a Kustomization within has changed.
 #[must_use]
 pub fn folder(subject: &str) -> String {
-    format!("📁 {subject} changed\n")
+    folder_line(subject, "changed")
+}
+
+/// The line above what has become of a Kustomization.
+#[must_use]
+pub fn folder_line(subject: &str, change: &str) -> String {
+    format!("📁 {subject} {change}\n")
 }
 
 /// Stands for any value of a Secret that is encrypted in the source.
 const HIDDEN: &str = "*****";
 
 /// Hides all values of a Secret that is masked, and says whether both have the same keys.
-pub fn by_keys(live: &mut Json, merged: &mut Json) -> bool {
+fn by_keys(live: &mut Json, merged: &mut Json) -> bool {
     let keys = |object: &mut Json| -> Vec<String> {
         let data = object.get_mut("data").and_then(Json::as_object_mut);
         let entries = data.into_iter().flat_map(|data| data.iter_mut());
@@ -60,6 +70,45 @@ pub fn by_keys(live: &mut Json, merged: &mut Json) -> bool {
             .collect()
     };
     keys(live) == keys(merged)
+}
+
+/// The text that stands for what is encrypted.
+const MASK: &[u8] = b"**SOPS**";
+
+/// The line and the report of an object that is different on the server, once it is clear what of it may be seen.
+///
+/// `sent` is what was applied. Nothing is printed where that is a Secret with masked values, and the server has the same
+/// keys: whether their values differ is not known.
+///
+/// # Errors
+/// Where a value cannot be printed.
+pub fn drifted(
+    subject: &str,
+    (live, merged): (&Json, &Json),
+    sent: &Json,
+    ignored: &[&str],
+    veil: &Veil,
+) -> Result<Option<String>> {
+    let (live, merged) = veil::pair(Some(live), Some(merged), veil);
+    let (mut live, mut merged) = (live.unwrap_or_default(), merged.unwrap_or_default());
+    if is_masked(sent) && by_keys(&mut live, &mut merged) {
+        return Ok(None);
+    }
+    for path in ignored {
+        drift::remove(&mut live, path);
+        drift::remove(&mut merged, path);
+    }
+    let mut out = line(subject, Standing::Drifted);
+    out.push_str(&differences(&live, &merged)?);
+    Ok(Some(out))
+}
+
+fn is_masked(sent: &Json) -> bool {
+    let data = sent["data"].as_object().filter(|_| sent["kind"] == "Secret");
+    data.into_iter().flatten().any(|(_, value)| {
+        let decoded = value.as_str().and_then(|text| STANDARD.decode(text).ok());
+        decoded.is_some_and(|text| memchr::memmem::find(&text, MASK).is_some())
+    })
 }
 
 /// One block of the report.

@@ -10,6 +10,7 @@ use overlay::flux::drift::{self, Ignored};
 use overlay::flux::local::LocalBuild;
 use overlay::flux::report::{self, Standing};
 use overlay::flux::substitute::{Objects, Variables};
+use overlay::flux::veil::Veil;
 use overlay::flux::{normalize, shown};
 use overlay::resource::{Origin, Resource};
 use overlay::sops::decryption::Masking;
@@ -180,26 +181,9 @@ fn compared(
         if drift::changes(before, &after, &paths, false).is_empty() {
             continue;
         }
-        let (mut before, mut after) = (before.clone(), after);
-        let is_masked = after["data"].as_object().into_iter().flatten().any(|(_, value)| {
-            matches!(value.as_str(), Some("KipTT1BTKio=" | "eyJtYXNrIjoiKipTT1BTKioifQ=="))
-        });
-        if is_masked {
-            if report::by_keys(&mut before, &mut after) {
-                continue;
-            }
-        } else {
-            (before, after) = {
-                let (one, other) = overlay::review::pair(Some(&before), Some(&after));
-                (one.unwrap(), other.unwrap())
-            };
-        }
-        for path in paths {
-            drift::remove(&mut before, path);
-            drift::remove(&mut after, path);
-        }
-        out.push_str(&report::line(&subject, Standing::Drifted));
-        out.push_str(&report::differences(&before, &after).unwrap());
+        let veil = Veil::default();
+        let drifted = report::drifted(&subject, (before, &after), &after, &paths, &veil);
+        out.extend(drifted.unwrap());
     }
     out
 }

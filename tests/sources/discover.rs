@@ -6,11 +6,11 @@ use std::sync::Mutex;
 
 use overlay::build::Options;
 use overlay::error::Warned;
-use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::{Branch, draw, named};
-use overlay::flux::discover::{Found, Local, Outcome, Request, discover};
+use overlay::flux::discover::{Asked, Found, Local, Outcome, Request, discover};
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::sources::{Source, working_tree};
+use overlay::flux::substitute::Objects;
 use overlay::flux::{Rendered, Renderer, Untouched};
 use overlay::store::Store;
 use overlay::{Limits, Memory, Value, yaml};
@@ -27,10 +27,21 @@ fn tree(files: &[(&str, &str)]) -> Source {
 }
 
 fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) {
+    cloned(source, entry, local, &[])
+}
+
+/// As it is found in a clone of `remotes`.
+fn cloned(
+    source: &Source,
+    entry: &str,
+    local: &[Local],
+    remotes: &[String],
+) -> (Found, Vec<String>) {
     let store = Store::default();
     let options = Options { limits: LIMITS, ..Options::default() };
     let rendered = Mutex::new(Vec::new());
-    let render = |object: &Kustomization, source: &Source| -> Warned<overlay::Result<Rendered>> {
+    let render = |asked: &Asked<'_>| -> Warned<overlay::Result<Rendered>> {
+        let Asked { object, source, known } = *asked;
         rendered.lock().unwrap().push(format!("{}/{}", object.meta.namespace, object.meta.name));
         let renderer = Renderer {
             files: &*source.files,
@@ -38,7 +49,12 @@ fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) 
             store: &store,
             options: &options,
             decrypt: &Untouched,
-            lookup: None,
+            lookup: Some(&|kind, namespace, name| {
+                let mut objects = Objects::default();
+                let found = known(kind, namespace, name);
+                found.iter().for_each(|one| objects.add(&one.value, &one.file));
+                objects.find(kind, namespace, name)
+            }),
             strict: true,
             hidden: None,
         };
@@ -49,6 +65,7 @@ fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) 
         repository: source,
         entry: &entry,
         local,
+        remotes,
         limits: &LIMITS,
         render: &render,
         charts: None,
@@ -83,7 +100,7 @@ fn outline(found: &Found) -> String {
 }
 
 fn problems(found: &Found) -> Vec<String> {
-    found.problems.iter().map(ToString::to_string).collect()
+    found.problems.iter().chain(&found.elsewhere).map(ToString::to_string).collect()
 }
 
 #[test]
@@ -288,4 +305,131 @@ fn branch(id: &ObjectId, objects: &[Value], compact: bool) -> Branch {
         text: named(id),
         branches: kept.map(|child| branch(&child, objects, compact)).collect(),
     }
+}
+
+/// A Kustomization of another source, and that source.
+fn other(name: &str, path: &str, more: &str) -> String {
+    let source = format!(
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: shop, namespace: flux-system}}\n\
+         spec: {{interval: 1m, url: 'ssh://git@git.example/team/shop.git'{more}}}\n---\n"
+    );
+    source + &kustomization(name, path, "").replace("name: flux-system}\n", "name: shop}\n")
+}
+
+#[test]
+fn a_source_counts_where_its_url_is_a_remote() {
+    let remotes = ["git.example/team/shop".to_owned()];
+    let is_rendered = |text: &str, remotes: &[String]| {
+        let source = tree(&[("clusters/a.yaml", text), ("ok/a.yaml", CONFIG_MAP)]);
+        let (found, _) = cloned(&source, "clusters", &[], remotes);
+        let problems = problems(&found).join("\n");
+        (matches!(found.nodes[0].outcome, Outcome::Rendered(_)), problems)
+    };
+    assert_eq!(is_rendered(&other("a", "./ok", ""), &remotes), (true, String::new()));
+    assert!(!is_rendered(&other("a", "./ok", ""), &["git.example/team/other".to_owned()]).0);
+    assert!(!is_rendered(&other("a", "./ok", ""), &[]).0);
+    let (rendered, problem) = is_rendered(&other("a", "./ok", ", ref: {tag: v1}"), &remotes);
+    assert!(
+        !rendered && problem.contains("is this repository, but held at the tag v1"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_kustomization_that_is_found_in_what_it_renders_is_of_this_repository() {
+    let source = tree(&[
+        ("clusters/prod/sync.yaml", &other("shop", "./clusters/prod", "")),
+        ("clusters/prod/a.yaml", CONFIG_MAP),
+    ]);
+    let (found, _) = cloned(&source, ".", &[], &[]);
+    assert!(matches!(found.nodes[0].outcome, Outcome::Rendered(_)));
+    // The URL tells more than the path.
+    let (found, _) = cloned(&source, ".", &[], &["git.example/team/other".to_owned()]);
+    assert!(matches!(found.nodes[0].outcome, Outcome::Elsewhere));
+}
+
+const VARIABLES: &str = "  postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}]}\n";
+
+fn variables(value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: vars, namespace: flux-system}}\ndata: {{value: {value}}}\n"
+    )
+}
+
+/// The value that an object of a Kustomization got.
+fn got(found: &Found, name: &str) -> Vec<String> {
+    let nodes = found.nodes.iter().filter(|node| node.object.meta.name == name);
+    let value = |node: &overlay::flux::discover::Node| match &node.outcome {
+        Outcome::Rendered(rendered) => {
+            let one = rendered.resources.iter().next().expect("an object");
+            one.value.text_at(&["data", "a"]).unwrap_or_default().to_owned()
+        }
+        other => format!("{other:?}"),
+    };
+    nodes.map(value).collect()
+}
+
+const TEMPLATE: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: \"${value}\"}\n";
+
+#[test]
+fn variables_come_from_what_a_sibling_renders() {
+    let source = tree(&[
+        ("c/sync.yaml", &kustomization("flux-system", "./c", "")),
+        ("c/apps.yaml", &kustomization("apps", "./apps", VARIABLES)),
+        ("c/vars.yaml", &kustomization("vars", "./vars", "")),
+        ("apps/a.yaml", TEMPLATE),
+        ("vars/vars.yaml", &variables("sibling")),
+    ]);
+    let (found, rendered) = found(&source, "c", &[]);
+    assert_eq!(problems(&found), Vec::<String>::new());
+    assert_eq!(rendered.len(), 3);
+    assert_eq!(got(&found, "apps"), ["sibling"]);
+}
+
+#[test]
+fn of_two_clusters_each_has_its_own_variables() {
+    let files = ["prod", "staging"].map(|name| {
+        let path = format!("./clusters/{name}");
+        [
+            (format!("clusters/{name}/sync.yaml"), kustomization("flux-system", &path, "")),
+            (format!("clusters/{name}/apps.yaml"), kustomization("apps", "./apps", VARIABLES)),
+            (format!("clusters/{name}/vars.yaml"), variables(name)),
+        ]
+    });
+    let mut files: Vec<_> = files.iter().flatten().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    files.push(("apps/a.yaml", TEMPLATE));
+    let (found, _) = found(&tree(&files), ".", &[]);
+    assert_eq!(problems(&found), Vec::<String>::new());
+    assert_eq!(got(&found, "apps"), ["prod", "staging"]);
+}
+
+#[test]
+fn variables_in_a_file_that_nobody_renders_are_those_nearest() {
+    let source = tree(&[
+        ("one/apps.yaml", &kustomization("apps", "./apps", VARIABLES)),
+        ("one/vars.yaml", &variables("near")),
+        ("two/vars.yaml", &variables("far")),
+        ("apps/a.yaml", TEMPLATE),
+    ]);
+    let (found, _) = found(&source, ".", &[]);
+    assert_eq!(got(&found, "apps"), ["near"]);
+}
+
+#[test]
+fn those_that_wait_for_nothing_in_particular_go_in_the_order_of_their_dependencies() {
+    let from = |name: &str| {
+        format!(
+            "  postBuild: {{substituteFrom: [{{kind: ConfigMap, name: {name}, optional: true}}]}}\n"
+        )
+    };
+    let source = tree(&[
+        ("c/sync.yaml", &kustomization("flux-system", "./c", "")),
+        ("c/a.yaml", &kustomization("a", "./apps", &(from("vars") + "  dependsOn: [{name: b}]\n"))),
+        ("c/b.yaml", &kustomization("b", "./vars", &from("elsewhere"))),
+        ("apps/a.yaml", TEMPLATE),
+        ("vars/vars.yaml", &variables("found")),
+    ]);
+    let (found, _) = found(&source, "c", &[]);
+    assert_eq!(got(&found, "a"), ["found"]);
 }

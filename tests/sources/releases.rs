@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use overlay::build::Options;
 use overlay::error::Warned;
-use overlay::flux::api::{HelmRepository, Kustomization};
-use overlay::flux::discover::{Charts, Found, Request, discover};
+use overlay::flux::api::HelmRepository;
+use overlay::flux::discover::{Asked, Charts, Found, Request, discover};
 use overlay::flux::sources::Source;
 use overlay::flux::sources::charts::Charts as Repositories;
 use overlay::flux::sources::elsewhere::Elsewhere;
@@ -65,7 +65,8 @@ fn repository(files: &[(&str, &str)]) -> Source {
 fn found_in(source: &Source, helm: &Helm) -> Found {
     let store = Store::default();
     let options = Options { limits: LIMITS, ..Options::default() };
-    let render = |object: &Kustomization, source: &Source| -> Warned<Result<Rendered>> {
+    let render = |asked: &Asked<'_>| -> Warned<Result<Rendered>> {
+        let Asked { object, source, known: _ } = *asked;
         let renderer = Renderer {
             files: &*source.files,
             root: &source.root,
@@ -98,6 +99,7 @@ fn found_in(source: &Source, helm: &Helm) -> Found {
         repository: source,
         entry: &entry,
         local: &[],
+        remotes: &[],
         limits: &LIMITS,
         render: &render,
         charts: Some(&charts),

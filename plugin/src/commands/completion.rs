@@ -1,15 +1,24 @@
 //! `completion`: scripts that let a shell complete the command line, and kubectl's own protocol.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use clap_complete::Shell;
 use overlay::files::Disk;
+use overlay::flux::Rendered;
+use overlay::flux::discover::Asked;
+use overlay::{Limits, Warned};
 
+use super::flux::repository::Checkout;
 use crate::args::{self, Program};
 use crate::exit;
 use crate::find;
 use crate::output::Console;
 use crate::settings::Settings;
+
+/// The positional of commands that take names of Kustomizations.
+const KUSTOMIZATIONS: &str = "kustomizations";
 
 /// What kubectl calls to complete the words of its plugin `overlay`.
 const SCRIPT: &str = "#!/bin/sh\nexec kubectl-overlay __complete -- \"$@\"\n";
@@ -53,8 +62,7 @@ pub fn answer(words: &[String], settings: &Settings, console: &Console) -> u8 {
     let candidates = match value {
         Some(option) => values(option),
         None if last.starts_with('-') => flags(command),
-        None if command.has_subcommands() => subcommands(command),
-        None => words_of(command, settings),
+        None => [subcommands(command), words_of(command, settings)].concat(),
     };
     let takes_files = value.is_some_and(|option| values(option).is_empty());
     let mut text = String::new();
@@ -64,8 +72,9 @@ pub fn answer(words: &[String], settings: &Settings, console: &Console) -> u8 {
             about => writeln!(text, "{candidate}\t{about}"),
         };
     }
-    let takes_overlay = command.get_positionals().any(|one| one.get_id() == "overlay");
-    let is_open = takes_files || (value.is_none() && takes_overlay && !last.starts_with('-'));
+    let is_place = |one: &clap::Arg| one.get_id() == "overlay" || one.get_id() == KUSTOMIZATIONS;
+    let takes_place = command.get_positionals().any(is_place);
+    let is_open = takes_files || (value.is_none() && takes_place && !last.starts_with('-'));
     console.print(&format!("{text}{}\n", if is_open { OR_FILES } else { OR_NOTHING }));
     exit::OK
 }
@@ -99,11 +108,14 @@ fn subcommands(command: &clap::Command) -> Vec<Candidate> {
     shown.map(|one| (one.get_name().to_owned(), about(one.get_about()))).collect()
 }
 
-/// The words that a command takes: the names of overlays, or the values of its first word.
+/// The words that a command takes: the names of overlays or Kustomizations, or the values of its first word.
 fn words_of(command: &clap::Command, settings: &Settings) -> Vec<Candidate> {
     let Some(word) = command.get_positionals().next() else {
         return Vec::new();
     };
+    if word.get_id() == KUSTOMIZATIONS {
+        return kustomizations(settings);
+    }
     if word.get_id() != "overlay" {
         return values(word);
     }
@@ -111,6 +123,19 @@ fn words_of(command: &clap::Command, settings: &Settings) -> Vec<Candidate> {
     let shown = |path: &std::path::Path| overlay::Files::shown(&files, path).to_string();
     let names = find::names(&files, &settings.directory);
     names.into_iter().map(|(name, path)| (name, shown(&path))).collect()
+}
+
+/// The Kustomizations that stand in files, with what they render.
+fn kustomizations(settings: &Settings) -> Vec<Candidate> {
+    let unrendered = |_: &Asked<'_>| Warned { output: Ok(Rendered::default()), warnings: vec![] };
+    let found = Checkout::around(Path::new("."), &[], settings).and_then(|checkout| {
+        checkout.discover(&checkout.tree()?, &Limits::default(), &unrendered, None)
+    });
+    let nodes = found.map(|found| found.nodes).unwrap_or_default();
+    let names = nodes
+        .into_iter()
+        .map(|node| (node.object.meta.name.to_string(), node.object.spec.path.clone()));
+    names.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 fn about(text: Option<&clap::builder::StyledStr>) -> String {

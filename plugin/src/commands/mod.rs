@@ -12,7 +12,7 @@ pub mod status;
 pub mod sync;
 pub mod version;
 
-use crate::args::{Args, Command, Program};
+use crate::args::{Args, Command, FluxCommand, Program};
 use crate::exit;
 use crate::output::Console;
 use crate::settings::Settings;
@@ -35,6 +35,14 @@ pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console
     outcome.unwrap_or_else(|error| {
         console.error(&error);
         // As with `kubectl diff`, 1 is kept for "there are changes".
-        if matches!(args.command, Command::Diff(_)) { exit::USAGE } else { exit::of(&error) }
+        if is_diff(&args.command) { exit::USAGE } else { exit::of(&error) }
     })
+}
+
+fn is_diff(command: &Command) -> bool {
+    match command {
+        Command::Diff(_) => true,
+        Command::Flux(flux) => matches!(flux.command, FluxCommand::Diff(_)),
+        _ => false,
+    }
 }

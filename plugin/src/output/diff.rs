@@ -27,6 +27,18 @@ fn paint(colour: AnsiColor) -> Style {
 /// The unified difference of two texts under the heading `name`; nothing where they are the same.
 #[must_use]
 pub fn unified(name: &str, before: &str, after: &str, is_coloured: bool) -> String {
+    between(("live", "merged"), name, before, after, is_coloured)
+}
+
+/// As [`unified`], of two sides that have names.
+#[must_use]
+pub fn between(
+    (one, other): (&str, &str),
+    name: &str,
+    before: &str,
+    after: &str,
+    is_coloured: bool,
+) -> String {
     if before == after {
         return String::new();
     }
@@ -38,8 +50,8 @@ pub fn unified(name: &str, before: &str, after: &str, is_coloured: bool) -> Stri
         "" => "/dev/null".to_owned(),
         _ => format!("{label}/{name}"),
     };
-    let _ = writeln!(text, "{bold}--- {}{bold:#}", side(before, "live"));
-    let _ = writeln!(text, "{bold}+++ {}{bold:#}", side(after, "merged"));
+    let _ = writeln!(text, "{bold}--- {}{bold:#}", side(before, one));
+    let _ = writeln!(text, "{bold}+++ {}{bold:#}", side(after, other));
     let diff = TextDiff::from_lines(before, after);
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         let _ = writeln!(text, "{hunk_style}{}{hunk_style:#}", hunk.header());

@@ -330,6 +330,24 @@ impl Kustomization {
         }
         source
     }
+
+    /// Whether another one renders to the same from the same files and variables.
+    #[must_use]
+    pub fn renders_as(&self, other: &Self) -> bool {
+        let names = |one: &Self| (one.meta.namespace.clone(), one.meta.name.clone());
+        let after = |one: &Self| {
+            one.post_build.as_ref().map(|one| {
+                let from = one.substitute_from.iter();
+                let from: Vec<_> = from.map(|r| (r.kind, r.name.clone(), r.optional)).collect();
+                (one.strategy, one.substitute.clone(), from)
+            })
+        };
+        names(self) == names(other)
+            && self.spec == other.spec
+            && self.common_metadata == other.common_metadata
+            && self.decryption == other.decryption
+            && after(self) == after(other)
+    }
 }
 
 /// The fields that take part in the build.

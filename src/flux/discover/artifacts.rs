@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Request, is_own};
+use super::Request;
+use super::own::is_named_own;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Memory};
 use crate::flux::ignore;
@@ -133,7 +134,7 @@ impl Input {
             local.kind == self.kind && local.name == self.name && local.namespace == self.namespace
         });
         let local = local.map(|local| local.source.clone());
-        local.or_else(|| is_own(&self.name).then(|| request.repository.clone()))
+        local.or_else(|| is_named_own(&self.name).then(|| request.repository.clone()))
     }
 }
 

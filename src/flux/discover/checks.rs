@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::own::Declared;
 use super::{Found, Node, Outcome, Request, locate, root, shown};
 use crate::error::{Error, ErrorKind};
 use crate::flux::api::Kustomization;
-use crate::flux::inventory::ObjectId;
 use crate::yaml::Step;
 
 /// Adds what is wrong to the problems, in the order of the Kustomizations.
-pub(super) fn check(request: &Request<'_>, found: &mut Found, sources: &[ObjectId]) {
+pub(super) fn check(request: &Request<'_>, found: &mut Found, sources: &[Declared]) {
     let mut problems = Vec::new();
     let edges = dependencies(request, &found.nodes, &mut problems);
     problems.extend(cycles(request, &found.nodes, &edges));
     for node in &found.nodes {
         if matches!(node.outcome, Outcome::Elsewhere) {
-            problems.push(elsewhere(request, node, sources));
+            found.elsewhere.push(elsewhere(request, node, sources));
         }
     }
     found.problems.append(&mut problems);
@@ -118,20 +118,16 @@ fn cycle(request: &Request<'_>, nodes: &[Node], circle: &[(usize, usize)], at: u
     Error::new(ErrorKind::Invalid, place, message)
 }
 
-fn elsewhere(request: &Request<'_>, node: &Node, sources: &[ObjectId]) -> Error {
+fn elsewhere(request: &Request<'_>, node: &Node, sources: &[Declared]) -> Error {
     let wanted = node.object.source();
-    let declared = sources.iter().any(|source| {
-        let namespace = &source.namespace;
-        source.kind == wanted.kind
-            && source.name == wanted.name
-            && (namespace.is_empty() || *namespace == wanted.namespace)
-    });
+    let declared: Vec<_> = sources.iter().filter(|source| source.is(&wanted)).collect();
     let path = [Step::Key("spec"), Step::Key("sourceRef")];
     let place = locate(request, node.written.as_ref(), &node.object, &path);
     let name = named(&node.object);
-    let message = match declared {
-        true => format!("the files of {name} are elsewhere"),
-        false => format!("there is no {name}"),
+    let message = match declared.iter().find_map(|source| source.held(request)) {
+        Some(held) => format!("{name} is this repository, but held at the {held}"),
+        None if declared.is_empty() => format!("there is no {name}"),
+        None => format!("the files of {name} are elsewhere"),
     };
     let hint = format!("--local-source {name}=PATH has a directory stand for it");
     Error::new(ErrorKind::Missing, place, message).hint(hint)

@@ -7,34 +7,48 @@
 mod artifacts;
 mod checks;
 pub mod drawing;
+mod known;
+mod own;
 mod releases;
 mod scan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Rendered;
 use super::api::{self, Kustomization, Object, Reading, SourceRef};
-use super::inventory::ObjectId;
 use super::sources::Source;
+use super::substitute::{Kind, Reference};
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::limits::Limits;
 use crate::resource::Resource;
 use crate::yaml::{self, Step};
 
+pub use known::Known;
 pub use releases::{Charts, Fetch, PullWith, Release};
-
-/// The source that stands for the repository itself. Source: `flux bootstrap`, which calls it so.
-const OWN_SOURCE: &str = "flux-system";
 
 /// Most Kustomizations of a repository.
 const KUSTOMIZATIONS: usize = 20_000;
 
-/// Renders one Kustomization from the files of its source.
-pub type Render<'a> = dyn Fn(&Kustomization, &Source) -> Warned<Result<Rendered>> + Sync + 'a;
+/// Renders one Kustomization.
+pub type Render<'a> = dyn Fn(&Asked<'_>) -> Warned<Result<Rendered>> + Sync + 'a;
+
+/// Finds a ConfigMap or Secret that is known without asking a cluster: kind, namespace, name.
+pub type Find<'a> = dyn Fn(Kind, &str, &str) -> Option<Known> + Sync + 'a;
+
+/// What is to be rendered.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The Kustomization.
+    pub object: &'a Kustomization,
+    /// The files of its source.
+    pub source: &'a Source,
+    /// What the other Kustomizations of its cluster render, and what stands in files near it.
+    pub known: &'a Find<'a>,
+}
 
 /// Files that stand for a source of another name.
 #[derive(Clone, Debug)]
@@ -58,6 +72,8 @@ pub struct Request<'a> {
     pub entry: &'a Path,
     /// What stands for sources other than the repository.
     pub local: &'a [Local],
+    /// The [addresses](super::sources::address) that the repository was cloned from.
+    pub remotes: &'a [String],
     /// Bounds of what is read.
     pub limits: &'a Limits,
     /// Renders one.
@@ -77,8 +93,18 @@ pub struct Found {
     pub releases: Vec<Release>,
     /// What Flux would fail at, or never finish.
     pub problems: Vec<Error>,
+    /// Those whose files are neither here nor given: Flux may well have them.
+    pub elsewhere: Vec<Error>,
     /// What it would do although its author hardly meant it.
     pub warnings: Vec<Warning>,
+}
+
+impl Found {
+    /// The root that a Kustomization is below; its own index, where it is one.
+    #[must_use]
+    pub fn root(&self, index: usize) -> usize {
+        root(&self.nodes, index)
+    }
 }
 
 /// A Kustomization.
@@ -137,6 +163,7 @@ pub fn discover(request: &Request<'_>) -> Result<Found> {
         owners: BTreeMap::new(),
         generators: scanned.generators,
         sources: scanned.sources,
+        known: known::Store::new(scanned.files),
         candidates: scanned.candidates,
         found: Found { problems: scanned.problems, warnings: scanned.warnings, ..Found::default() },
     };
@@ -153,7 +180,8 @@ struct Search<'a> {
     request: &'a Request<'a>,
     generators: Vec<artifacts::Generator>,
     /// The sources that are declared.
-    sources: Vec<ObjectId>,
+    sources: Vec<own::Declared>,
+    known: known::Store,
     candidates: Vec<Candidate>,
     /// Candidates by what their file is called, and the document.
     by_place: BTreeMap<(Arc<str>, usize), usize>,
@@ -179,7 +207,9 @@ impl Search<'_> {
                 })
                 .collect();
             while !jobs.is_empty() {
-                jobs = self.level(jobs)?;
+                let (ready, mut waiting) = self.ready(jobs);
+                waiting.extend(self.level(ready)?);
+                jobs = waiting;
             }
         }
     }
@@ -211,8 +241,48 @@ impl Search<'_> {
 
     /// The directory that a candidate renders, where that is in the repository.
     fn path_in_repository(&self, index: usize) -> Option<PathBuf> {
-        let object = &self.candidates[index].object;
-        is_own(&object.source().name).then(|| directory(self.request.repository, object))
+        let Candidate { object, path, .. } = &self.candidates[index];
+        self.is_own(object, Some(path)).then(|| directory(self.request.repository, object))
+    }
+
+    fn is_own(&self, object: &Kustomization, written: Option<&Path>) -> bool {
+        let told = own::is_own(self.request, &self.sources, &object.source());
+        told.unwrap_or_else(|| own::holds(self.request, object, written))
+    }
+
+    /// Those that can be rendered now, and those that wait for the ConfigMaps and Secrets that others render.
+    ///
+    /// Where all of them wait, what they wait for comes from elsewhere: then those go first that depend on no
+    /// other one.
+    fn ready(&self, jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+        let (waiting, ready): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.waits(job));
+        if !ready.is_empty() {
+            return (ready, waiting);
+        }
+        let names: BTreeSet<_> = waiting.iter().map(|job| owned_name(&job.object)).collect();
+        let depends = |job: &Job| {
+            let namespace = &job.object.meta.namespace;
+            job.object.depends_on.iter().any(|other| {
+                let of = if other.namespace.is_empty() { namespace } else { &other.namespace };
+                names.contains(&(of.to_string(), other.name.to_string()))
+            })
+        };
+        let (waiting, ready): (Vec<_>, Vec<_>) = waiting.into_iter().partition(depends);
+        if ready.is_empty() { (waiting, ready) } else { (ready, waiting) }
+    }
+
+    fn waits(&self, job: &Job) -> bool {
+        let references = job.object.post_build.iter().flat_map(|one| &one.substitute_from);
+        let (root, namespace) = (self.root_of(job), &job.object.meta.namespace);
+        let is_there = |reference: &Reference| {
+            self.known.rendered(root, reference.kind, namespace, &reference.name).is_some()
+        };
+        references.into_iter().any(|reference| !is_there(reference))
+    }
+
+    /// The root that a job is below; nothing where it is to be one itself.
+    fn root_of(&self, job: &Job) -> Option<usize> {
+        job.parent.map(|parent| root(&self.found.nodes, parent))
     }
 
     /// Renders some Kustomizations and gives those that they render.
@@ -251,7 +321,7 @@ impl Search<'_> {
             );
             return unwarned(Outcome::Failed(Error::new(ErrorKind::Missing, place, message)));
         }
-        let rendered = (self.request.render)(&job.object, &source);
+        let rendered = self.render(job, &source);
         let output = match rendered.output {
             Ok(rendered) => Outcome::Rendered(rendered),
             Err(error) => Outcome::Failed(error),
@@ -259,10 +329,24 @@ impl Search<'_> {
         Warned { output, warnings: rendered.warnings }
     }
 
+    fn render(&self, job: &Job, source: &Source) -> Warned<Result<Rendered>> {
+        let root = self.root_of(job);
+        let near = job.written.as_ref().map(|(path, _)| path.as_path());
+        let known = |kind, namespace: &str, name: &str| {
+            let rendered = self.known.rendered(root, kind, namespace, name);
+            let written = || self.known.written(self.request, near, kind, namespace, name);
+            rendered.or_else(written).cloned()
+        };
+        (self.request.render)(&Asked { object: &job.object, source, known: &known })
+    }
+
     /// The files that a Kustomization is rendered from; `None` where they are elsewhere.
     fn source(&self, job: &Job) -> Result<Option<Source>> {
         let file = job.written.as_ref().map(|(path, _)| path.as_path());
-        self.files(&job.object.source(), file)
+        Ok(match self.files(&job.object.source(), file)? {
+            None if self.is_own(&job.object, file) => Some(self.request.repository.clone()),
+            source => source,
+        })
     }
 
     /// The files of a source, for what stands in a file; `None` where they are elsewhere.
@@ -290,8 +374,7 @@ impl Search<'_> {
                 .transpose()
                 .map(Option::flatten);
         }
-        let is_files = matches!(wanted.kind.as_str(), "GitRepository" | "OCIRepository" | "Bucket");
-        let is_own = is_files && is_own(&wanted.name);
+        let is_own = own::is_own(self.request, &self.sources, wanted) == Some(true);
         Ok(is_own.then(|| self.request.repository.clone()))
     }
 
@@ -308,8 +391,10 @@ impl Search<'_> {
         match &outcome {
             Outcome::Failed(error) => self.found.problems.push(error.clone()),
             Outcome::Rendered(rendered) => {
+                let root = parent.map_or(index, |parent| root(&self.found.nodes, parent));
+                self.known.add(root, rendered.resources.iter());
                 for resource in rendered.resources.iter() {
-                    self.note_source(resource);
+                    self.sources.extend(own::Declared::read(&resource.value));
                     children.extend(self.child(resource, &object, index));
                 }
             }
@@ -322,12 +407,6 @@ impl Search<'_> {
         self.found.nodes.push(Node { object, parent, children: Vec::new(), outcome, written });
         children.retain(|child| self.is_new(child, index));
         next.extend(children);
-    }
-
-    fn note_source(&mut self, resource: &Resource) {
-        if resource.gvk().group == api::SOURCE_GROUP {
-            self.sources.push(ObjectId::of(resource));
-        }
     }
 
     /// The Kustomization that an object is.
@@ -427,11 +506,6 @@ impl Search<'_> {
     }
 }
 
-/// Whether a source of this name is the repository itself.
-fn is_own(name: &str) -> bool {
-    name == OWN_SOURCE
-}
-
 /// The directory that a Kustomization renders.
 fn directory(source: &Source, object: &Kustomization) -> PathBuf {
     let below = clean(&Path::new("/").join(object.spec.path.trim_start_matches('/')));
@@ -441,6 +515,11 @@ fn directory(source: &Source, object: &Kustomization) -> PathBuf {
 /// The root that a node is below.
 fn root(nodes: &[Node], index: usize) -> usize {
     std::iter::successors(Some(index), |index| nodes[*index].parent).last().unwrap_or(index)
+}
+
+fn owned_name(object: &Kustomization) -> (String, String) {
+    let (namespace, name) = name_of(object);
+    (namespace.to_owned(), name.to_owned())
 }
 
 fn name_of(object: &Kustomization) -> (&str, &str) {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::artifacts::Generator;
+use super::own::Declared;
 use super::{Candidate, Request, read};
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::files::FileKind;
 use crate::flux::api::{self, Object, Reading};
-use crate::flux::inventory::ObjectId;
 use crate::value::Value;
 use crate::yaml::{self, Step};
 
@@ -21,7 +21,9 @@ const EXTENSIONS_MARK: &str = "source.extensions.fluxcd.io/";
 pub(super) struct Scanned {
     pub(super) candidates: Vec<Candidate>,
     pub(super) generators: Vec<Generator>,
-    pub(super) sources: Vec<ObjectId>,
+    pub(super) sources: Vec<Declared>,
+    /// All of them.
+    pub(super) files: Vec<PathBuf>,
     pub(super) problems: Vec<Error>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -29,10 +31,11 @@ pub(super) struct Scanned {
 /// Reads all files in and below the entry, in the order of their paths; hidden folders are left out.
 pub(super) fn scan(request: &Request<'_>) -> Result<Scanned> {
     let mut scanned = Scanned::default();
-    for path in paths(request)? {
-        file(request, &path, &mut scanned)?;
+    let files = paths(request)?;
+    for path in &files {
+        file(request, path, &mut scanned)?;
     }
-    Ok(scanned)
+    Ok(Scanned { files, ..scanned })
 }
 
 fn paths(request: &Request<'_>) -> Result<Vec<PathBuf>> {
@@ -98,7 +101,7 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
             at: yaml::locate(&text, document, path),
         };
         scanned.generators.extend(Generator::read(value, &file));
-        note_source(value, scanned);
+        scanned.sources.extend(Declared::read(value));
         if !is_kustomization(value) {
             continue;
         }
@@ -125,18 +128,4 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
 fn is_kustomization(value: &Value) -> bool {
     let group = value.text_at(&["apiVersion"]).and_then(|version| version.split('/').next());
     group == Some(api::GROUP) && value.text_at(&["kind"]) == Some("Kustomization")
-}
-
-fn note_source(value: &Value, scanned: &mut Scanned) {
-    let group = value.text_at(&["apiVersion"]).and_then(|version| version.split('/').next());
-    if group != Some(api::SOURCE_GROUP) {
-        return;
-    }
-    let text = |path: &[&str]| value.text_at(path).unwrap_or_default().into();
-    scanned.sources.push(ObjectId {
-        namespace: text(&["metadata", "namespace"]),
-        name: text(&["metadata", "name"]),
-        group: api::SOURCE_GROUP.into(),
-        kind: text(&["kind"]),
-    });
 }

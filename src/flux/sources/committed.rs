@@ -29,18 +29,7 @@ struct Blob<'a> {
 /// # Errors
 /// Where there is no repository or no such revision, Git fails, or the revision is too large.
 pub fn committed(directory: &Path, revision: &str, ignore: Option<&str>) -> Result<Source> {
-    if revision.starts_with('-') {
-        let place = Place::file(revision);
-        return Err(Error::new(ErrorKind::Invalid, place, "a revision cannot begin with \"-\""));
-    }
-    let commit =
-        line(directory, &["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")])
-            .map_err(|error| {
-            let shown = directory.to_string_lossy();
-            let message = format!("there is no commit \"{revision}\"");
-            let missing = Error::new(ErrorKind::Missing, Place::file(&*shown), message);
-            if error.kind() == ErrorKind::External { missing } else { error }
-        })?;
+    let commit = commit(directory, revision)?;
     let listing = output(directory, &["ls-tree", "-r", "-z", "--full-tree", &commit], None)?;
     let listing = String::from_utf8_lossy(&listing);
     let blobs: Vec<_> = listing.split('\0').filter_map(blob).take(FILES + 1).collect();
@@ -54,6 +43,31 @@ pub fn committed(directory: &Path, revision: &str, ignore: Option<&str>) -> Resu
     let files = memory(directory, kept)?;
     let revision = format!("{}sha1:{commit}", branch(directory, revision));
     Ok(Source { files: Arc::new(files), root: PathBuf::from("/"), revision })
+}
+
+/// The commit of the repository around `directory` where two revisions have parted.
+///
+/// # Errors
+/// Where one of them is not there, or they have nothing in common.
+pub fn merge_base(directory: &Path, one: &str, other: &str) -> Result<String> {
+    let one = commit(directory, one)?;
+    let other = commit(directory, other)?;
+    line(directory, &["merge-base", &one, &other])
+}
+
+/// The commit that a revision means.
+fn commit(directory: &Path, revision: &str) -> Result<String> {
+    if revision.starts_with('-') {
+        let place = Place::file(revision);
+        return Err(Error::new(ErrorKind::Invalid, place, "a revision cannot begin with \"-\""));
+    }
+    line(directory, &["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")])
+        .map_err(|error| {
+            let shown = directory.to_string_lossy();
+            let message = format!("there is no commit \"{revision}\"");
+            let missing = Error::new(ErrorKind::Missing, Place::file(&*shown), message);
+            if error.kind() == ErrorKind::External { missing } else { error }
+        })
 }
 
 /// `main@`, where the revision is a branch or a tag, or what is checked out is a branch.

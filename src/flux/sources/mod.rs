@@ -6,6 +6,7 @@
 //!
 //! Source: source-controller 1.9; fluxcd/pkg `artifact/storage`.
 
+mod address;
 #[cfg(feature = "sops-cloud")]
 pub mod bucket;
 #[cfg(feature = "remote")]
@@ -27,10 +28,11 @@ use bytes::Bytes;
 use super::ignore::Rules;
 use crate::archive;
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::files::{Disk, FileKind, Files};
+use crate::files::{Disk, FileKind, Files, clean};
 use crate::remote::Remote;
 
-pub use committed::committed;
+pub use address::address;
+pub use committed::{committed, merge_base};
 pub use git::git;
 
 /// Most bytes of an archive as it comes over the network.
@@ -106,6 +108,69 @@ pub fn unpacked(
     let files =
         archive::unpack(content, limits).map_err(|error| error.within(Place::file(shown)))?;
     Ok(Source { files: Arc::new(files), root: PathBuf::from("/"), revision: digest.to_string() })
+}
+
+impl Source {
+    /// The same files where a directory of this machine is, so that both are called alike; what lies outside it is
+    /// on the disk.
+    #[must_use]
+    pub fn mounted(self, directory: &Path, shown_from: &Path) -> Self {
+        let disk = Disk::new(shown_from.to_path_buf());
+        let at = disk.canonical(directory).unwrap_or_else(|| directory.to_path_buf());
+        let Self { files, root, revision } = self;
+        Self { files: Arc::new(Mounted { files, root, at: at.clone(), disk }), root: at, revision }
+    }
+}
+
+/// Files at another place than their own.
+struct Mounted {
+    files: Arc<dyn Files + Send>,
+    /// Where they are of themselves.
+    root: PathBuf,
+    /// Where they appear.
+    at: PathBuf,
+    disk: Disk,
+}
+
+impl Mounted {
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
+        path.strip_prefix(&self.at).ok().map(|below| clean(&self.root.join(below)))
+    }
+}
+
+impl Files for Mounted {
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        match self.inside(path) {
+            // An error names the file by the name that it has here.
+            Some(inside) => self.files.read(&inside, limit).map_err(|error| {
+                Error::new(error.kind(), Place::file(self.shown(path)), error.message())
+            }),
+            None => self.disk.read(path, limit),
+        }
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        self.inside(path).map_or_else(|| self.disk.kind(path), |inside| self.files.kind(&inside))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        self.inside(dir).map_or_else(|| self.disk.list(dir), |inside| self.files.list(&inside))
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        let Some(inside) = self.inside(path) else { return self.disk.canonical(path) };
+        let real = self.files.canonical(&inside)?;
+        Some(clean(&self.at.join(real.strip_prefix(&self.root).ok()?)))
+    }
+
+    fn is_plain(&self, path: &Path) -> bool {
+        self.inside(path)
+            .map_or_else(|| self.disk.is_plain(path), |inside| self.files.is_plain(&inside))
+    }
+
+    fn shown(&self, path: &Path) -> Arc<str> {
+        self.disk.shown(path)
+    }
 }
 
 /// A directory without what its artifact would not hold.

@@ -9,22 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use overlay::build::Options;
-use overlay::cluster::{self, Server};
-use overlay::error::{Error, ErrorKind, Place, Result, Warning};
+use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::{Disk, Files};
 use overlay::flux::api::{Kustomization, find_kustomization};
 use overlay::flux::local::{self, LocalBuild};
-use overlay::flux::substitute::{Found, Kind};
 use overlay::remote::Remote;
 use overlay::sops::decryption::Masking;
 use overlay::store::Store;
-use overlay::{Limits, Warned};
+use overlay::{Limits, Resource, Warned};
 
-use crate::args::{Connection, FluxBuildKustomization};
-use crate::commands::session;
+use super::cluster::{self, Cluster, Need};
+use crate::args::{Connection, FluxBuildKustomization, FluxLocal};
 use crate::exit;
 use crate::output::Console;
-use crate::output::progress::Progress;
 use crate::settings::Settings;
 
 /// The namespace of Flux's own objects, where none is given.
@@ -40,37 +37,39 @@ pub fn run(
     settings: &Settings,
     console: &Console,
 ) -> Result<u8> {
-    let (path, file) = check(args, settings)?;
+    let (path, file) = check(&args.local, settings)?;
+    if file.is_none() && args.dry_run {
+        let message = "dry-run mode requires a kustomization file";
+        let error = Error::new(ErrorKind::Invalid, Place::file("--dry-run"), message);
+        return Err(error.hint("name it with --kustomization-file"));
+    }
     let namespace = connection.namespace.as_deref().unwrap_or(NAMESPACE);
-    let job = Job { args, path, settings, console };
-    let text = match &file {
-        Some(file) => {
-            let kustomization = job.read(file, namespace)?;
-            if job.is_offline(&kustomization) {
-                job.build(&kustomization, None)?
-            } else {
-                // Children that are in a cluster count as they are there, but they need not be.
-                let is_needed = asks(&kustomization);
-                job.with_cluster(connection, is_needed, |cluster| {
-                    job.build(&kustomization, cluster)
-                })?
-            }
-        }
-        None => job.with_cluster(connection, true, |cluster| {
-            let found = match cluster {
-                Some(cluster) => cluster.kustomization(namespace, &args.name)?,
-                None => None,
-            };
-            let kustomization = found.ok_or_else(|| missing(namespace, &args.name))?;
-            job.build(&kustomization, cluster)
-        })?,
+    let job = Job { args: &args.local, asks: !args.dry_run, settings, console };
+    let given = file.as_ref().map(|file| job.read(file, namespace)).transpose()?;
+    let need = match &given {
+        Some(one) if args.dry_run || !asks(one) && !args.local.recursive => Need::None,
+        // Children that are in a cluster count as they are there, but they need not be.
+        Some(one) if !asks(one) => Need::Useful,
+        _ => Need::Required,
     };
+    let text = cluster::with(need, connection, settings, console, |cluster| {
+        let kustomization = match (given, cluster) {
+            (Some(given), _) => given,
+            (None, Some(cluster)) => find(cluster, namespace, &args.local.name)?,
+            (None, None) => return Err(missing(namespace, &args.local.name)),
+        };
+        let resources = job.build(&kustomization, &path, args.local.recursive, cluster)?;
+        local::print(&resources, Limits::default().output_bytes)
+    })?;
     console.print(&text);
     Ok(exit::OK)
 }
 
 /// The directory and the file that are named, absolute.
-fn check(args: &FluxBuildKustomization, settings: &Settings) -> Result<(PathBuf, Option<PathBuf>)> {
+///
+/// # Errors
+/// Where one of them is not there.
+pub(super) fn check(args: &FluxLocal, settings: &Settings) -> Result<(PathBuf, Option<PathBuf>)> {
     // In the words of the program itself, which people search for.
     let refused =
         |flag: &str, message: String| Error::new(ErrorKind::Invalid, Place::file(flag), message);
@@ -79,24 +78,27 @@ fn check(args: &FluxBuildKustomization, settings: &Settings) -> Result<(PathBuf,
     if given.as_os_str().is_empty() || !path.is_dir() {
         return Err(refused("--path", format!("invalid resource path {given:?}")));
     }
-    let Some(file) = &args.kustomization_file else {
-        if args.dry_run {
-            let message = "dry-run mode requires a kustomization file".to_owned();
-            return Err(refused("--dry-run", message).hint("name it with --kustomization-file"));
-        }
-        return Ok((path, None));
-    };
-    let full = settings.directory.join(file);
-    if !full.is_file() {
-        let message = format!("invalid kustomization file {file:?}");
+    let file = args.kustomization_file.as_ref().map(|file| settings.directory.join(file));
+    if let (Some(given), Some(full)) = (&args.kustomization_file, &file)
+        && !full.is_file()
+    {
+        let message = format!("invalid kustomization file {given:?}");
         return Err(refused("--kustomization-file", message));
     }
-    Ok((path, Some(full)))
+    Ok((path, file))
 }
 
 /// Whether its variables are somewhere else.
 fn asks(kustomization: &Kustomization) -> bool {
     kustomization.post_build.as_ref().is_some_and(|one| !one.substitute_from.is_empty())
+}
+
+/// The Kustomization of that name in the cluster.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn find(cluster: &Cluster, namespace: &str, name: &str) -> Result<Kustomization> {
+    cluster.kustomization(namespace, name)?.ok_or_else(|| missing(namespace, name))
 }
 
 fn missing(namespace: &str, name: &str) -> Error {
@@ -108,32 +110,19 @@ fn missing(namespace: &str, name: &str) -> Error {
         .hint("give it with --kustomization-file, or another namespace with -n")
 }
 
-/// One run of the command.
-struct Job<'a> {
-    args: &'a FluxBuildKustomization,
-    path: PathBuf,
-    settings: &'a Settings,
-    console: &'a Console,
-}
-
-/// A cluster that is asked in the midst of a build.
-struct Cluster<'a> {
-    server: &'a Server,
-    handle: tokio::runtime::Handle,
-}
-
-impl Cluster<'_> {
-    fn kustomization(&self, namespace: &str, name: &str) -> Result<Option<Kustomization>> {
-        self.handle.block_on(cluster::flux::kustomization(self.server, namespace, name))
-    }
-
-    fn variables(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Found>> {
-        self.handle.block_on(cluster::flux::variables(self.server, kind, namespace, name))
-    }
+/// A build of the program, with what it is told.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) args: &'a FluxLocal,
+    /// Whether the cluster is asked for variables.
+    pub(super) asks: bool,
+    pub(super) settings: &'a Settings,
+    pub(super) console: &'a Console,
 }
 
 impl Job<'_> {
-    fn read(&self, file: &Path, namespace: &str) -> Result<Kustomization> {
+    /// The Kustomization in a file.
+    pub(super) fn read(&self, file: &Path, namespace: &str) -> Result<Kustomization> {
         let disk = Disk::new(self.settings.directory.clone());
         let limits = Limits::default();
         let text = disk.read(file, limits.file_bytes)?;
@@ -144,49 +133,25 @@ impl Job<'_> {
         output
     }
 
-    /// Whether everything is at hand.
-    fn is_offline(&self, kustomization: &Kustomization) -> bool {
-        self.args.dry_run || !asks(kustomization) && !self.args.recursive
+    /// The directories that stand for sources.
+    pub(super) fn sources(&self) -> BTreeMap<String, PathBuf> {
+        let absolute = |path: &PathBuf| self.settings.directory.join(path);
+        let sources = self.args.local_sources.iter();
+        sources.map(|(source, path)| (source.clone(), absolute(path))).collect()
     }
 
-    /// Connects, and lets `work` ask the cluster from a thread that may wait; where it need not be asked,
-    /// also without one.
-    fn with_cluster<T>(
-        &self,
-        connection: &Connection,
-        is_needed: bool,
-        work: impl FnOnce(Option<&Cluster<'_>>) -> Result<T>,
-    ) -> Result<T> {
-        let progress = Arc::new(Progress::new(self.console, false, false, connection.verbosity));
-        session::run(async {
-            let server = match session::connect(connection, self.settings, &progress).await {
-                Ok(server) => Some(server),
-                Err(error) if is_needed => return Err(error),
-                Err(error) => {
-                    let place = error.places()[0].clone();
-                    let message = format!("no cluster is asked: {}", error.message());
-                    self.console.warn(&Warning { place, message });
-                    None
-                }
-            };
-            let handle = tokio::runtime::Handle::current();
-            let cluster = server.as_ref().map(|server| Cluster { server, handle });
-            tokio::task::block_in_place(|| work(cluster.as_ref()))
-        })
-    }
-
-    fn build(
+    /// The objects of a Kustomization, built of a directory.
+    pub(super) fn build(
         &self,
         kustomization: &Kustomization,
-        cluster: Option<&Cluster<'_>>,
-    ) -> Result<String> {
+        path: &Path,
+        recursive: bool,
+        cluster: Option<&Cluster>,
+    ) -> Result<Vec<Resource>> {
         let files = Disk::new(self.settings.directory.clone());
         let cache = self.settings.cache.clone();
         let remote = cache.map(|cache| Arc::new(Remote::new(cache, false)));
         let options = Options { remote, ..Options::default() };
-        let sources: BTreeMap<String, PathBuf> = (self.args.local_sources.iter())
-            .map(|(source, path)| (source.clone(), self.settings.directory.join(path)))
-            .collect();
         let lookup = |kind, namespace: &str, name: &str| match cluster {
             Some(cluster) => cluster.variables(kind, namespace, name),
             None => Ok(None),
@@ -200,15 +165,15 @@ impl Job<'_> {
             store: &Store::default(),
             options: &options,
             decrypt: &Masking::new(None),
-            lookup: (!self.args.dry_run).then_some(&lookup),
+            lookup: self.asks.then_some(&lookup),
             live: Some(&live),
             strict: self.args.strict_substitute,
             ignore: &self.args.ignore_paths,
-            recursive: self.args.recursive,
-            sources: &sources,
+            recursive,
+            sources: &self.sources(),
         };
-        let Warned { output, warnings } = build.build(kustomization, &self.path);
+        let Warned { output, warnings } = build.build(kustomization, path);
         warnings.iter().for_each(|warning| self.console.warn(warning));
-        local::print(&output?, options.limits.output_bytes)
+        output
     }
 }

@@ -1,21 +1,19 @@
 //! `flux tree`: draws the Kustomizations of a repository and what they render to, without a cluster.
 
-use std::path::{Path, PathBuf};
-
 use overlay::build::Options;
 use overlay::error::{Error, ErrorKind, Place, Result, Warned};
-use overlay::files::clean;
 use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::{Branch, draw, named};
-use overlay::flux::discover::{Found, Local, Node, Outcome, Request, discover};
+use overlay::flux::discover::{Asked, Found, Node, Outcome};
 use overlay::flux::inventory::ObjectId;
-use overlay::flux::sources::{Source, committed, working_tree};
+use overlay::flux::sources::Source;
 use overlay::flux::{Rendered, Renderer};
 use overlay::sops::decryption::Masking;
 use overlay::store::Store;
-use overlay::{json, yaml};
 use serde_json::{Value as Json, json};
 
+use super::rendered::formatted;
+use super::repository::{Checkout, id};
 use crate::args::{DataFormat, FluxTree, Render};
 use crate::commands::build;
 use crate::commands::flux::charts;
@@ -32,67 +30,31 @@ const FLUX: &str = "toolkit.fluxcd.io";
 /// Where the directory, the revision or a local source cannot be read. What is wrong with the Kustomizations is shown,
 /// and told by the exit code.
 pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8> {
-    let entry = clean(&settings.directory.join(&args.path));
-    let top = repository(&entry, settings);
-    let (source, entry) = match &args.as_committed {
-        Some(revision) => {
-            let source = committed(&top, revision, None)?;
-            let below = entry.strip_prefix(&top).unwrap_or(&entry).to_path_buf();
-            let entry = clean(&source.root.join(below));
-            (source, entry)
-        }
-        None => (working_tree(&top, &settings.directory, None)?, entry),
+    let checkout = Checkout::around(&args.path, &args.local_sources, settings)?;
+    let source = match &args.as_committed {
+        Some(revision) => checkout.committed(revision)?,
+        None => checkout.tree()?,
     };
-    let local = args.local_sources.iter().map(|(name, path)| local(name, path, settings));
-    let local = local.collect::<Result<Vec<_>>>()?;
     // Kustomizations are rendered beside each other already.
     let options = Options { threads: 1, ..build::options(&Render::default(), settings) };
     let store = Store::default();
-    let render =
-        |object: &Kustomization, source: &Source| rendered(object, source, &store, &options);
+    let render = |asked: &Asked<'_>| rendered(asked.object, asked.source, &store, &options);
     let found = charts::using(&args.helm, settings, None, |charts| {
-        let request = Request {
-            repository: &source,
-            entry: &entry,
-            local: &local,
-            limits: &options.limits,
-            render: &render,
-            charts,
-        };
-        discover(&request)
+        checkout.discover(&source, &options.limits, &render, charts)
     })?;
     found.warnings.iter().for_each(|warning| console.warn(warning));
     match args.output {
         None => console.print(&visible(&text(&found, args.compact))),
         Some(format) => console.print(&data(&found, args.compact, format)?),
     }
-    found.problems.iter().for_each(|problem| console.error(problem));
-    if found.nodes.is_empty() && found.problems.is_empty() {
-        let place = Place::file(source.files.shown(&entry));
-        return Err(Error::new(
-            ErrorKind::Missing,
-            place,
-            "there is no Kustomization of Flux in it",
-        ));
+    let problems: Vec<_> = found.problems.iter().chain(&found.elsewhere).collect();
+    problems.iter().for_each(|problem| console.error(problem));
+    if found.nodes.is_empty() && problems.is_empty() {
+        let place = Place::file(&*args.path.to_string_lossy());
+        let message = "there is no Kustomization of Flux in it";
+        return Err(Error::new(ErrorKind::Missing, place, message));
     }
-    Ok(if found.problems.is_empty() { exit::OK } else { exit::ERROR })
-}
-
-/// The top directory of the repository around a path; without one the working directory, or the path itself.
-fn repository(path: &Path, settings: &Settings) -> PathBuf {
-    let top = path.ancestors().find(|directory| directory.join(".git").exists());
-    let around = path.starts_with(&settings.directory).then_some(&*settings.directory);
-    let own = || if path.is_file() { path.parent() } else { None }.unwrap_or(path);
-    top.or(around).unwrap_or_else(own).to_path_buf()
-}
-
-/// A directory that stands for `Kind/namespace/name`.
-fn local(name: &str, path: &Path, settings: &Settings) -> Result<Local> {
-    let mut parts = name.splitn(3, '/').map(str::to_owned);
-    let mut part = || parts.next().unwrap_or_default();
-    let (kind, namespace, name) = (part(), part(), part());
-    let source = working_tree(&settings.directory.join(path), &settings.directory, None)?;
-    Ok(Local { kind, namespace, name, source })
+    Ok(if problems.is_empty() { exit::OK } else { exit::ERROR })
 }
 
 /// Variables that are in the cluster only are not there: then one without a value is no failure.
@@ -182,16 +144,6 @@ fn dependencies(object: &Kustomization) -> Vec<String> {
     object.depends_on.iter().map(named).collect()
 }
 
-fn id(node: &Node) -> ObjectId {
-    let meta = &node.object.meta;
-    ObjectId {
-        namespace: meta.namespace.clone(),
-        name: meta.name.clone(),
-        group: overlay::flux::api::GROUP.into(),
-        kind: "Kustomization".into(),
-    }
-}
-
 /// The objects of a Kustomization in the order of its inventory, with the Kustomizations among them that are followed.
 fn below(found: &Found, node: &Node, compact: bool) -> Vec<(ObjectId, Option<usize>)> {
     let Outcome::Rendered(rendered) = &node.outcome else { return Vec::new() };
@@ -215,16 +167,9 @@ fn below(found: &Found, node: &Node, compact: bool) -> Vec<(ObjectId, Option<usi
 
 fn data(found: &Found, compact: bool, format: DataFormat) -> Result<String> {
     let roots: Vec<_> = found.roots.iter().map(|root| tree(found, *root, compact)).collect();
-    let problems: Vec<_> = found.problems.iter().map(problem).collect();
+    let problems: Vec<_> = found.problems.iter().chain(&found.elsewhere).map(problem).collect();
     let data = json!({ "kustomizations": roots, "problems": problems });
-    match format {
-        DataFormat::Json => Ok(format!("{data:#}\n")),
-        DataFormat::Yaml => {
-            let mut text = String::new();
-            yaml::write(&json::from_json(&data), &mut text)?;
-            Ok(text)
-        }
-    }
+    formatted(&data, format)
 }
 
 fn tree(found: &Found, index: usize, compact: bool) -> Json {
@@ -257,12 +202,14 @@ fn tree(found: &Found, index: usize, compact: bool) -> Json {
     })
 }
 
-fn resource(id: &ObjectId) -> Json {
+/// An object by its names, as data.
+pub(super) fn resource(id: &ObjectId) -> Json {
     let ObjectId { namespace, name, group, kind } = id;
     json!({ "namespace": namespace.as_str(), "name": name.as_str(), "group": group.as_str(), "kind": kind.as_str() })
 }
 
-fn problem(error: &Error) -> Json {
+/// A problem as data.
+pub(super) fn problem(error: &Error) -> Json {
     json!({
         "place": error.places()[0].to_string(),
         "message": error.message(),

@@ -1,0 +1,425 @@
+//! `flux diff --live`: what Flux would change in the cluster once it has what is in the working tree.
+//!
+//! Each Kustomization is asked about as the service account that Flux would apply it as. Applying and deleting are both
+//! dry runs, so that admission and rights have their say, and nothing is written.
+
+use std::collections::BTreeMap;
+
+use overlay::cluster::Server;
+use overlay::cluster::drift::{Coming, Deletion, Drift, Known, Standing, Wanted, drift};
+use overlay::error::{Error, ErrorKind, Place, Result, Warned, Warning};
+use overlay::files::Disk;
+use overlay::flux::Rendered;
+use overlay::flux::api::Kustomization;
+use overlay::flux::discover::drawing::named;
+use overlay::flux::discover::{Asked, Found, Node, Outcome};
+use overlay::flux::drift::{self as differences, Ignored};
+use overlay::flux::inventory::ObjectId;
+use overlay::flux::report::{self, folder_line, line};
+use overlay::flux::shown as status;
+use overlay::flux::substitute::Kind;
+use overlay::flux::veil::{self, Veil};
+use overlay::resource::Origin;
+use overlay::yaml::Step;
+use overlay::{Limits, Resource, json as objects};
+use serde_json::{Value as Json, json};
+
+use super::cluster::{self, Cluster, Need};
+use super::rendered::{formatted, left_out};
+use super::repository::{Checkout, Choice, Rules, Secrets, shown};
+use super::tree::{problem, resource};
+use crate::args::{Connection, FluxDiff};
+use crate::commands::session;
+use crate::exit;
+use crate::output::{Console, visible};
+use crate::settings::Settings;
+
+/// One run of the command.
+struct Run<'a> {
+    args: &'a FluxDiff,
+    /// Whether the user asks in somebody's place already.
+    is_impersonating: bool,
+    settings: &'a Settings,
+    console: &'a Console,
+    cluster: &'a Cluster,
+}
+
+/// A Kustomization, and what the cluster says about it.
+struct Answer<'a> {
+    node: &'a Node,
+    /// Whom it was asked about as.
+    account: Option<String>,
+    objects: Vec<Object>,
+    errors: Vec<Error>,
+}
+
+/// An object that would not stay as it is.
+struct Object {
+    id: ObjectId,
+    /// `created` and so on.
+    change: &'static str,
+    /// What a person sees of it.
+    text: String,
+    changes: Vec<differences::Change>,
+    reason: Option<String>,
+}
+
+/// Runs it; 1 says that there are changes.
+///
+/// # Errors
+/// Where a name or a path is not there, or the cluster cannot be asked.
+pub fn run(
+    args: &FluxDiff,
+    connection: &Connection,
+    settings: &Settings,
+    console: &Console,
+) -> Result<u8> {
+    cluster::with(Need::Required, connection, settings, console, |cluster| {
+        let Some(cluster) = cluster else { return Ok(exit::USAGE) };
+        let is_impersonating = connection.impersonate.is_some();
+        Run { args, is_impersonating, settings, console, cluster }.run()
+    })
+}
+
+impl Run<'_> {
+    fn run(&self) -> Result<u8> {
+        let mut choice = Choice::of(&self.args.chosen, self.settings)?;
+        let (mut found, mut stand_ins) = self.render(&choice)?;
+        if let Some(other) = choice.reread(&[&found], self.settings) {
+            choice = other;
+            (found, stand_ins) = self.render(&choice)?;
+        }
+        found.warnings.iter().for_each(|warning| self.console.warn(warning));
+        if let Err(error) = choice.check(&[&found]) {
+            found.problems.iter().for_each(|problem| self.console.error(problem));
+            return Err(error);
+        }
+        one_cluster(&found, &choice)?;
+        let coming = coming(&found);
+        let known = self.cluster.wait(Known::ask(&self.cluster.server))?;
+        let mut answers = Vec::new();
+        for (index, node) in found.nodes.iter().enumerate().filter(|(_, node)| choice.takes(node)) {
+            let Outcome::Rendered(rendered) = &node.outcome else { continue };
+            let coming = coming.get(&found.root(index)).cloned().unwrap_or_default();
+            let stood_in = stand_ins.nodes.iter().find(|other| same(other, node));
+            answers.extend(self.ask(node, rendered, stood_in, &coming, &known)?);
+        }
+        self.show(&found, &choice, &answers)
+    }
+
+    /// All Kustomizations as they are applied, and with stand-ins for all that is secret.
+    fn render(&self, choice: &Choice) -> Result<(Found, Found)> {
+        let checkout =
+            Checkout::around(&choice.path, &self.args.chosen.local_sources, self.settings)?;
+        let source = checkout.tree()?;
+        let mut inputs = self.args.inputs.clone();
+        // It is at hand.
+        inputs.ask_cluster = true;
+        let rules = |secrets| Rules::new(&inputs, secrets, Some(self.cluster), self.settings);
+        let (real, masked) = (rules(Secrets::Revealed)?, rules(Secrets::Masked)?);
+        let limits = real.options.limits;
+        let found =
+            checkout.discover(&source, &limits, &|asked| revealed(&real, &masked, asked), None)?;
+        let veiled = rules(Secrets::StandIns)?;
+        let stand_ins = match found.nodes.iter().any(|node| has_secrets(&node.object)) {
+            true => checkout.discover(&source, &limits, &|asked| veiled.render(asked), None)?,
+            false => Found::default(),
+        };
+        Ok((found, stand_ins))
+    }
+
+    /// Asks about one Kustomization; nothing where it is applied to another cluster.
+    fn ask<'n>(
+        &self,
+        node: &'n Node,
+        rendered: &Rendered,
+        stood_in: Option<&Node>,
+        coming: &Coming,
+        known: &Known,
+    ) -> Result<Option<Answer<'n>>> {
+        let object = &node.object;
+        if object.kube_config.is_some() {
+            let name = shown(node);
+            self.console.say_line(format_args!("{name} is applied to another cluster: left out"));
+            return Ok(None);
+        }
+        if object.suspend {
+            let name = shown(node);
+            self.console
+                .say_line(format_args!("{name} is suspended: Flux applies it once it is resumed"));
+        }
+        let live = self.cluster.kustomization(&object.meta.namespace, &object.meta.name)?;
+        let before = live.as_ref().map(status::inventory).transpose()?.unwrap_or_default();
+        let account = self.account(object);
+        let server = account.as_ref().map(|account| self.cluster.server.as_user(account.clone()));
+        let server = server.as_ref().unwrap_or(&self.cluster.server);
+        let resources: Vec<Resource> = rendered.resources.iter().cloned().collect();
+        let drift = self.drift(server, known, object, &resources, &before, coming)?;
+        let mut answer = Answer { node, account, objects: Vec::new(), errors: Vec::new() };
+        let veils = Veils { hides: has_secrets(object), stood_in };
+        for (resource, standing) in resources.iter().zip(drift.objects) {
+            match standing {
+                Ok(standing) => answer.objects.extend(seen(object, resource, standing, &veils)?),
+                Err(error) => answer.errors.push(veils.hide(&error, resource)?),
+            }
+        }
+        for (id, deletion) in drift.deletions {
+            match deletion {
+                Ok(deletion) => answer.objects.extend(gone(id, deletion)),
+                Err(error) => answer.errors.push(error),
+            }
+        }
+        Ok(Some(answer))
+    }
+
+    fn drift(
+        &self,
+        server: &Server,
+        known: &Known,
+        owner: &Kustomization,
+        resources: &[Resource],
+        before: &[ObjectId],
+        coming: &Coming,
+    ) -> Result<Drift> {
+        let (files, settings) = (Disk::new(self.settings.directory.clone()), self.settings);
+        let locate =
+            |origin: &Origin, path: &[Step<'_>]| session::locate(&files, settings, origin, path);
+        let wanted = Wanted {
+            owner,
+            resources,
+            before,
+            coming,
+            forces: true,
+            tries_deletions: true,
+            locate: &locate,
+        };
+        self.cluster.wait(drift(server, known, &wanted))
+    }
+
+    /// The user that Flux would apply a Kustomization as, where that is not the controller itself.
+    ///
+    /// Source: fluxcd/pkg `runtime/client/impersonation.go`.
+    fn account(&self, object: &Kustomization) -> Option<String> {
+        if !self.args.as_service_account || self.is_impersonating {
+            return None;
+        }
+        let own = Some(object.service_account_name.as_str()).filter(|name| !name.is_empty());
+        let name = own.or(self.args.default_service_account.as_deref())?;
+        Some(format!("system:serviceaccount:{}:{name}", object.meta.namespace))
+    }
+
+    fn show(&self, found: &Found, choice: &Choice, answers: &[Answer<'_>]) -> Result<u8> {
+        match self.args.output {
+            Some(format) => self.console.print(&formatted(&data(answers), format)?),
+            None => answers.iter().for_each(|answer| self.console.print(&text(answer))),
+        }
+        let chosen = found.nodes.iter().filter(|node| choice.takes(node));
+        let failed: Vec<_> = chosen
+            .filter_map(|node| match &node.outcome {
+                Outcome::Failed(error) => Some(error),
+                _ => None,
+            })
+            .chain(answers.iter().flat_map(|answer| &answer.errors))
+            .collect();
+        failed.iter().for_each(|error| self.console.error(error));
+        if choice.names.is_empty() {
+            found.elsewhere.iter().for_each(|error| left_out(error, self.console));
+        }
+        for object in answers.iter().flat_map(|answer| &answer.objects) {
+            if let Some(reason) = &object.reason {
+                let name = named(&object.id);
+                self.console.say_line(visible(&format!("{name} {}: {reason}", object.change)));
+            }
+        }
+        let changes = answers.iter().flat_map(|answer| &answer.objects);
+        let has_changes = changes.into_iter().any(|object| is_change(object.change));
+        Ok(match (failed.is_empty(), has_changes) {
+            (false, _) => exit::USAGE,
+            (true, true) => exit::CHANGES,
+            (true, false) => exit::OK,
+        })
+    }
+}
+
+/// Renders as Flux does, or masked where none of the keys at hand is the right one: then Secrets are compared by the names of
+/// their entries alone.
+fn revealed(real: &Rules<'_>, masked: &Rules<'_>, asked: &Asked<'_>) -> Warned<Result<Rendered>> {
+    let rendered = real.render(asked);
+    let Err(error) = &rendered.output else { return rendered };
+    if asked.object.decryption.is_none() {
+        return rendered;
+    }
+    let mut other = masked.render(asked);
+    if other.output.is_err() {
+        return rendered;
+    }
+    let message = format!(
+        "compared by the names of its entries, since it does not decrypt: {}",
+        error.message()
+    );
+    other.warnings.push(Warning { place: error.places()[0].clone(), message });
+    other
+}
+
+/// Whether anything that is secret is put into a Kustomization's objects.
+fn has_secrets(object: &Kustomization) -> bool {
+    let mut references = object.post_build.iter().flat_map(|one| &one.substitute_from);
+    object.decryption.is_some() || references.any(|reference| reference.kind == Kind::Secret)
+}
+
+fn same(one: &Node, other: &Node) -> bool {
+    let meta = |node: &Node| (node.object.meta.namespace.clone(), node.object.meta.name.clone());
+    meta(one) == meta(other)
+}
+
+/// Refuses a repository of several clusters: the one that is asked can only be one of them.
+fn one_cluster(found: &Found, choice: &Choice) -> Result<()> {
+    let mut seen: BTreeMap<String, &Node> = BTreeMap::new();
+    for node in found.nodes.iter().filter(|node| choice.takes(node)) {
+        let Some(other) = seen.insert(shown(node), node) else { continue };
+        let place = |node: &Node| node.object.meta.place.clone();
+        let here = place(node).unwrap_or_else(|| Place::file(shown(node)));
+        let there = place(other).map_or_else(String::new, |place| format!(", in {place}"));
+        let message = format!("{} is there twice{there}: as of two clusters", shown(node));
+        return Err(Error::new(ErrorKind::Invalid, here, message)
+            .hint("name the directory of the cluster that is asked, as in `flux diff clusters/production --live`"));
+    }
+    Ok(())
+}
+
+/// What all Kustomizations of a cluster bring, by its root.
+fn coming(found: &Found) -> BTreeMap<usize, Coming> {
+    let mut all: BTreeMap<usize, Coming> = BTreeMap::new();
+    for (index, node) in found.nodes.iter().enumerate() {
+        if let Outcome::Rendered(rendered) = &node.outcome {
+            let coming = all.entry(found.root(index)).or_default();
+            rendered.resources.iter().for_each(|resource| coming.add(resource));
+        }
+    }
+    all
+}
+
+/// What has to be hidden of a Kustomization's objects.
+struct Veils<'a> {
+    hides: bool,
+    /// The same Kustomization with stand-ins.
+    stood_in: Option<&'a Node>,
+}
+
+impl Veils<'_> {
+    /// An error about an object without what is secret in it.
+    fn hide(&self, error: &Error, resource: &Resource) -> Result<Error> {
+        let object = objects::to_json(&resource.value)?;
+        let message = self.of(resource)?.hide_in(error.message(), &object);
+        let hidden = Error::new(error.kind(), error.places()[0].clone(), message);
+        Ok(match error.remedy() {
+            Some(remedy) => hidden.hint(remedy),
+            None => hidden,
+        })
+    }
+
+    fn of(&self, resource: &Resource) -> Result<Veil> {
+        if !self.hides {
+            return Ok(Veil::default());
+        }
+        let real = objects::to_json(&resource.value)?;
+        let rendered = match self.stood_in.map(|node| &node.outcome) {
+            Some(Outcome::Rendered(rendered)) => Some(rendered),
+            _ => None,
+        };
+        let id = ObjectId::of(resource);
+        let mut others = rendered.into_iter().flat_map(|rendered| rendered.resources.iter());
+        let veiled = others.find(|other| ObjectId::of(other) == id);
+        let veiled = veiled.map(|other| objects::to_json(&other.value)).transpose()?;
+        Ok(Veil::new(&real, veiled.as_ref()))
+    }
+}
+
+/// What a person sees of an object; nothing where it stays as it is.
+fn seen(
+    owner: &Kustomization,
+    resource: &Resource,
+    standing: Standing,
+    veils: &Veils<'_>,
+) -> Result<Option<Object>> {
+    let id = ObjectId::of(resource);
+    let subject = named(&id);
+    let plain = |id, change, text| Object { id, change, text, changes: Vec::new(), reason: None };
+    let (live, merged, sent, reason) = match standing {
+        Standing::Unchanged => return Ok(None),
+        Standing::Created => {
+            let text = line(&subject, report::Standing::Created);
+            return Ok(Some(plain(id, "created", text)));
+        }
+        Standing::Skipped => {
+            let text = line(&subject, report::Standing::Skipped);
+            return Ok(Some(plain(id, "skipped", text)));
+        }
+        Standing::Drifted { live, merged, sent } => (live, merged, sent, None),
+        Standing::Recreated { live, sent, reason } => (live, sent.clone(), sent, Some(reason)),
+    };
+    let ignored = Ignored::new(&owner.ignore, &Limits::default())?;
+    let ignored: Vec<&str> = ignored.paths(resource).collect();
+    let veil = veils.of(resource)?;
+    let reason = reason.map(|reason| veil.hide_in(&reason, &sent));
+    let text = report::drifted(&subject, (&live, &merged), &sent, &ignored, &veil)?;
+    let Some(text) = text else { return Ok(None) };
+    let (before, after) = veil::pair(Some(&live), Some(&merged), &veil);
+    let changes = differences::differences(&before.unwrap_or_default(), &after.unwrap_or_default());
+    Ok(Some(match reason {
+        None => Object { id, change: "drifted", text, changes, reason },
+        Some(_) => {
+            let text = text.replacen(" drifted\n", " recreated\n", 1);
+            Object { id, change: "recreated", text, changes, reason }
+        }
+    }))
+}
+
+fn gone(id: ObjectId, deletion: Deletion) -> Option<Object> {
+    let (change, text, reason) = match deletion {
+        Deletion::Gone => return None,
+        Deletion::Deleted => ("deleted", line(&named(&id), report::Standing::Deleted), None),
+        Deletion::Stays(reason) => ("kept", String::new(), Some(reason.to_owned())),
+    };
+    Some(Object { id, change, text, changes: Vec::new(), reason })
+}
+
+fn is_change(change: &str) -> bool {
+    !matches!(change, "skipped" | "kept")
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let parts: String = answer.objects.iter().map(|object| object.text.as_str()).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    let is_changed = answer.objects.iter().any(|object| is_change(object.change));
+    let word = if is_changed { "changed" } else { "unchanged" };
+    visible(&format!("{}{parts}", folder_line(&shown(answer.node), word)))
+}
+
+fn data(answers: &[Answer<'_>]) -> Json {
+    let object = |object: &Object| {
+        let mut entry = resource(&object.id);
+        entry["change"] = object.change.into();
+        if !object.changes.is_empty() {
+            let changes = object.changes.iter();
+            entry["differences"] = changes.map(differences::Change::operation).collect();
+        }
+        if let Some(reason) = &object.reason {
+            entry["reason"] = reason.as_str().into();
+        }
+        entry
+    };
+    let kustomization = |answer: &Answer<'_>| {
+        let meta = &answer.node.object.meta;
+        json!({
+            "namespace": meta.namespace.as_str(),
+            "name": meta.name.as_str(),
+            "askedAs": answer.account,
+            "objects": answer.objects.iter().map(object).collect::<Vec<_>>(),
+            "problems": answer.errors.iter().map(problem).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "kustomizations": answers.iter().map(kustomization).collect::<Vec<_>>() })
+}
