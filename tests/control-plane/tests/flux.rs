@@ -1,0 +1,374 @@
+//! `flux diff --live` and `flux build --ask-cluster` against a real API server: what they say about rights, what they
+//! read, and that they write nothing.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use control_plane::{ControlPlane, Result, shared};
+use kubectl_overlay::output::{Console, Streams};
+use kubectl_overlay::settings::Settings;
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+/// The key whose bytes are all 0x42.
+const KEY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+
+/// A Secret that is encrypted for it; its password is `canary-of-the-database`.
+const ENCRYPTED: &str = include_str!("flux/database.yaml");
+
+/// A namespace of the server, and a repository with one Kustomization for it.
+struct Site<'a> {
+    plane: &'a ControlPlane,
+    namespace: String,
+    folder: TempDir,
+}
+
+struct Run {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+#[derive(Clone, Default)]
+struct Recorded(Arc<Mutex<String>>);
+
+impl Write for Recorded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Recorded {
+    fn stream(&self) -> Box<dyn Write + Send> {
+        Box::new(anstream::StripStream::new(Box::new(self.clone()) as Box<dyn Write + Send>))
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl<'a> Site<'a> {
+    fn new(plane: &'a ControlPlane, name: &str) -> Result<Self> {
+        plane.install_flux_definitions()?;
+        let folder = tempfile::tempdir().unwrap();
+        Ok(Self { plane, namespace: plane.namespace(name)?, folder })
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let file = self.folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text.replace("NAMESPACE", &self.namespace)).unwrap();
+    }
+
+    /// Writes the Kustomization `apps`, which renders the directory of the same name.
+    fn kustomization(&self, more: &str) -> String {
+        let text = format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: apps, namespace: NAMESPACE}}\n\
+             spec:\n  interval: 10m\n  prune: true\n  path: ./apps\n  targetNamespace: NAMESPACE\n\
+             \x20 sourceRef: {{kind: GitRepository, name: flux-system}}\n{more}"
+        );
+        self.write("clusters/apps.yaml", &text);
+        text.replace("NAMESPACE", &self.namespace)
+    }
+
+    fn run(&self, words: &[&str], kubeconfig: &Path) -> Run {
+        let (out, err) = (Recorded::default(), Recorded::default());
+        let streams =
+            Streams { out: out.stream(), err: err.stream(), input: Box::new(std::io::empty()) };
+        let settings = Settings {
+            directory: self.folder.path().to_path_buf(),
+            kubeconfig: Some(kubeconfig.into()),
+            ..Settings::default()
+        };
+        let words = ["kubectl-overlay", "flux"].iter().chain(words);
+        let code = kubectl_overlay::run(words.map(Into::into), &settings, &Console::new(streams));
+        Run { code, out: out.text(), err: err.text() }
+    }
+
+    /// What `flux diff --live` says, which must have written nothing.
+    fn diff(&self, words: &[&str]) -> Run {
+        let before = self.versions();
+        let words = [&["diff", "clusters", "--live"], words].concat();
+        let run = self.run(&words, self.plane.kubeconfig());
+        assert_eq!(self.versions(), before, "{}\n{}", run.out, run.err);
+        assert!(!format!("{}{}", run.out, run.err).contains("canary"), "{}\n{}", run.out, run.err);
+        run
+    }
+
+    fn path(&self, kind: &str, name: &str) -> String {
+        let group = match kind {
+            "kustomizations" => "apis/kustomize.toolkit.fluxcd.io/v1",
+            "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
+            _ => "api/v1",
+        };
+        let slash = if name.is_empty() { "" } else { "/" };
+        format!("/{group}/namespaces/{}/{kind}{slash}{name}", self.namespace)
+    }
+
+    /// All objects that could have been written, with their versions.
+    fn versions(&self) -> Vec<String> {
+        let kinds = ["configmaps", "secrets", "serviceaccounts", "kustomizations"];
+        let lists = kinds.map(|kind| self.plane.get(&self.path(kind, "")).unwrap());
+        let items = lists.iter().flat_map(|list| list["items"].as_array().unwrap());
+        let version = |item: &Json| {
+            format!("{} {}", item["metadata"]["name"], item["metadata"]["resourceVersion"])
+        };
+        items.map(version).collect()
+    }
+
+    fn apply(&self, kind: &str, object: &Json) -> Result<()> {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        self.plane.apply(&self.path(kind, name), object.to_string()).map(|_| ())
+    }
+
+    /// A ConfigMap that Flux has applied before.
+    fn applied(&self, name: &str, data: &Json, owner: &str) -> Result<()> {
+        let labels = json!({
+            "kustomize.toolkit.fluxcd.io/name": owner,
+            "kustomize.toolkit.fluxcd.io/namespace": self.namespace,
+        });
+        self.apply(
+            "configmaps",
+            &json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+                "metadata": { "name": name, "labels": labels } }),
+        )
+    }
+
+    /// The service account `deployer`, who may do with `resources` what Flux needs to.
+    fn deployer(&self, resources: &[&str]) -> Result<()> {
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "deployer" } });
+        self.apply("serviceaccounts", &account)?;
+        let version = "rbac.authorization.k8s.io/v1";
+        let role = json!({ "apiVersion": version, "kind": "Role", "metadata": { "name": "deployer" },
+            "rules": [{ "apiGroups": [""], "resources": resources, "verbs": ["get", "create", "patch", "delete"] }] });
+        self.apply("roles", &role)?;
+        let binding = json!({ "apiVersion": version, "kind": "RoleBinding", "metadata": { "name": "deployer" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "deployer", "namespace": self.namespace }] });
+        self.apply("rolebindings", &binding)
+    }
+
+    /// The Kustomization in the cluster, with these in its inventory.
+    fn deployed(&self, text: &str, inventory: &[&str]) -> Result<()> {
+        self.plane.apply(&self.path("kustomizations", "apps"), text)?;
+        let entry = |name: &&str| json!({ "id": format!("{}_{name}__ConfigMap", self.namespace), "v": "v1" });
+        let entries: Vec<_> = inventory.iter().map(entry).collect();
+        let status = json!({ "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+            "metadata": { "name": "apps" }, "status": { "inventory": { "entries": entries } } });
+        let path = self.path("kustomizations", "apps/status");
+        self.plane.apply(&path, status.to_string()).map(|_| ())
+    }
+}
+
+impl Run {
+    #[track_caller]
+    fn ends_with(self, code: u8) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "{text:?} is not in:\n{}\n{}", self.err, self.out);
+        self
+    }
+
+    #[track_caller]
+    fn shows(self, text: &str) -> Self {
+        assert!(self.out.contains(text), "{text:?} is not in:\n{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+#[test]
+fn a_tenant_is_asked_about_as_itself() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live")?;
+    site.deployer(&["configmaps"])?;
+    let text = site.kustomization("  serviceAccountName: deployer\n");
+    site.deployed(&text, &["web", "gone", "of-another", "kept", "not-there"])?;
+    let ns = site.namespace.clone();
+    site.applied("web", &json!({ "a": "1" }), "apps")?;
+    site.applied("gone", &json!({}), "apps")?;
+    site.applied("of-another", &json!({}), "another")?;
+    site.apply(
+        "configmaps",
+        &json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "kept",
+            "annotations": { "kustomize.toolkit.fluxcd.io/prune": "Disabled" },
+            "labels": { "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": ns } } }),
+    )?;
+    let web = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: '2'}\n";
+    site.write("apps/web.yaml", web);
+    site.write("apps/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n");
+    let skipped =
+        "metadata: {name: skipped, annotations: {kustomize.toolkit.fluxcd.io/ssa: Ignore}}";
+    site.write("apps/skipped.yaml", &format!("apiVersion: v1\nkind: ConfigMap\n{skipped}\n"));
+    let run = site.diff(&[]).ends_with(1);
+    let run = run.shows(&format!("📁 Kustomization/{ns}/apps changed\n"));
+    let run = run.shows(&format!("► ConfigMap/{ns}/new created\n"));
+    let run = run.shows(&format!("► ConfigMap/{ns}/skipped skipped\n"));
+    let run =
+        run.shows(&format!("► ConfigMap/{ns}/web drifted\n\ndata.a\n± value change\n- 1\n+ 2\n"));
+    let run = run.shows(&format!("► ConfigMap/{ns}/gone deleted\n"));
+    let run = run.says(&format!("ConfigMap/{ns}/kept kept: it asks to be left alone"));
+    let run = run.says(&format!("ConfigMap/{ns}/of-another kept: it belongs to another"));
+    assert!(!run.out.contains("not-there"), "{}", run.out);
+    let data: Json = serde_json::from_str(&site.diff(&["-o", "json"]).ends_with(1).out).unwrap();
+    let account = format!("system:serviceaccount:{ns}:deployer");
+    assert_eq!(data["kustomizations"][0]["askedAs"], account);
+
+    site.write(
+        "apps/secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: canary}\n",
+    );
+    let denied = format!("\"{account}\" may not get secrets in the namespace \"{ns}\"");
+    let run = site.diff(&[]).ends_with(2).says(&denied).says("apps/secret.yaml:1:1");
+    assert!(!run.out.contains("deleted"), "nothing is deleted where something failed: {}", run.out);
+    // Whoever asks as themselves may do more.
+    let run = site.diff(&["--impersonate=false"]).ends_with(1);
+    run.shows(&format!("► Secret/{ns}/s created\n")).shows("deleted");
+    site.diff(&["--default-service-account", "nobody"]).ends_with(2).says(&account);
+    Ok(())
+}
+
+#[test]
+fn who_may_not_delete_is_told_so() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-delete")?;
+    let text = site.kustomization("");
+    site.deployed(&text, &["gone"])?;
+    site.applied("gone", &json!({}), "apps")?;
+    site.write("apps/kustomization.yaml", "resources: []\n");
+    site.diff(&[]).ends_with(1).shows("gone deleted");
+    site.diff(&["--default-service-account", "nobody"]).ends_with(2).says("may not get configmaps");
+    Ok(())
+}
+
+#[test]
+fn objects_that_cannot_be_changed_are_made_anew_where_that_is_allowed() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-force")?;
+    site.deployer(&["configmaps"])?;
+    let account = "  serviceAccountName: deployer\n";
+    site.kustomization(account);
+    let fixed = json!({ "apiVersion": "v1", "kind": "ConfigMap", "immutable": true,
+        "metadata": { "name": "fixed" }, "data": { "a": "1" } });
+    site.apply("configmaps", &fixed)?;
+    let changed = "apiVersion: v1\nkind: ConfigMap\nimmutable: true\nmetadata: {name: fixed}\ndata: {a: '2'}\n";
+    site.write("apps/fixed.yaml", changed);
+    site.diff(&[]).ends_with(2).says("field is immutable");
+    site.kustomization(&format!("{account}  force: true\n"));
+    site.diff(&[]).ends_with(1).shows("fixed recreated\n").says("field is immutable");
+    site.kustomization(account);
+    let forced = changed.replace(
+        "name: fixed",
+        "name: fixed, annotations: {kustomize.toolkit.fluxcd.io/force: Enabled}",
+    );
+    site.write("apps/fixed.yaml", &forced);
+    site.diff(&[]).ends_with(1).shows("fixed recreated\n");
+    let merged = forced.replace("force: Enabled", "ssa: IfNotPresent");
+    site.write("apps/fixed.yaml", &merged);
+    site.diff(&[]).ends_with(0).shows("fixed skipped\n");
+    Ok(())
+}
+
+#[test]
+fn fields_that_may_drift_do() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-ignore")?;
+    site.kustomization("  ignore: [{paths: [/data/a], target: {kind: ConfigMap}}]\n");
+    site.applied("web", &json!({ "a": "1", "b": "1" }), "apps")?;
+    site.write(
+        "apps/web.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: '2', b: '1'}\n",
+    );
+    site.diff(&[]).ends_with(0);
+    Ok(())
+}
+
+#[test]
+fn variables_and_keys_come_from_the_cluster_and_are_not_shown() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-keys")?;
+    let ns = site.namespace.clone();
+    site.kustomization(
+        "  decryption: {provider: sops, secretRef: {name: sops-age}}\n\
+         \x20 postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}, {kind: Secret, name: hidden}]}\n",
+    );
+    let secret = |name: &str, data: Json| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": data });
+    site.apply("secrets", &secret("sops-age", json!({ "age.agekey": KEY })))?;
+    site.apply("secrets", &secret("hidden", json!({ "password": "canary-one" })))?;
+    site.apply("secrets", &secret("database", json!({ "password": "canary-two" })))?;
+    let vars = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "vars" }, "data": { "host": "shop" } });
+    site.apply("configmaps", &vars)?;
+    site.applied("web", &json!({ "url": "https://shop:canary-old@db", "host": "old" }), "apps")?;
+    site.write("apps/database.yaml", ENCRYPTED);
+    let web = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {url: 'https://${host}:${password}@db', host: '${host}'}\n";
+    site.write("apps/web.yaml", web);
+    let run = site.diff(&[]).ends_with(1);
+    let run = run.shows(&format!("► Secret/{ns}/database drifted\n"));
+    let run = run.shows("password\n± value change\n- *** (before)\n+ *** (after)\n");
+    let run = run.shows("data.url\n± value change\n- *** (before)\n+ *** (after)\n");
+    run.shows("data.host\n± value change\n- old\n+ shop\n");
+
+    let build = |words: &[&str]| {
+        site.run(&[&["build", "clusters", "--ask-cluster"], words].concat(), plane.kubeconfig())
+    };
+    let masked = build(&[]).ends_with(0).says("the keys at hand decrypt all of it");
+    assert!(!masked.out.contains("canary"), "{}", masked.out);
+    let masked = masked.shows("url: https://shop:__SECRET__@db").shows("password: '**SOPS**'");
+    drop(masked);
+    build(&["--decrypt"])
+        .ends_with(0)
+        .shows("url: https://shop:canary-one@db")
+        .shows("password: canary-of-the-database");
+
+    // Without the key, Secrets are compared by the names of their entries.
+    plane.delete(&site.path("secrets", "sops-age"))?;
+    let run = site.diff(&[]).ends_with(1).says("does not decrypt");
+    assert!(!run.out.contains("Secret/"), "{}", run.out);
+    let guest = site.run(&["build", "clusters", "--ask-cluster"], plane.guest_kubeconfig());
+    guest.ends_with(1).says("\"guest\" may not get configmaps");
+    Ok(())
+}
+
+#[test]
+fn what_comes_first_need_not_be_there() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-first")?;
+    let ns = site.namespace.clone();
+    site.kustomization("");
+    let definition = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("things.{ns}.example") },
+        "spec": { "group": format!("{ns}.example"), "scope": "Namespaced",
+            "names": { "kind": "Thing", "plural": "things", "singular": "thing", "listKind": "ThingList" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }] } });
+    site.write("apps/definition.yaml", &definition.to_string());
+    site.write(
+        "apps/thing.yaml",
+        "apiVersion: NAMESPACE.example/v1\nkind: Thing\nmetadata: {name: a}\n",
+    );
+    site.write("clusters/first.yaml", &format!(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: first, namespace: {ns}}}\n\
+         spec: {{interval: 10m, prune: true, path: ./first, sourceRef: {{kind: GitRepository, name: flux-system}}}}\n"
+    ));
+    let namespace = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {ns}-new}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {ns}-new}}\n"
+    );
+    site.write("first/a.yaml", &namespace);
+    let run = site.diff(&[]).ends_with(1);
+    let run = run.shows(&format!("► Thing/{ns}/a created\n"));
+    let run = run.shows(&format!("► Namespace/{ns}-new created\n"));
+    run.shows(&format!("► ConfigMap/{ns}-new/a created\n"));
+    site.write("apps/definition.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n");
+    site.diff(&[]).ends_with(2).says("no matches for kind \"Thing\"");
+    Ok(())
+}
