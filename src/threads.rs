@@ -4,9 +4,8 @@
 //! the first in that order is told. Little work stays on the thread that has it, and a machine that
 //! gives no threads does without.
 
-use std::sync::{Arc, OnceLock};
-
-use rayon::prelude::*;
+use std::hint::black_box;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// From how many items on other threads are worth their start, about 100 µs.
 const LEAST: usize = 600;
@@ -14,13 +13,16 @@ const LEAST: usize = 600;
 /// Room for values as deep as [`Limits`](crate::Limits) allow.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Threads that start with the first work that is worth them.
+/// How many runs each thread gets: who is done early takes another.
+const RUNS: usize = 8;
+
+/// Helpers that start with the first work that is worth them.
 #[derive(Clone, Debug, Default)]
 pub struct Threads(Option<Arc<Pool>>);
 
 #[derive(Debug)]
 struct Pool {
-    /// 0 for as many as there are cores.
+    /// With the thread that has the work; 0 for as many as there are cores.
     count: usize,
     started: OnceLock<Option<rayon::ThreadPool>>,
 }
@@ -33,8 +35,8 @@ impl Threads {
         Self((count != 1).then(|| Arc::new(pool)))
     }
 
-    /// The threads, where `items` are worth them.
-    fn pool(&self, items: usize) -> Option<&rayon::ThreadPool> {
+    /// The helpers, where `items` are worth them.
+    fn helpers(&self, items: usize) -> Option<&rayon::ThreadPool> {
         let pool = self.0.as_ref().filter(|_| items >= LEAST)?;
         pool.started.get_or_init(|| start(pool.count)).as_ref()
     }
@@ -46,8 +48,12 @@ impl Threads {
         each: usize,
         step: impl Fn(&T) -> R + Sync + Send,
     ) -> Vec<R> {
-        match self.pool(items.len().saturating_mul(each)) {
-            Some(pool) => pool.install(|| items.par_iter().map(step).collect()),
+        match self.helpers(items.len().saturating_mul(each)) {
+            Some(pool) => {
+                let runs = items.chunks(run_length(items.len(), pool));
+                let step = |run: &[T]| run.iter().map(&step).collect::<Vec<_>>();
+                share(pool, runs, step).into_iter().flatten().collect()
+            }
             None => items.iter().map(step).collect(),
         }
     }
@@ -58,11 +64,8 @@ impl Threads {
         items: &[T],
         step: impl Fn(&[T]) -> R + Sync + Send,
     ) -> Vec<R> {
-        match self.pool(items.len()) {
-            Some(pool) => {
-                let length = run_length(items.len(), pool);
-                pool.install(|| items.par_chunks(length).map(step).collect())
-            }
+        match self.helpers(items.len()) {
+            Some(pool) => share(pool, items.chunks(run_length(items.len(), pool)), step),
             None => vec![step(items)],
         }
     }
@@ -76,18 +79,41 @@ impl Threads {
         items: &mut [T],
         step: impl Fn(&mut [T]) -> Result<(), E> + Sync + Send,
     ) -> Result<(), E> {
-        match self.pool(items.len()) {
+        match self.helpers(items.len()) {
             Some(pool) => {
                 let length = run_length(items.len(), pool);
-                let failed = pool.install(|| {
-                    let runs = items.par_chunks_mut(length);
-                    runs.map(|run| step(run).err()).find_map_first(|error| error)
-                });
-                failed.map_or(Ok(()), Err)
+                share(pool, items.chunks_mut(length), step).into_iter().collect()
             }
             None => step(items),
         }
     }
+}
+
+/// Shares the runs between the helpers and this thread, which would have to wait for them otherwise.
+fn share<T: Send, R: Send>(
+    pool: &rayon::ThreadPool,
+    runs: impl Iterator<Item = T> + Send,
+    step: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let left = Mutex::new(runs.enumerate());
+    let done = Mutex::new(Vec::new());
+    // What panics takes the whole build along, so nothing half done is ever seen.
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((at, run)) = next() {
+            let made = step(run);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, made));
+        }
+    };
+    pool.in_place_scope(|scope| {
+        for _ in 0..pool.current_num_threads() {
+            scope.spawn(|_| work());
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, made)| made).collect()
 }
 
 fn start(count: usize) -> Option<rayon::ThreadPool> {
@@ -95,13 +121,26 @@ fn start(count: usize) -> Option<rayon::ThreadPool> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => count,
     };
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).stack_size(STACK_BYTES);
+    take_room(2 * ROOM_BYTES);
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count.saturating_sub(1));
+    let threads = threads.stack_size(STACK_BYTES).start_handler(|_| take_room(ROOM_BYTES));
     (count > 1).then(|| threads.build().ok()).flatten()
 }
 
-/// A few runs for each thread: who is done early takes another.
+/// What a thread takes of the address space at once.
+const ROOM_BYTES: usize = 8 << 20;
+
+/// Has the allocator ask for room in one piece, and keep it.
+///
+/// The one of the GNU C library asks for each page that a second thread needs by a system call of its
+/// own, which makes two threads slower than one. It takes the size of a large piece that is given back
+/// for the size up to which it keeps what it has. Nothing is touched, so this costs no memory.
+fn take_room(bytes: usize) {
+    drop(black_box(Vec::<u8>::with_capacity(bytes)));
+}
+
 fn run_length(items: usize, pool: &rayon::ThreadPool) -> usize {
-    items.div_ceil(pool.current_num_threads() * 4).max(1)
+    items.div_ceil((pool.current_num_threads() + 1) * RUNS).max(1)
 }
 
 #[cfg(test)]
