@@ -4,6 +4,7 @@
 //! tree, over an unpacked artifact in memory, and over a test's literal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,14 @@ pub trait Files: Sync {
     /// not certain. It saves asking where the path leads.
     fn is_plain(&self, _path: &Path) -> bool {
         false
+    }
+
+    /// As [`read`](Self::read), of what [`is_plain`](Self::is_plain) has just said to be a file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn read_plain(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        self.read(path, limit)
     }
 
     /// `path` as the user would type it.
@@ -113,6 +122,30 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::File::open(path)
 }
 
+/// What there is to read, up to one byte more than `limit`.
+fn content(file: &mut impl Read, limit: usize) -> std::io::Result<Vec<u8>> {
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut content = Vec::new();
+    file.take(most).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The first `size` bytes, or fewer where there are no more.
+fn content_of(file: &mut impl Read, size: usize) -> std::io::Result<Vec<u8>> {
+    let mut content = vec![0; size];
+    let mut end = 0;
+    while end < size {
+        match file.read(&mut content[end..]) {
+            Ok(0) => break,
+            Ok(count) => end += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(end);
+    Ok(content)
+}
+
 fn file_kind(metadata: &std::fs::Metadata) -> FileKind {
     match () {
         () if metadata.is_file() => FileKind::File,
@@ -140,7 +173,6 @@ impl Disk {
 
     /// The content; `None` where something wrote to the file meanwhile.
     fn read_once(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
-        use std::io::Read;
         let failed = |error| self.failed(path, &error);
         let mut file = open(path).map_err(failed)?;
         let before = file.metadata().map_err(failed)?;
@@ -150,16 +182,19 @@ impl Disk {
         if size > limit {
             return Err(too_large(self.shown(path), limit));
         }
-        let mut content = Vec::with_capacity(size + 1);
-        // One byte more than allowed tells a file that grew since.
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        (&mut file).take(most).read_to_end(&mut content).map_err(failed)?;
+        let content = match size {
+            // What the system makes up when it is read says nothing of its size.
+            0 => content(&mut file, limit),
+            size => content_of(&mut file, size),
+        };
+        let content = content.map_err(failed)?;
         if content.len() > limit {
             return Err(too_large(self.shown(path), limit));
         }
         let after = file.metadata().map_err(failed)?;
-        let is_same =
-            before.len() == after.len() && before.modified().ok() == after.modified().ok();
+        let is_same = before.len() == after.len()
+            && before.modified().ok() == after.modified().ok()
+            && content.len() >= size;
         Ok(is_same.then(|| content.into()))
     }
 
@@ -175,6 +210,10 @@ impl Files for Disk {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         // Asked before it is opened: opening a device may already do something.
         self.require_file(path, self.kind(path))?;
+        self.read_plain(path, limit)
+    }
+
+    fn read_plain(&self, path: &Path, limit: usize) -> Result<Bytes> {
         for _ in 0..READS {
             if let Some(content) = self.read_once(path, limit)? {
                 return Ok(content);

@@ -303,7 +303,9 @@ impl<'a> Reader<'a> {
     /// Where it is gone, no regular file any more, or exceeds a limit.
     pub fn near_file(&self, path: &Path) -> Result<(Bytes, Arc<str>)> {
         let shown = self.shown(path);
-        Ok((self.read_as(path, &shown)?, shown))
+        let text =
+            self.read_with(path, &shown, |path, limit| self.files.read_plain(path, limit))?;
+        Ok((text, shown))
     }
 
     fn no_such_file(&self, path: &Path, shown: Arc<str>) -> Error {
@@ -347,17 +349,22 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, no regular file, or exceeds a limit.
     pub fn read(&self, path: &Path) -> Result<Bytes> {
-        self.read_as(path, &self.shown(path))
+        self.read_with(path, &self.shown(path), |path, limit| self.files.read(path, limit))
     }
 
-    fn read_as(&self, path: &Path, shown: &str) -> Result<Bytes> {
+    fn read_with(
+        &self,
+        path: &Path,
+        shown: &str,
+        read: impl FnOnce(&Path, usize) -> Result<Bytes>,
+    ) -> Result<Bytes> {
         let known = self.known().get(path).cloned();
         if let Some(bytes) = known {
             self.take_file(shown)?;
             self.take_bytes(&self.again_left, bytes.len(), shown)?;
             return Ok(bytes);
         }
-        let bytes = self.files.read(path, self.limits.file_bytes)?;
+        let bytes = read(path, self.limits.file_bytes)?;
         let bytes = self.counted(shown, bytes)?;
         self.known().insert(path.to_owned(), bytes.clone());
         Ok(bytes)
