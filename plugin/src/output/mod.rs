@@ -26,6 +26,33 @@ pub struct Console {
 /// go on writing.
 type Shared<T> = Arc<Mutex<Box<T>>>;
 
+/// Standard output, which has every byte of what has no colours in it.
+struct Data {
+    plain: std::io::Stdout,
+    painted: anstream::AutoStream<std::io::Stdout>,
+}
+
+impl Data {
+    fn new() -> Self {
+        let painted = anstream::AutoStream::auto(std::io::stdout());
+        Self { plain: std::io::stdout(), painted }
+    }
+}
+
+impl Write for Data {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        // Looking for a colour in each byte of a large document takes as long as printing it.
+        if data.contains(&ESCAPE) { self.painted.write(data) } else { self.plain.write(data) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.plain.flush()
+    }
+}
+
+/// What every colour begins with.
+const ESCAPE: u8 = 0x1b;
+
 /// Where text comes from and goes to.
 pub struct Streams {
     /// Data: documents, differences, tables.
@@ -41,7 +68,7 @@ impl Console {
     #[must_use]
     pub fn of_process(_settings: &Settings) -> Self {
         Self::new(Streams {
-            out: Box::new(anstream::AutoStream::auto(std::io::stdout())),
+            out: Box::new(Data::new()),
             err: Box::new(anstream::AutoStream::auto(std::io::stderr())),
             input: Box::new(std::io::BufReader::new(std::io::stdin())),
         })
