@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args as _, FromArgMatches, Subcommand, ValueEnum};
 
 use crate::exit;
 
@@ -47,60 +47,153 @@ impl Program {
 /// The parser, which speaks of itself by the name it was called by.
 #[must_use]
 pub fn command(program: Program) -> clap::Command {
+    root(program).subcommands(commands(None))
+}
+
+/// The parser of one command line, the program's name first.
+///
+/// Where a command stands right behind it, the flags of all others are left out: to make them takes
+/// as long as a small build.
+#[must_use]
+pub fn command_for(program: Program, words: &[OsString]) -> clap::Command {
+    let called = words.get(1).and_then(|word| word.to_str());
+    root(program).subcommands(commands(called))
+}
+
+fn root(program: Program) -> clap::Command {
     let name = program.shown();
-    Args::command().name(name).bin_name(name).display_name(name)
+    let command = clap::Command::new(name)
+        .bin_name(name)
+        .display_name(name)
+        .disable_help_subcommand(true)
+        .infer_long_args(false)
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    Connection::augment_args(command)
+        .next_help_heading(None)
+        .about("Renders, reviews and syncs Kustomize overlays")
 }
 
 /// A command line as a value, where it is one.
 pub fn parse<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Option<Args> {
-    Args::try_parse_from(words).ok()
+    let matches = command(Program::Kubectl).try_get_matches_from(words).ok()?;
+    Args::from_matches(&matches).ok()
 }
 
 /// The command line.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    about = "Renders, reviews and syncs Kustomize overlays",
-    disable_help_subcommand = true,
-    infer_long_args = false,
-    max_term_width = 100
-)]
+#[derive(Clone, Debug)]
 pub struct Args {
     /// How to reach the cluster.
-    #[command(flatten)]
     pub connection: Connection,
 
     /// What to do.
-    #[command(subcommand)]
     pub command: Command,
 }
 
+impl Args {
+    /// What the parser has found.
+    ///
+    /// # Errors
+    /// Where it has found something else than its commands say, which no command line can cause.
+    pub fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let connection = Connection::from_arg_matches(matches)?;
+        Ok(Self { connection, command: Command::from_matches(matches)? })
+    }
+}
+
 /// What to do.
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Debug)]
 pub enum Command {
-    /// Print what an overlay renders to
+    /// `build`
     Build(Build),
-    /// Show what a sync would change in the cluster
-    #[command(after_help = exit::DIFF_HELP)]
+    /// `diff`
     Diff(Diff),
-    /// Bring the cluster to what an overlay says
-    #[command(after_help = exit::HELP)]
+    /// `sync`
     Sync(Sync),
-    /// Show the objects of an overlay and whether they are healthy
-    #[command(after_help = exit::STATUS_HELP)]
+    /// `status`
     Status(Status),
-    /// Delete the objects of an overlay from the cluster
-    #[command(after_help = exit::HELP)]
+    /// `delete`
     Delete(Delete),
-    /// Do what the flux program does, without touching the files
+    /// `flux`
     Flux(Flux),
-    /// Run a Kubernetes API in memory, for kubectl and every other client
+    /// `rehearse`
     Rehearse(Rehearse),
-    /// Show the example, without a cluster
+    /// `try`
     Try(Try),
-    /// Print the version
+    /// `version`
     Version(Version),
-    /// Print a completion script for a shell, or for kubectl
+    /// `completion`
     Completion(Completion),
+}
+
+/// All commands; where one of them is `called`, with its flags alone.
+fn commands(called: Option<&str>) -> Vec<clap::Command> {
+    let mut commands = vec![
+        named::<Build>("build", "Print what an overlay renders to"),
+        named::<Diff>("diff", "Show what a sync would change in the cluster"),
+        named::<Sync>("sync", "Bring the cluster to what an overlay says"),
+        named::<Status>("status", "Show the objects of an overlay and whether they are healthy"),
+        named::<Delete>("delete", "Delete the objects of an overlay from the cluster"),
+        named::<Flux>("flux", "Do what the flux program does, without touching the files"),
+        named::<Rehearse>(
+            "rehearse",
+            "Run a Kubernetes API in memory, for kubectl and every other client",
+        ),
+        named::<Try>("try", "Show the example, without a cluster"),
+        named::<Version>("version", "Print the version"),
+        named::<Completion>("completion", "Print a completion script for a shell, or for kubectl"),
+    ];
+    let called = called.filter(|called| commands.iter().any(|one| one.name == *called));
+    for one in &mut commands {
+        one.has_flags = called.is_none_or(|called| called == one.name);
+    }
+    commands.into_iter().map(Named::command).collect()
+}
+
+/// A command by its name.
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    augment: fn(clap::Command) -> clap::Command,
+    has_flags: bool,
+}
+
+fn named<T: clap::Args>(name: &'static str, about: &'static str) -> Named {
+    Named { name, about, augment: T::augment_args, has_flags: true }
+}
+
+impl Named {
+    fn command(self) -> clap::Command {
+        let command = clap::Command::new(self.name);
+        let command = if self.has_flags { (self.augment)(command) } else { command };
+        let help = match self.name {
+            "diff" => Some(exit::DIFF_HELP),
+            "sync" | "delete" => Some(exit::HELP),
+            "status" => Some(exit::STATUS_HELP),
+            _ => None,
+        };
+        let command = command.about(self.about);
+        help.into_iter().fold(command, clap::Command::after_help)
+    }
+}
+
+impl Command {
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(("build", of)) => Build::from_arg_matches(of).map(Self::Build),
+            Some(("diff", of)) => Diff::from_arg_matches(of).map(Self::Diff),
+            Some(("sync", of)) => Sync::from_arg_matches(of).map(Self::Sync),
+            Some(("status", of)) => Status::from_arg_matches(of).map(Self::Status),
+            Some(("delete", of)) => Delete::from_arg_matches(of).map(Self::Delete),
+            Some(("flux", of)) => Flux::from_arg_matches(of).map(Self::Flux),
+            Some(("rehearse", of)) => Rehearse::from_arg_matches(of).map(Self::Rehearse),
+            Some(("try", of)) => Try::from_arg_matches(of).map(Self::Try),
+            Some(("version", of)) => Version::from_arg_matches(of).map(Self::Version),
+            Some(("completion", of)) => Completion::from_arg_matches(of).map(Self::Completion),
+            Some(_) | None => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+        }
+    }
 }
 
 /// Connecting, by kubectl's flags.
@@ -880,7 +973,7 @@ mod tests {
 
     #[test]
     fn switches_can_be_turned_off() {
-        let parse = |words: &[&str]| Args::try_parse_from(words).expect("valid").command;
+        let parse = |words: &[&str]| parse(words).expect("valid").command;
         let Command::Sync(sync) = parse(&["x", "sync", "a", "--prune=false", "--wait=false"])
         else {
             panic!("another command");

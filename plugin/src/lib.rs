@@ -18,8 +18,6 @@ pub mod stage;
 
 use std::ffi::OsString;
 
-use clap::FromArgMatches;
-
 use crate::output::Console;
 use crate::settings::Settings;
 
@@ -34,8 +32,9 @@ pub fn run(
     if let Some(words) = asked_to_complete(program, &arguments) {
         return commands::completion::answer(&words, settings, console);
     }
-    let matches = args::command(program).try_get_matches_from(arguments);
-    match matches.and_then(|matches| args::Args::from_arg_matches(&matches)) {
+    let command = args::command_for(program, &arguments);
+    let matches = command.try_get_matches_from(arguments);
+    match matches.and_then(|matches| args::Args::from_matches(&matches)) {
         Ok(args) => commands::run(&args, program, settings, console),
         Err(error) => usage(&error, console),
     }
