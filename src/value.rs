@@ -261,10 +261,17 @@ impl Scalar {
     }
 }
 
+/// Whether two keys are the same: most differ in their length or their first byte, which takes no
+/// call to find out.
+#[inline]
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.as_bytes().first() == other.as_bytes().first() && one == other
+}
+
 impl Map {
     /// The value under `key`; of duplicate keys the first.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(k, _)| k.text == key).map(|(_, value)| value)
+        self.0.iter().find(|(k, _)| is_same(&k.text, key)).map(|(_, value)| value)
     }
 
     /// The value under `key` for writing.
@@ -279,7 +286,7 @@ impl Map {
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        self.0.iter().position(|(k, _)| k.text == key)
+        self.0.iter().position(|(k, _)| is_same(&k.text, key))
     }
 
     /// The value under `key`, which is added as null where it is missing.

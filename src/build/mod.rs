@@ -153,27 +153,35 @@ pub struct Edited {
 /// # Errors
 /// Where an object cannot be printed, or all together exceed the limit.
 pub fn print(resources: &Resources, limits: &Limits) -> Result<String> {
-    let parts = resources.threads().map_runs(resources.as_slice(), |run| print_run(run, limits));
-    match <[_; 1]>::try_from(parts) {
-        Ok([whole]) => whole,
-        Err(parts) => {
-            let parts = parts.into_iter().collect::<Result<Vec<_>>>();
-            let fits = |parts: &Vec<String>| {
-                parts.iter().map(|part| part.len() + 4).sum::<usize>() <= limits.output_bytes
-            };
-            match parts.ok().filter(fits) {
-                Some(parts) => Ok(parts.join("---\n")),
-                // Which object is one too many is found by counting from the first.
-                None => print_run(resources.as_slice(), limits),
-            }
-        }
+    let mut pieces = pieces(resources, limits)?;
+    Ok(if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat() })
+}
+
+/// As [`print()`], in the pieces in which several threads have printed it.
+///
+/// # Errors
+/// As [`print()`].
+pub fn pieces(resources: &Resources, limits: &Limits) -> Result<Vec<String>> {
+    let all = resources.as_slice();
+    let is_first = |run: &[Resource]| std::ptr::eq(run.as_ptr(), all.as_ptr());
+    let print_run = |run: &[Resource]| print_run(run, is_first(run), limits);
+    let pieces = resources.threads().map_runs(all, print_run);
+    let fits =
+        |pieces: &Vec<String>| pieces.iter().map(String::len).sum::<usize>() <= limits.output_bytes;
+    match pieces.into_iter().collect::<Result<Vec<_>>>().ok().filter(fits) {
+        Some(pieces) => Ok(pieces),
+        // Which object is one too many is found by counting from the first.
+        None => Ok(vec![print_run(all)?]),
     }
 }
 
-fn print_run(resources: &[Resource], limits: &Limits) -> Result<String> {
-    let mut out = String::new();
-    for (index, resource) in resources.iter().enumerate() {
-        if index > 0 {
+/// About how many bytes an object takes.
+const OBJECT_BYTES: usize = 512;
+
+fn print_run(run: &[Resource], is_first: bool, limits: &Limits) -> Result<String> {
+    let mut out = String::with_capacity(run.len() * OBJECT_BYTES);
+    for (index, resource) in run.iter().enumerate() {
+        if index > 0 || !is_first {
             out.push_str("---\n");
         }
         let place = || Place::file(resource.origin.file.clone());
@@ -470,7 +478,9 @@ impl<'a> Build<'a> {
         }
         self.choose_schema(&base)?;
         let Gathered { resources, config, vars } = self.layer(&base, Gathered::default())?;
-        append(&mut gathered.resources, resources)?;
+        if let Err(resources) = gathered.resources.adopt(resources) {
+            append(&mut gathered.resources, resources)?;
+        }
         gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
         gathered.vars.append(vars)
     }

@@ -24,7 +24,7 @@ pub(super) fn read(text: &str, depth: usize) -> Option<Value> {
     let mut reader = Reader::new(depth);
     let mut lines = Lines(text.strip_prefix("---\n").unwrap_or(text));
     while let Some(line) = lines.next() {
-        let content = line.trim_start_matches(' ');
+        let content = without_spaces(line);
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
@@ -53,7 +53,7 @@ fn literal(lines: &mut Lines<'_>, chomping: Chomping, key_indent: usize) -> Opti
     loop {
         let mut behind = Lines(lines.0);
         let Some(line) = behind.next() else { break };
-        let spaces = line.len() - line.trim_start_matches(' ').len();
+        let spaces = line.len() - without_spaces(line).len();
         if line.is_empty() {
             breaks += 1;
             lines.0 = behind.0;
@@ -169,7 +169,7 @@ impl Reader {
                 self.begin(indent, Content::List { loose, waiting: true })?;
             }
         }
-        let behind = content.get(2..)?.trim_start_matches(' ');
+        let behind = without_spaces(content.get(2..)?);
         let column = indent + content.len() - behind.len();
         if behind.starts_with("- ") {
             return self.dash(behind, column);
@@ -197,7 +197,7 @@ impl Reader {
             return None;
         };
         *key = Some(Key { text: EcoString::from(text), typed });
-        let rest = rest.trim_start_matches(' ');
+        let rest = without_spaces(rest);
         if rest.is_empty() || rest.starts_with('#') {
             return Some(());
         }
@@ -273,6 +273,12 @@ impl Reader {
     }
 }
 
+/// What begins behind the spaces; a byte at a time, for they are few.
+fn without_spaces(text: &str) -> &str {
+    let spaces = text.bytes().take_while(|byte| *byte == b' ').count();
+    text.get(spaces..).unwrap_or_default()
+}
+
 /// A key of simple characters with a colon behind it, and the rest of the line.
 fn key(content: &str) -> Option<(&str, &str)> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./-".contains(byte);
@@ -303,7 +309,7 @@ fn ends_behind(text: &str, start: &str) -> bool {
 
 /// Whether nothing but a comment comes any more.
 fn is_end(rest: &str) -> bool {
-    let blank = rest.trim_start_matches(' ');
+    let blank = without_spaces(rest);
     blank.is_empty() || blank.starts_with('#') && blank.len() < rest.len()
 }
 

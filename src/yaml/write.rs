@@ -15,7 +15,7 @@ use regex::Regex;
 use super::scalar::{self, Meaning};
 use super::unprintable::{Printed, Unprintable};
 use crate::error::Result;
-use crate::value::{Key, Map, Scalar, Tag, Value};
+use crate::value::{Key, Map, Scalar, Style, Tag, Value, is_same};
 
 /// Column after which a space becomes a line break, in characters.
 /// Source: go-yaml v2, `best_width`.
@@ -40,7 +40,7 @@ pub fn write(value: &Value, out: &mut String) -> Result<()> {
 
 /// As [`write`], with an error that can tell the place.
 pub(crate) fn print(value: &Value, out: &mut String) -> Printed<()> {
-    let mut writer = Writer { out, fresh: true };
+    let mut writer = Writer { out, fresh: true, entries: Vec::with_capacity(ENTRIES) };
     writer.node(value, Position { indent: 0, after: After::Start })?;
     writer.end_line();
     Ok(())
@@ -57,7 +57,7 @@ pub(crate) fn write_line_v3(text: &str, key: bool, out: &mut String) -> bool {
     }
     let single = !(shape.space_break || shape.special || shape.break_space);
     let plain = single && !(shape.indicators || shape.blank_end || shape.line_breaks);
-    let mut writer = Writer { out, fresh: false };
+    let mut writer = Writer { out, fresh: false, entries: Vec::new() };
     // The base 60 numbers and the booleans of YAML 1.1 are quoted for older readers.
     let is_text = scalar::resolve(text) == Tag::Str && reads_as_text(text);
     if text.contains('\n') || !is_text || !single || key && shape.line_breaks {
@@ -82,10 +82,15 @@ pub(crate) fn is_lost_as_block(text: &str) -> bool {
     text.starts_with('\t') && stays_block(text)
 }
 
-struct Writer<'a> {
-    out: &'a mut String,
+/// How many entries the open mappings of most objects have together.
+const ENTRIES: usize = 32;
+
+struct Writer<'o, 'v> {
+    out: &'o mut String,
     /// Whether a line has just been ended, so that the next one needs no break.
     fresh: bool,
+    /// The entries of all open mappings in the order in which they are printed, the innermost last.
+    entries: Vec<(&'v Key, &'v Value)>,
 }
 
 /// Where a node goes.
@@ -107,8 +112,8 @@ enum After {
     Dash,
 }
 
-impl Writer<'_> {
-    fn node(&mut self, value: &Value, at: Position) -> Printed<()> {
+impl<'v> Writer<'_, 'v> {
+    fn node(&mut self, value: &'v Value, at: Position) -> Printed<()> {
         match value {
             Value::Null => self.word("null", at),
             Value::Scalar(scalar) => return self.scalar(scalar, at),
@@ -120,7 +125,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn list(&mut self, list: &[Value], at: Position) -> Printed<()> {
+    fn list(&mut self, list: &'v [Value], at: Position) -> Printed<()> {
         let indent = match at.after {
             After::Start | After::Colon => at.indent,
             After::Dash => at.indent + 2,
@@ -136,24 +141,29 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn map(&mut self, map: &Map, at: Position) -> Printed<()> {
+    fn map(&mut self, map: &'v Map, at: Position) -> Printed<()> {
         let indent = match at.after {
             After::Start => 0,
             After::Colon | After::Dash => at.indent + 2,
         };
         let mut inline = at.after == After::Dash;
-        for (key, value) in sorted(map)? {
+        let from = self.entries.len();
+        self.entries.extend(map.iter());
+        sort_entries(&mut self.entries[from..])?;
+        for index in from..from + map.len() {
+            let (key, value) = self.entries[index];
             self.begin(indent, inline);
             inline = false;
             check_key(key, at.after == After::Start)?;
             self.entry(key, value, Position { indent, after: at.after })
                 .map_err(|error| error.under(&key.text))?;
         }
+        self.entries.truncate(from);
         Ok(())
     }
 
     /// `at` is where the entry stands, behind what the whole mapping stands.
-    fn entry(&mut self, key: &Key, value: &Value, at: Position) -> Printed<()> {
+    fn entry(&mut self, key: &Key, value: &'v Value, at: Position) -> Printed<()> {
         let indent = at.indent;
         if is_plain_word(&key.text) && key.text.len() <= SIMPLE_KEY_BYTES {
             self.out.push_str(&key.text);
@@ -179,6 +189,11 @@ impl Writer<'_> {
     }
 
     fn scalar(&mut self, scalar: &Scalar, at: Position) -> Printed<()> {
+        let is_text = matches!(scalar.style, Style::Plain | Style::Bare | Style::Quoted);
+        if is_text && is_plain_word(&scalar.text) && scalar.text.len() <= SIMPLE_KEY_BYTES {
+            self.word(&scalar.text, at);
+            return Ok(());
+        }
         let meaning = scalar::meaning(scalar).map_err(Unprintable::new)?;
         match meaning {
             Meaning::Null => self.word("null", at),
@@ -279,7 +294,7 @@ impl Writer<'_> {
 }
 
 /// The ways to write a text.
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn plain(&mut self, text: &str, indent: usize) {
         let mut column = self.column();
         if column + text.len() <= WIDTH {
@@ -468,9 +483,13 @@ impl Shape {
             trailing_space: text.ends_with(' '),
             ..Self::default()
         };
+        let bytes = text.as_bytes();
         let mut before = None;
         for (at, c) in text.char_indices() {
-            shape.look_at(c, before, &text.as_bytes()[at + c.len_utf8()..]);
+            // Inside of a text, letters and the like have no say.
+            if at == 0 || !c.is_ascii_graphic() || matches!(c, '#' | ':') {
+                shape.look_at(c, before, &bytes[at + c.len_utf8()..]);
+            }
             before = Some(c);
         }
         shape
@@ -639,16 +658,15 @@ pub(crate) fn duplicate_key(key: &Key) -> Box<Unprintable> {
         .at_key(&key.text)
 }
 
-/// The entries in the order in which go-yaml v2 prints them.
-fn sorted(map: &Map) -> Printed<Vec<(&Key, &Value)>> {
-    let mut entries: Vec<(&Key, &Value)> = map.iter().collect();
+/// Brings the entries of a mapping in the order in which go-yaml v2 prints them.
+fn sort_entries(entries: &mut [(&Key, &Value)]) -> Printed<()> {
     let ordered = |a: &(&Key, &Value), b: &(&Key, &Value)| order(&a.0.text, &b.0.text);
     // The order is not quite transitive, so no sort of the standard library may be trusted with it.
-    sort(&mut entries, &ordered);
-    if let Some(pair) = entries.windows(2).find(|pair| pair[0].0.text == pair[1].0.text) {
-        return Err(duplicate_key(pair[0].0));
+    sort(entries, &ordered);
+    match entries.windows(2).find(|pair| is_same(&pair[0].0.text, &pair[1].0.text)) {
+        Some(pair) => Err(duplicate_key(pair[0].0)),
+        None => Ok(()),
     }
-    Ok(entries)
 }
 
 /// A merge sort that no inconsistent order can derail.

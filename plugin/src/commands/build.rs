@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use overlay::build::{Options, Order, build, build_all, print};
+use overlay::build::{Options, Order, build, build_all, pieces, print};
 use overlay::error::{Error, ErrorKind, Place, Result};
 use overlay::files::{Disk, Files};
 use overlay::remote::Remote;
@@ -29,7 +29,7 @@ pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result
     }
     let resources = render(&root(&args.overlay, settings)?, &options, settings, console)?;
     match &args.output {
-        None => console.print(&print(&resources, &options.limits)?),
+        None => pieces(&resources, &options.limits)?.iter().for_each(|piece| console.print(piece)),
         Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
     }
     // The process is about to end, and takes them along faster than they can be taken apart.
