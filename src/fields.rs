@@ -427,23 +427,6 @@ impl<'a, T> Tree<'a, T> {
         self.ends.is_empty() && self.branches.is_empty()
     }
 
-    /// What ends here.
-    #[must_use]
-    pub fn ends(&self) -> &[T] {
-        &self.ends
-    }
-
-    /// The trees below `key`, of paths with and without `[]`.
-    pub fn below(&self, key: &str) -> impl Iterator<Item = &Self> {
-        self.branches.iter().filter(move |(segment, _)| segment.name == key).map(|(_, tree)| tree)
-    }
-
-    /// Whether a path has `[]` behind `key`.
-    #[must_use]
-    pub fn asserts_list(&self, key: &str) -> bool {
-        self.branches.iter().any(|(segment, _)| segment.list && segment.name == key)
-    }
-
     /// Calls `change` for every field that a path leads to, with what ends there, and gives the
     /// object with the changes, if there are any.
     ///

@@ -14,13 +14,13 @@ use regex::Regex;
 use rustc_hash::FxHashMap;
 
 use crate::error::{Place, Result};
-use crate::fields::{Change, Problem, Tree, rewrite_elements, set_text};
+use crate::fields::{Change, Problem, Segment, rewrite_elements, set_text, split};
 use crate::kustomization::{FieldSpec, Image};
 use crate::limits::Limits;
 use crate::pattern;
 use crate::resource::Gvk;
 use crate::resources::Resources;
-use crate::value::{Map, Value};
+use crate::value::{Map, Value, is_same};
 
 /// Changes the images that the entries name, everywhere but in CustomResourceDefinitions.
 ///
@@ -39,14 +39,14 @@ pub fn apply(
     }
     let edits: Vec<Edit<'_>> = images.iter().map(|image| Edit::new(image, limits)).collect();
     resources.change(|run| {
-        let mut trees = FxHashMap::default();
+        let mut fields = FxHashMap::default();
         for resource in run {
             let gvk = resource.gvk();
             if gvk.kind == "CustomResourceDefinition" {
                 continue;
             }
-            let tree = trees.entry(gvk).or_insert_with_key(|gvk| tree(specs, gvk));
-            let new = rewrite(&resource.value, &[tree], Within::Anything, &edits);
+            let fields = fields.entry(gvk).or_insert_with_key(|gvk| Fields::of(specs, gvk));
+            let new = rewrite(&resource.value, Some(fields), Within::Anything, &edits);
             let new = new.map_err(|problem| problem.of(resource).within(place()))?;
             new.into_iter().for_each(|value| resource.value = value);
         }
@@ -54,13 +54,42 @@ pub fn apply(
     })
 }
 
-/// Where the specs of a kind lead.
-fn tree<'a>(specs: &'a [FieldSpec], gvk: &Gvk) -> Tree<'a, ()> {
-    let mut tree = Tree::default();
-    for spec in specs.iter().filter(|spec| gvk.is_selected(&spec.gvk)) {
-        tree.insert(&spec.path, ());
+/// Where the specs of a kind lead: the fields of one mapping, by name.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    /// How many specs end here.
+    ends: usize,
+    /// Whether a spec has `[]` here.
+    is_listed: bool,
+    below: Vec<(Cow<'a, str>, Self)>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(specs: &'a [FieldSpec], gvk: &Gvk) -> Self {
+        let mut fields = Self::default();
+        for spec in specs.iter().filter(|spec| gvk.is_selected(&spec.gvk)) {
+            fields.insert(&spec.path);
+        }
+        fields
     }
-    tree
+
+    fn insert(&mut self, path: &'a str) {
+        let mut fields = self;
+        for Segment { name, list } in split(path) {
+            let at = fields.below.iter().position(|(other, _)| *other == name);
+            let at = at.unwrap_or_else(|| {
+                fields.below.push((name, Self::default()));
+                fields.below.len() - 1
+            });
+            fields = &mut fields.below[at].1;
+            fields.is_listed |= list;
+        }
+        fields.ends += 1;
+    }
+
+    fn below(&self, key: &str) -> Option<&Self> {
+        self.below.iter().find(|(name, _)| is_same(name, key)).map(|(_, fields)| fields)
+    }
 }
 
 /// Where a value stands, as far as lists of containers go.
@@ -75,9 +104,14 @@ enum Within {
     Image,
 }
 
-/// The value with its images changed; `trees` are the specs' paths from here on.
-fn rewrite(value: &Value, trees: &[&Tree<'_, ()>], within: Within, edits: &[Edit<'_>]) -> Change {
-    let found = trees.iter().map(|tree| tree.ends().len()).sum::<usize>();
+/// The value with its images changed; `fields` are those of the specs from here on.
+fn rewrite(
+    value: &Value,
+    fields: Option<&Fields<'_>>,
+    within: Within,
+    edits: &[Edit<'_>],
+) -> Change {
+    let found = fields.map_or(0, |fields| fields.ends);
     if found > 0 || within == Within::Image {
         return rewrite_image(value, found, within == Within::Image, edits);
     }
@@ -89,28 +123,36 @@ fn rewrite(value: &Value, trees: &[&Tree<'_, ()>], within: Within, edits: &[Edit
                 Within::Containers => Within::Container,
                 _ => Within::Anything,
             };
-            rewrite_elements(list, &mut |element| rewrite(element, trees, within, edits))
+            rewrite_elements(list, &mut |element| rewrite(element, fields, within, edits))
         }
-        Value::Map(map) => rewrite_map(map, trees, within, edits),
+        Value::Map(map) => rewrite_map(map, fields, within, edits),
         Value::Scalar(_) if value.is_null() => Ok(None),
         Value::Scalar(_) if within == Within::Container => Err(unexpected("map", value)),
-        Value::Scalar(_) if trees.iter().all(|tree| tree.is_empty()) => Ok(None),
+        Value::Scalar(_) if fields.is_none_or(|fields| fields.below.is_empty()) => Ok(None),
         Value::Scalar(_) => Err(unexpected("map or a list on the way", value)),
     }
 }
 
-fn rewrite_map(map: &Map, trees: &[&Tree<'_, ()>], within: Within, edits: &[Edit<'_>]) -> Change {
+fn rewrite_map(
+    map: &Map,
+    fields: Option<&Fields<'_>>,
+    within: Within,
+    edits: &[Edit<'_>],
+) -> Change {
     let mut new: Option<Map> = None;
     for (at, (key, field)) in map.iter().enumerate() {
-        let below: Vec<_> = trees.iter().flat_map(|tree| tree.below(&key.text)).collect();
+        let below = fields.and_then(|fields| fields.below(&key.text));
         let within = match (&*key.text, within) {
             ("image", Within::Container) => Within::Image,
             ("containers" | "initContainers", _) => Within::Containers,
             _ => Within::Anything,
         };
+        if below.is_none() && within == Within::Anything && matches!(field, Value::Scalar(_)) {
+            continue;
+        }
         // An asserted list that is null becomes an empty one, even if it has no images.
-        let is_listed = field.is_null() && trees.iter().any(|tree| tree.asserts_list(&key.text));
-        let changed = match rewrite(field, &below, within, edits) {
+        let is_listed = field.is_null() && below.is_some_and(|fields| fields.is_listed);
+        let changed = match rewrite(field, below, within, edits) {
             Ok(None) if is_listed => Some(Value::list()),
             changed => changed.map_err(|problem| problem.under(&key.text))?,
         };

@@ -130,6 +130,9 @@ impl Ways {
         pairs: &[(EcoString, EcoString)],
         mut added: Vec<Added>,
     ) {
+        if added.len() < 2 {
+            return;
+        }
         added.sort_by_key(|one| one.index);
         for twins in added.chunk_by(|one, other| one.index == other.index) {
             if let [first, _, ..] = twins {

@@ -46,13 +46,15 @@ pub fn apply(resources: &mut Resources, namespace: &Namespace<'_>) -> Result<()>
     if namespace.name.is_empty() {
         return Ok(());
     }
+    let own = &own_field();
     resources.change(|run| {
         let mut chosen = Chosen::new(namespace.specs);
+        let own = Path::of(own);
         for resource in run.iter_mut().filter(|one| !one.from_helm) {
             resource.remember_id();
             let gvk = resource.gvk();
             let paths = chosen.of(gvk.clone());
-            let outcome = namespace.apply(&mut resource.value, &gvk, &paths);
+            let outcome = namespace.apply(&mut resource.value, &gvk, &own, &paths);
             outcome.map_err(|problem| problem.of(resource))?;
         }
         Ok::<_, Error>(())
@@ -60,12 +62,23 @@ pub fn apply(resources: &mut Resources, namespace: &Namespace<'_>) -> Result<()>
     refuse_conflicts(resources)
 }
 
+/// Where an object names its own namespace.
+pub(super) fn own_field() -> FieldSpec {
+    FieldSpec { path: OWN.into(), create: true, ..FieldSpec::default() }
+}
+
 impl Namespace<'_> {
-    /// Moves one object; `paths` are those of the specs that concern its kind.
-    pub(super) fn apply(&self, object: &mut Value, gvk: &Gvk, paths: &[Path<'_>]) -> Outcome {
+    /// Moves one object; `own` is the path of [`own_field`], `paths` are those of the specs that
+    /// concern its kind.
+    pub(super) fn apply(
+        &self,
+        object: &mut Value,
+        gvk: &Gvk,
+        own: &Path<'_>,
+        paths: &[Path<'_>],
+    ) -> Outcome {
         if !schema::is_cluster_scoped(gvk) {
-            let own = FieldSpec { path: OWN.into(), create: true, ..FieldSpec::default() };
-            self.walk(object, &Path::of(&own))?;
+            self.walk(object, own)?;
         }
         let is_binding = is_binding(&gvk.kind);
         if is_binding {

@@ -4,12 +4,12 @@
 //! `kyaml/filesys/util.go` (`InsertPathPart`).
 
 use crate::error::Result;
-use crate::fields::{self, Outcome, Problem};
+use crate::fields::{self, Outcome, Path, Problem};
 use crate::kustomization::plugin::ValueTarget;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::selector::Matcher;
-use crate::transform::namespace::Namespace;
+use crate::transform::namespace::{Namespace, own_field};
 use crate::value::{Map, Value};
 use crate::yaml::plain_key;
 
@@ -33,7 +33,8 @@ fn put(resource: &mut Resource, text: &str, target: &ValueTarget) -> Outcome {
     if target.field_path == "metadata/namespace" {
         let namespace = Namespace { name: text, ..Namespace::default() };
         let gvk = resource.gvk();
-        return namespace.apply(&mut resource.value, &gvk, &[]);
+        let own = own_field();
+        return namespace.apply(&mut resource.value, &gvk, &Path::of(&own), &[]);
     }
     let parts = parts(&target.field_path);
     let Some(field) = reach(&mut resource.value, &parts)? else { return Ok(()) };
