@@ -7,9 +7,10 @@
 //! Source: kustomize `api/internal/accumulator/namereferencetransformer.go`, `api/filters/nameref`,
 //! `api/resmap/reswrangler.go`.
 
+use std::hash::Hash;
 use std::sync::OnceLock;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::error::Result;
 use crate::fields::{Change, Problem, Tree, rewrite_elements, set_text};
@@ -93,10 +94,10 @@ struct Object<'a> {
 #[derive(Debug)]
 struct Index<'a> {
     objects: Vec<Object<'a>>,
-    /// Positions of the objects that once had the name.
-    by_name: FxHashMap<&'a str, Vec<usize>>,
-    /// The same for each scope that the object is in now.
+    /// Positions of the objects that once had the name, for each scope that they are in now.
     by_scope: FxHashMap<(&'a str, Scope<'a>), Vec<usize>>,
+    /// The same for all scopes together; only what is in none asks.
+    by_name: OnceLock<FxHashMap<&'a str, Vec<usize>>>,
     /// Where the objects come from; few builds ask.
     origins: OnceLock<Origins<'a>>,
 }
@@ -145,12 +146,10 @@ impl<'a> Object<'a> {
                 .any(|id| pattern.kind.is_empty() || pattern.kind == id.gvk.kind)
     }
 
-    /// The names it had, each once.
-    fn former_names(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = self.resource.former.iter().map(|id| &*id.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// The names it had; some of them more than once.
+    fn former_names(&self) -> impl Iterator<Item = &'a str> {
+        let former: &'a [Id] = &self.resource.former;
+        former.iter().map(|id| id.name.as_str())
     }
 
     /// The namespace it was written with, nothing for what lives outside of namespaces.
@@ -167,23 +166,40 @@ fn or_default(id: &Id) -> &str {
     if id.namespace.is_empty() { "default" } else { &id.namespace }
 }
 
+/// Notes an object once under a key; objects come in their order.
+fn note<K: Eq + Hash>(index: &mut FxHashMap<K, Vec<usize>>, key: K, object: &Object<'_>) {
+    let positions = index.entry(key).or_default();
+    if positions.last() != Some(&object.position) {
+        positions.push(object.position);
+    }
+}
+
 impl<'a> Index<'a> {
     fn new(resources: &'a [Resource]) -> Self {
         let objects: Vec<_> =
             resources.iter().enumerate().map(|(at, one)| Object::new(at, one)).collect();
-        let mut by_name: FxHashMap<_, Vec<usize>> = FxHashMap::default();
-        let mut by_scope: FxHashMap<_, Vec<usize>> = FxHashMap::default();
+        let mut by_scope = FxHashMap::with_capacity_and_hasher(objects.len(), FxBuildHasher);
         for object in &objects {
             for name in object.former_names() {
-                by_name.entry(name).or_default().push(object.position);
-                by_scope.entry((name, object.scope)).or_default().push(object.position);
+                note(&mut by_scope, (name, object.scope), object);
                 if object.is_account() && object.scope != Scope::Cluster {
                     let written = Scope::Written(object.resource.namespace());
-                    by_scope.entry((name, written)).or_default().push(object.position);
+                    note(&mut by_scope, (name, written), object);
                 }
             }
         }
-        Self { objects, by_name, by_scope, origins: OnceLock::new() }
+        Self { objects, by_name: OnceLock::new(), by_scope, origins: OnceLock::new() }
+    }
+
+    /// Positions of the objects that once had the name.
+    fn by_name(&self) -> &FxHashMap<&'a str, Vec<usize>> {
+        self.by_name.get_or_init(|| {
+            let mut by_name = FxHashMap::default();
+            for object in &self.objects {
+                object.former_names().for_each(|name| note(&mut by_name, name, object));
+            }
+            by_name
+        })
     }
 
     fn rewrite(&'a self, object: &'a Object<'a>, tree: &Tree<'_, Target<'_>>) -> Change {
@@ -283,7 +299,7 @@ impl<'a> Index<'a> {
     /// The objects that were called `name` once and that the referrer can see, in order.
     fn visible(&'a self, referrer: &Referrer<'a>, name: &str) -> Vec<&'a Object<'a>> {
         let Scope::In(_) = referrer.object.scope else {
-            let all = self.by_name.get(name).into_iter().flatten();
+            let all = self.by_name().get(name).into_iter().flatten();
             return all.map(|at| &self.objects[*at]).collect();
         };
         let mut positions: Vec<usize> = Vec::new();

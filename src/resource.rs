@@ -131,14 +131,7 @@ impl Id {
     /// The namespace with `default` for a blank one, and nothing for kinds known to be cluster-scoped.
     #[must_use]
     pub fn effective_namespace(&self) -> &str {
-        if crate::schema::is_cluster_scoped(&self.gvk) {
-            // One pseudo namespace for all of them; no real one can be spelt so.
-            "_cluster_"
-        } else if self.namespace.is_empty() {
-            "default"
-        } else {
-            &self.namespace
-        }
+        effective_namespace(&self.gvk, &self.namespace)
     }
 
     /// Whether both address the same object.
@@ -147,6 +140,17 @@ impl Id {
         self.gvk == other.gvk
             && self.name == other.name
             && self.effective_namespace() == other.effective_namespace()
+    }
+}
+
+fn effective_namespace<'a>(gvk: &Gvk, namespace: &'a str) -> &'a str {
+    if crate::schema::is_cluster_scoped(gvk) {
+        // One pseudo namespace for all of them; no real one can be spelt so.
+        "_cluster_"
+    } else if namespace.is_empty() {
+        "default"
+    } else {
+        namespace
     }
 }
 
@@ -227,6 +231,13 @@ impl Resource {
             value.and_then(Value::as_scalar).map(|scalar| scalar.text.clone()).unwrap_or_default()
         };
         Id { gvk: self.gvk(), name: text("name"), namespace: text("namespace") }
+    }
+
+    /// What its id is compared by: `apiVersion`, kind, effective namespace and name.
+    pub(crate) fn key(&self) -> (&str, &str, &str, &str) {
+        let (api_version, kind) = (self.api_version(), self.kind());
+        let namespace = effective_namespace(&Gvk::new(api_version, kind), self.namespace());
+        (api_version, kind, namespace, self.name())
     }
 
     /// The first id it had: before any step renamed it.

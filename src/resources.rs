@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 
 use ecow::EcoString;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::resource::{Id, Resource};
 use crate::threads::Threads;
@@ -134,9 +134,22 @@ impl Resources {
     /// The first two that have one id.
     #[must_use]
     pub fn doubled(&self) -> Option<(usize, usize)> {
-        let mut seen = FxHashMap::default();
-        let mut ids = self.list.iter().map(|one| canonical(one.id())).enumerate();
-        ids.find_map(|(at, id)| seen.insert(id, at).map(|first| (first, at)))
+        let mut seen = FxHashMap::with_capacity_and_hasher(self.list.len(), FxBuildHasher);
+        let mut keys = self.list.iter().map(Resource::key).enumerate();
+        keys.find_map(|(at, key)| seen.insert(key, at).map(|first| (first, at)))
+    }
+
+    /// Takes all of `others` in one piece, where there are none yet and no two of them share an id.
+    ///
+    /// # Errors
+    /// With `others` where they have to be added one by one.
+    pub fn adopt(&mut self, others: Self) -> Result<(), Self> {
+        if !self.list.is_empty() || others.doubled().is_some() {
+            return Err(others);
+        }
+        self.list = others.list;
+        self.forget_positions();
+        Ok(())
     }
 
     /// Adds an object, or gives it back with the position of the one that has its id.

@@ -11,10 +11,10 @@ mod comments;
 mod table;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ecow::EcoString;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::resource::Gvk;
 use crate::value::Value;
@@ -89,7 +89,11 @@ enum Place<'a> {
 /// Whether kustomize knows the kind to live outside namespaces.
 #[must_use]
 pub fn is_cluster_scoped(gvk: &Gvk) -> bool {
-    search(table::CLUSTER_SCOPED, |&(kind, version)| (kind, version), gvk).is_some()
+    static KINDS: LazyLock<FxHashSet<&str>> =
+        LazyLock::new(|| table::CLUSTER_SCOPED.iter().map(|(kind, _)| *kind).collect());
+    // Nearly all objects are of other kinds, and this is asked of each of them in most steps.
+    KINDS.contains(gvk.kind.as_str())
+        && search(table::CLUSTER_SCOPED, |&(kind, version)| (kind, version), gvk).is_some()
 }
 
 /// Whether the built-in schema knows the scope of a kind.

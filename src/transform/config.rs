@@ -177,9 +177,9 @@ impl Config {
     /// Sorts as kustomize does after each merge: the order decides which spec hides which.
     fn sorted(mut self) -> Self {
         for list in self.lists() {
-            list.sort_by_cached_key(|spec| sort::gvk_key(&spec.gvk));
+            list.sort_by(|one, other| sort::by_kind(&one.gvk, &other.gvk));
         }
-        self.name_references.sort_by_cached_key(|group| sort::gvk_key(&group.target));
+        self.name_references.sort_by(|one, other| sort::by_kind(&one.target, &other.target));
         self
     }
 }

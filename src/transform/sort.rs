@@ -1,10 +1,12 @@
 //! `sortOptions`: the order of the output.
 
+use std::cmp::Ordering;
+
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::kustomization::SortOptions;
-use crate::resource::{Gvk, Id};
+use crate::resource::{Gvk, Resource};
 use crate::resources::Resources;
 
 /// The kinds that come first in the legacy order, first to last.
@@ -73,14 +75,6 @@ pub fn legacy(resources: &mut Resources) {
     by_rank(resources, &ranks(&FIRST, &LAST));
 }
 
-/// How kustomize orders kinds in its own tables.
-#[must_use]
-pub fn gvk_key(gvk: &Gvk) -> (i64, String) {
-    let first = FIRST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 - 22);
-    let last = LAST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 + 1);
-    (first.or(last).unwrap_or(0), gvk_text(gvk))
-}
-
 /// Kinds to ranks: negative ones first, positive ones last, zero for all others.
 fn ranks<'a>(first: &'a [impl AsRef<str>], last: &'a [impl AsRef<str>]) -> FxHashMap<&'a str, i64> {
     let before =
@@ -89,38 +83,99 @@ fn ranks<'a>(first: &'a [impl AsRef<str>], last: &'a [impl AsRef<str>]) -> FxHas
     before.chain(after).collect()
 }
 
+/// Sorts by the ranks of the kinds, then by the text of kind and id.
+///
+/// Source: kustomize `api/internal/builtins/SortOrderTransformer.go`, `kyaml/resid`.
 fn by_rank(resources: &mut Resources, ranks: &FxHashMap<&str, i64>) {
-    resources.as_mut_vec().sort_by_cached_key(|resource| {
-        let id = resource.id();
-        let rank = ranks.get(id.gvk.kind.as_str()).copied().unwrap_or(0);
-        let gvk = gvk_text(&id.gvk);
-        // Kustomize compares Namespaces the other way round where one is of the core group, which
-        // is no order if other kinds stand between them; so only where they have a rank of their own.
-        let is_core = id.gvk.kind == "Namespace" && id.gvk.group.is_empty() && rank != 0;
-        let gvk = if is_core { inverted(&gvk) } else { gvk.into_bytes() };
-        (rank, !is_core, gvk, id_text(&id))
-    });
+    let list = resources.as_mut_vec();
+    let mut keys: Vec<_> =
+        list.iter().map(|resource| SortKey::of(resource, ranks)).enumerate().collect();
+    keys.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let order: Vec<usize> = keys.into_iter().map(|(at, _)| at).collect();
+    let mut unsorted: Vec<_> = std::mem::take(list).into_iter().map(Some).collect();
+    list.extend(order.into_iter().filter_map(|at| unsorted[at].take()));
 }
 
-/// Bytes that sort the other way round; the end counts as more than any byte.
-fn inverted(text: &str) -> Vec<u8> {
-    text.bytes().map(|byte| !byte).chain([u8::MAX]).collect()
+/// What decides on the place of an object.
+struct SortKey<'a> {
+    rank: i64,
+    /// Kustomize compares Namespaces the other way round where one is of the core group, which is no
+    /// order if other kinds stand between them; so only where they have a rank of their own.
+    is_core: bool,
+    gvk: Gvk,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl<'a> SortKey<'a> {
+    fn of(resource: &'a Resource, ranks: &FxHashMap<&str, i64>) -> Self {
+        let gvk = resource.gvk();
+        let rank = ranks.get(gvk.kind.as_str()).copied().unwrap_or(0);
+        let is_core = gvk.kind == "Namespace" && gvk.group.is_empty() && rank != 0;
+        Self { rank, is_core, gvk, namespace: resource.namespace(), name: resource.name() }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_gvk = || match (self.is_core, self.gvk == other.gvk) {
+            (_, true) => Ordering::Equal,
+            (true, false) => gvk_order(&other.gvk, &self.gvk),
+            (false, false) => gvk_order(&self.gvk, &other.gvk),
+        };
+        self.rank
+            .cmp(&other.rank)
+            .then_with(|| other.is_core.cmp(&self.is_core))
+            .then_with(by_gvk)
+            .then_with(|| self.id_order(other))
+    }
+
+    fn id_order(&self, other: &Self) -> Ordering {
+        if self.gvk == other.gvk && self.namespace == other.namespace {
+            return or(self.name, "~N").cmp(or(other.name, "~N"));
+        }
+        text_order(&self.id(), &other.id())
+    }
+
+    fn id(&self) -> [&str; 9] {
+        let Gvk { group, version, kind } = &self.gvk;
+        let (kind, version) = (or(kind, "[noKind]"), or(version, "[noVer]"));
+        let group = or(group, "[noGrp]");
+        let (namespace, name) = (or(self.namespace, "~X"), or(self.name, "~N"));
+        [kind, ".", version, ".", group, "|", namespace, "|", name]
+    }
+}
+
+/// By rank among the default kinds, then by text: how kustomize orders its field specs.
+pub(super) fn by_kind(one: &Gvk, other: &Gvk) -> Ordering {
+    let rank = |gvk: &Gvk| {
+        let first = FIRST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 - 22);
+        let last = || LAST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 + 1);
+        first.or_else(last).unwrap_or(0)
+    };
+    rank(one).cmp(&rank(other)).then_with(|| gvk_order(one, other))
+}
+
+fn gvk_order(one: &Gvk, other: &Gvk) -> Ordering {
+    text_order(&gvk_text(one), &gvk_text(other))
+}
+
+/// The order of the texts that the parts make together.
+fn text_order<const N: usize>(one: &[&str; N], other: &[&str; N]) -> Ordering {
+    let bytes = |parts: &[&'_ str; N]| -> Vec<u8> { parts.concat().into_bytes() };
+    match one.iter().zip(other).find(|(one, other)| one != other) {
+        None => Ordering::Equal,
+        // Where one part does not begin the other, the first difference is within them.
+        Some((one, other)) if !one.starts_with(other) && !other.starts_with(one) => one.cmp(other),
+        Some(_) => bytes(one).cmp(&bytes(other)),
+    }
 }
 
 fn or<'a>(text: &'a str, blank: &'a str) -> &'a str {
     if text.is_empty() { blank } else { text }
 }
 
-fn gvk_text(gvk: &Gvk) -> String {
-    [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")].concat()
-}
-
-fn id_text(id: &Id) -> String {
-    let gvk = &id.gvk;
-    let (kind, version) = (or(&gvk.kind, "[noKind]"), or(&gvk.version, "[noVer]"));
-    let group = or(&gvk.group, "[noGrp]");
-    let (namespace, name) = (or(&id.namespace, "~X"), or(&id.name, "~N"));
-    [kind, ".", version, ".", group, "|", namespace, "|", name].concat()
+/// `group_version_kind`.
+fn gvk_text(gvk: &Gvk) -> [&str; 5] {
+    [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")]
 }
 
 #[cfg(test)]
