@@ -22,6 +22,7 @@ use super::digest;
 use super::server::{Answer, serve};
 
 const LIMITS: Limits = Limits::WEBHOOK;
+const ARCHIVES: archive::Limits = archive::Limits { bytes: 8 << 20, ..archive::Limits::WEBHOOK };
 
 /// The real Helm, of PATH or of `tests/peers.sh`.
 fn helm() -> Option<Helm> {
@@ -82,8 +83,7 @@ fn found_in(source: &Source, helm: &Helm) -> Found {
     let cache = tempfile::tempdir().unwrap();
     let remote = Remote::new(cache.path().to_owned(), false);
     let charts = Repositories::default();
-    let elsewhere =
-        Elsewhere { remote: Some(&remote), charts: &charts, limits: archive::Limits::WEBHOOK };
+    let elsewhere = Elsewhere { remote: Some(&remote), charts: &charts, limits: ARCHIVES };
     let pull = |repository: &HelmRepository, name: &str, version: &str, secrets: &Lookup<'_>| {
         elsewhere.pull(repository, name, version, secrets)
     };
@@ -554,5 +554,64 @@ fn what_is_missing_is_named() {
         let Some(error) = refused(&files) else { return };
         assert!(error.contains(wanted), "{error}");
         assert!(error.contains("apps/release.yaml:"), "{error}");
+    }
+}
+
+/// A repository of charts with one, which nobody has to sign in for.
+fn serving(archive: Vec<u8>) -> Vec<(&'static str, String)> {
+    let claimed = digest(&archive).trim_start_matches("sha256:").to_owned();
+    let address = serve(move |request| match request.path.as_str() {
+        "/index.yaml" => Answer::ok(format!(
+            "entries: {{app: [{{version: 1.0.0, urls: [app.tgz], digest: {claimed}}}]}}\n"
+        )),
+        _ => Answer::ok(archive.clone()),
+    });
+    of_repository(&format!("http://{address}"), "", "default")
+}
+
+#[test]
+fn hostile_charts_are_refused() {
+    let chart: (&str, &[u8]) = ("app/Chart.yaml", CHART.as_bytes());
+    let zeros = vec![0; 9 << 20];
+    let large = vec![b'#'; 6 << 20];
+    for (files, wanted) in [
+        (vec![chart, ("app/../../escaped", b"x")], "leaves the archive"),
+        (vec![chart, ("/app/absolute", b"x")], "absolute"),
+        (vec![chart, ("app/zeros", &zeros)], "unpacks to more than"),
+        (vec![chart, ("app/large", &large)], "file is larger than 5242880 bytes"),
+        (vec![("app/templates/a.yaml", b"x")], "there is no Chart.yaml in it"),
+        (vec![chart, ("other/Chart.yaml", b"name: other")], "holds more than one chart"),
+    ] {
+        let Some(error) = refused(&borrowed(&serving(super::archive(&files)))) else { return };
+        assert!(error.contains(wanted), "{wanted}: {error}");
+        assert!(error.contains("apps/release.yaml:"), "{error}");
+    }
+    let error = refused(&borrowed(&serving(b"no archive".to_vec()))).unwrap();
+    assert!(error.contains("/app.tgz"), "{error}");
+}
+
+#[test]
+fn a_million_lines_of_values_are_refused_and_named() {
+    let spec = LOCAL
+        .replace("      sourceRef", "      valuesFiles: [one.yaml, two.yaml]\n      sourceRef");
+    let object = release(&spec);
+    let million = "k: 1\n# 12345\n".repeat(1_000_000);
+    let wide = |from: usize| -> String {
+        (from..from + 3_000).map(|n| format!("k{n}: {}\n", "x".repeat(1_000))).collect()
+    };
+    let (one, two) = (wide(0), wide(3_000));
+    for (one, two, wanted) in [
+        (&million, &two, "one.yaml: file is larger than"),
+        (&one, &two, "files with values come to more than 5242880 bytes"),
+    ] {
+        let Some(error) = refused(&[
+            ("apps/release.yaml", &object),
+            ("charts/app/Chart.yaml", CHART),
+            ("one.yaml", one),
+            ("two.yaml", two),
+        ]) else {
+            return;
+        };
+        assert!(error.contains(wanted) && error.contains("apps/release.yaml:"), "{error}");
     }
 }

@@ -102,7 +102,13 @@ pub(super) fn chart(
     let mut build = located.build.clone();
     if let Some(chart) = spec.filter(|chart| !chart.values_files.is_empty()) {
         let values = merged_files(&chart, &located, &files, limits)?;
-        files.insert("values.yaml", written(&Value::Map(values))?);
+        let text = written(&Value::Map(values))?;
+        if text.len() > FILE_BYTES {
+            let message =
+                format!("files with values come to more than {FILE_BYTES} bytes, Helm's limit");
+            return Err(from(Error::new(ErrorKind::Limit, Place::file("valuesFiles"), message)));
+        }
+        files.insert("values.yaml", text);
         // The generation of a HelmChart that has not changed since it was made.
         build += if build.is_empty() { "1" } else { ".1" };
     }
