@@ -26,18 +26,20 @@ pub fn resources(
     file: &Arc<str>,
     place: &dyn Fn(usize) -> Place,
 ) -> Result<Vec<Resource>> {
+    // JSON is one document in brackets.
+    let is_json = documents.len() == 1 && text.trim_ascii_start().starts_with(b"{");
     let mut queue = VecDeque::with_capacity(documents.len());
     for (document, value) in documents.iter().enumerate() {
         // What stands between two separators counts, be it no more than a comment.
         let unwrapped = items_of_a_single_list(value)
             .filter(|_| documents.len() == 1 && yaml::is_one_piece(text));
         match unwrapped {
-            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone()))),
-            None => queue.push_back((document, value.clone())),
+            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone(), is_json))),
+            None => queue.push_back((document, value.clone(), is_json)),
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
-    while let Some((document, value)) = queue.pop_front() {
+    while let Some((document, value, in_brackets)) = queue.pop_front() {
         if is_blank(&value) {
             continue;
         }
@@ -49,10 +51,10 @@ pub fn resources(
                     let item = through_json(item).map_err(|message| {
                         Error::new(ErrorKind::Invalid, place(document), message)
                     })?;
-                    queue.push_back((document, item));
+                    queue.push_back((document, item, true));
                 }
             }
-            None => resources.push(resource(value, file, document)),
+            None => resources.push(Resource { in_brackets, ..resource(value, file, document) }),
         }
     }
     Ok(resources)

@@ -84,6 +84,9 @@ pub struct Resource {
     pub may_change_name: bool,
     /// Whether a strategic merge patch may change its kind.
     pub may_change_kind: bool,
+    /// Whether kustomize prints it in brackets on the way, where a blank is a text: it was read from
+    /// JSON, or taken out of a list of its own kind.
+    pub in_brackets: bool,
     /// Whether a Helm chart made it (its namespace is left alone).
     pub from_helm: bool,
     /// Names of the vars that take their value from it.
@@ -170,6 +173,7 @@ impl Resource {
             needs_hash: false,
             may_change_name: false,
             may_change_kind: false,
+            in_brackets: false,
             from_helm: false,
             named_by: EcoVec::new(),
             origin_annotation: None,

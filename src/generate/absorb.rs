@@ -98,6 +98,7 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
         value,
         needs_hash: old.needs_hash && new.needs_hash,
         origin_annotation,
+        in_brackets: false,
         ..old.clone()
     }
 }

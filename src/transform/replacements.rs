@@ -358,7 +358,14 @@ impl<'a> Target<'a> {
         if let Some(found) = structured::set(&mut resource.value, &path.parts, make, value) {
             return Ok(found);
         }
-        let mut set = |field: &mut Value| put(field, value, self.target.options.as_ref());
+        let in_brackets = resource.in_brackets;
+        let mut set = |field: &mut Value| {
+            put(field, value, self.target.options.as_ref())?;
+            if in_brackets {
+                keep_blank(field);
+            }
+            Ok(())
+        };
         let found = field_path::visit(&mut resource.value, &path.parts, make, &mut set)?;
         match found.values {
             0 => Err("there is no such field".to_owned()),
@@ -415,6 +422,15 @@ fn made_for(value: &Value) -> Make {
         Value::List(_) => Make::List,
         Value::Map(_) => Make::Map,
         Value::Null | Value::Scalar(_) => Make::Scalar,
+    }
+}
+
+/// Makes a blank text that was put into brackets a text, for which it is printed there.
+fn keep_blank(field: &mut Value) {
+    if let Value::Scalar(Scalar { text, style: style @ Style::Bare }) = field
+        && text.is_empty()
+    {
+        *style = Style::Quoted;
     }
 }
 

@@ -561,6 +561,7 @@ fn apply_json(
             return Err(text.error(ErrorKind::Invalid, text.whole(), message));
         }
         object.value = value;
+        object.in_brackets = false;
         // On the way through JSON nothing stays shared, and comments are lost.
         object.twins.clear();
         object.comments = None;
