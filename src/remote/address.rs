@@ -316,6 +316,26 @@ mod tests {
     }
 
     #[test]
+    fn odd_urls_are_split_as_kustomize_splits_them() {
+        is("https://git@github.com/o.git/r", "git@github.com:o.git", "r", "");
+        is("ssh://github.com/o/r//a", "github.com:o/r", "a", "");
+        is("http://github.com/o/r", "https://github.com/o/r", "", "");
+        is("github.com:o/r?ref=v1", "https://github.com/o/r", "", "v1");
+        is("HTTPS://github.com/o/r", "https://github.com/o/r", "", "");
+        is("GIT::https://example.com/o/r.git.git/a", "https://example.com/o/r.git", ".git/a", "");
+        is("https://example.com/o/r.gitx/a", "https://example.com/o/r.git", "x/a", "");
+        is("https://github.com/o//r//a", "https://github.com/o", "r//a", "");
+        is("https://github.com/o/r//./a", "https://github.com/o/r", "./a", "");
+        is("https://github.com/../o/r", "https://github.com/../o", "r", "");
+        is("git@ssh.dev.azure.com:v3/o/r/a", "git@ssh.dev.azure.com:v3/o", "r/a", "");
+        is("git@gitlab.com:o/p/_git/r//a", "git@gitlab.com:o/p/_git/r", "a", "");
+        is("file:///o/../r/x", "file:///o/../r/x", "", "");
+        is("git::file:///o/r/a", "file:///o/r/a", "", "");
+        is("user@:o/r.git/a", "user@:o/r.git", "a", "");
+        is("http://[::1]:8080/o/r/a", "http://[::1]:8080/o/r", "a", "");
+    }
+
+    #[test]
     fn scp_needs_a_user() {
         is("git@example.org:o/r/a?ref=main", "git@example.org:o/r", "a", "main");
         assert_eq!(parts("example.org:o/r"), None);
