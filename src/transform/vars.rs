@@ -129,6 +129,13 @@ impl Known {
         };
         match field_path::find(&resource.value, &indexed(path)) {
             Ok(Some(value)) if is_readable(value) => Ok(value.clone()),
+            Ok(Some(_)) => {
+                let (field, name) = (named(var), &var.name);
+                let message = format!(
+                    "field \"{path}\" of {field} is no decimal number, as var \"{name}\" needs"
+                );
+                Err(self.refused(message).within(Place::file(resource.origin.file.clone())))
+            }
             _ => {
                 let message =
                     format!("{} of var \"{}\" has no field \"{path}\"", named(var), var.name);
@@ -332,17 +339,22 @@ fn typed(scalar: &Scalar) -> Value {
         |text: String, tag| Value::Scalar(Scalar { text: text.into(), style: Style::Tagged(tag) });
     match scalar::meaning(scalar) {
         Ok(Meaning::Bool(bool)) => value(bool.to_string(), Tag::Bool),
-        Ok(Meaning::Int(int)) => value(int.to_string(), Tag::Int),
+        Ok(Meaning::Int(int)) => value(decimal(scalar, int).to_string(), Tag::Int),
         Ok(Meaning::Float(float)) => value(float.to_string(), Tag::Float),
         _ => Value::string(scalar.text.clone()),
     }
+}
+
+/// The integer that the digits make, whatever a zero before them means to YAML.
+fn decimal(scalar: &Scalar, int: i64) -> i64 {
+    scalar.text.parse().unwrap_or(int)
 }
 
 /// A value within a text, as Go prints it.
 fn shown(scalar: &Scalar) -> Cow<'_, str> {
     match scalar::meaning(scalar) {
         Ok(Meaning::Bool(bool)) => bool.to_string().into(),
-        Ok(Meaning::Int(int)) => int.to_string().into(),
+        Ok(Meaning::Int(int)) => decimal(scalar, int).to_string().into(),
         Ok(Meaning::Float(float)) => {
             let mut out = String::new();
             scalar::write_float(float, &mut out);
