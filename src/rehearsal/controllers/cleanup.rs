@@ -2,7 +2,7 @@
 //!
 //! Source: Kubernetes `pkg/controller/namespace`, `pkg/controller/garbagecollector`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -86,6 +86,7 @@ impl Found {
 pub(super) fn dependents(ask: &Ask<'_>) {
     let all = everything(ask);
     let there: BTreeSet<&str> = all.iter().map(Found::uid).collect();
+    let owned = by_owner(&all);
     for found in &all {
         let mut owners = found.owners().peekable();
         let has_owners = owners.peek().is_some();
@@ -94,11 +95,22 @@ pub(super) fn dependents(ask: &Ask<'_>) {
                 ask.delete(&found.path, "Background");
             }
         } else if is_ending(&found.object) {
-            let of_it = |one: &&Found| one.owners().any(|owner| text(&owner["uid"]) == found.uid());
-            let own: Vec<_> = all.iter().filter(of_it).collect();
-            let_go(ask, found, &own);
+            let_go(ask, found, owned.get(found.uid()).map_or(&[], Vec::as_slice));
         }
     }
+}
+
+/// The objects that each uid owns. Thousands may end at once, and each is looked up in here.
+fn by_owner(all: &[Found]) -> BTreeMap<&str, Vec<&Found>> {
+    let mut owned: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+    for found in all {
+        // An owner may be named twice.
+        let owners: BTreeSet<&str> = found.owners().map(|owner| text(&owner["uid"])).collect();
+        for owner in owners {
+            owned.entry(owner).or_default().push(found);
+        }
+    }
+    owned
 }
 
 fn let_go(ask: &Ask<'_>, owner: &Found, dependents: &[&Found]) {
