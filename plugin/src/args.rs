@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{ArgAction, ArgMatches, Args as _, FromArgMatches, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::faults::Fault;
 
 /// Under which name the program was called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -494,6 +495,14 @@ pub struct Beginning {
     /// rendered to at a revision of Git; may be repeated
     #[arg(long, value_name = "STATE", hide_short_help = true)]
     pub from: Vec<String>,
+    /// Let something go wrong, KIND[:KEY=VALUE,…]; may be repeated
+    ///
+    /// Of pods: crash-loop, image-pull, unschedulable, slow (seconds=60), each for pod=[NAMESPACE/]PREFIX
+    /// or for all. Of requests: 409, 429 (seconds=1), 500, 503 for a server that is away, 504 for a
+    /// request that is done and whose answer is lost; each with method=PATCH, path=TEXT that the path
+    /// contains, after=0 requests that go right, times=1.
+    #[arg(long = "fault", value_name = "FAULT", hide_short_help = true)]
+    pub faults: Vec<Fault>,
 }
 
 /// `rehearse`

@@ -2,13 +2,14 @@
 //!
 //! [`args`] says what may be typed, [`settings`] what is read from the environment, [`find`] which
 //! directory an overlay's name means, [`identity`] whose objects it stands for, [`keys`] what opens encrypted
-//! files, [`stage`] what is rehearsed on. Each command is a file of [`commands`]; everything that is
+//! files, [`stage`] what is rehearsed on, [`faults`] what goes wrong there. Each command is a file of [`commands`]; everything that is
 //! shown goes through [`output`], data to standard output and all else to standard error. The
 //! library's error type is printed as it is; [`exit`] turns it into a code.
 
 pub mod args;
 pub mod commands;
 pub mod exit;
+pub mod faults;
 pub mod find;
 pub mod identity;
 pub mod keys;

@@ -19,6 +19,7 @@ use overlay::store::Store;
 use overlay::{Limits, Resource, Resources, json, layer, manifest, yaml};
 
 use crate::args;
+use crate::faults::Fault;
 use crate::output::Console;
 use crate::settings::Settings;
 
@@ -63,6 +64,12 @@ impl Stage {
         let ends = Arc::new(AtomicBool::new(false));
         let (mut controllers, end) = (Controllers::new(&api), Arc::clone(&ends));
         controllers.settle(120);
+        for fault in &args.faults {
+            match fault.clone() {
+                Fault::Pods(fault) => controllers.trouble(fault),
+                Fault::Requests(fault) => api.inject(fault),
+            }
+        }
         std::thread::spawn(move || run(&mut controllers, &end));
         Ok(Self { api, version: format!("1.{minor}"), ends })
     }

@@ -99,6 +99,36 @@ fn strict_refuses_what_is_not_exact() {
 }
 
 #[test]
+fn pods_go_wrong_on_demand() {
+    let web = web();
+    let words = ["sync", "--rehearse", "--fault", "crash-loop:pod=shop/web"];
+    let (code, shown) = run(web.path(), &words);
+    assert_eq!(code, 5, "{shown}");
+    assert!(shown.contains("  failed     Deployment shop/web"), "{shown}");
+    let words = ["sync", "--rehearse", "--fault", "slow:pod=web,seconds=30"];
+    let (code, shown) = run(web.path(), &words);
+    assert_eq!(code, 0, "{shown}");
+    let words = ["sync", "--rehearse", "--fault", "crash-loop:pod=other"];
+    assert_eq!(run(web.path(), &words).0, 0);
+}
+
+#[test]
+fn requests_go_wrong_on_demand() {
+    let web = web();
+    let sync = |fault: &str| run(web.path(), &["sync", "--rehearse", "--fault", fault]);
+    let (code, shown) = sync("429:method=PATCH,times=2");
+    assert_eq!(code, 0, "{shown}");
+    let (code, shown) = sync("500:path=/deployments/,times=1000");
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("etcdserver: request timed out"), "{shown}");
+    let (code, shown) = sync("503:after=3,times=100000");
+    assert_eq!(code, 1, "{shown}");
+    let (code, shown) = sync("418");
+    assert_eq!(code, 2, "{shown}");
+    assert!(shown.contains("known are crash-loop"), "{shown}");
+}
+
+#[test]
 fn versions_that_are_not_known_are_refused_with_those_that_are() {
     let (code, shown) = run(web().path(), &["sync", "--rehearse", "--kubernetes", "1.12"]);
     assert_eq!(code, 1);

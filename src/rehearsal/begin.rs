@@ -6,6 +6,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::faults::Within;
 use crate::rehearsal::store::Key;
 use crate::rehearsal::{Failure, Kind, Rehearsal};
 
@@ -34,6 +35,7 @@ impl Rehearsal {
             .method(Method::PATCH)
             .uri(format!("{path}?fieldManager={manager}&force=true"))
             .header("content-type", "application/apply-patch+yaml")
+            .extension(Within)
             .body(object.to_string().into())
             .map_err(|_| Failure::new(400, "BadRequest", format!("{name:?} cannot be a name")))?;
         let response = self.handle(request);
@@ -68,6 +70,7 @@ impl Rehearsal {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let request = Request::post("/api/v1/namespaces")
             .header("content-type", "application/json")
+            .extension(Within)
             .body(object.to_string().into());
         // One that is there already is as good, and a name that cannot be is told later.
         let _ = request.map(|request| self.handle(request));

@@ -57,6 +57,10 @@ impl Default for Fault {
     }
 }
 
+/// Marks a request of the rehearsal itself, e.g. of its controllers, which goes right always.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Within;
+
 /// The faults that are still to happen.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -174,6 +178,18 @@ mod tests {
         api.inject(Fault { outage: Outage::Lost, ..Fault::default() });
         assert_eq!(create(&api, "a"), 504);
         assert_eq!(get(&api, "a"), 200);
+    }
+
+    #[test]
+    fn controllers_are_not_struck() {
+        let api = api();
+        api.inject(Fault { times: u32::MAX, ..Fault::default() });
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}});
+        assert_eq!(api.apply(&object, "default", "before").map_err(|why| why.code), Ok(()));
+        crate::rehearsal::controllers::Controllers::new(&api).settle(10);
+        api.mend();
+        assert_eq!(get(&api, "kube-root-ca.crt"), 200);
     }
 
     #[test]

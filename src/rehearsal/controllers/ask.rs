@@ -5,6 +5,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::rehearsal::Rehearsal;
+use crate::rehearsal::faults::Within;
 
 /// A client with a name of its own.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,7 @@ impl<'a> Ask<'a> {
             .uri(path)
             .header("user-agent", self.agent)
             .header("content-type", "application/json")
+            .extension(Within)
             .body(body)
             .ok()?;
         let response = self.api.handle(request);
