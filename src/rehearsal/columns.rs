@@ -45,6 +45,7 @@ pub(super) fn columns(kind: (&str, &str)) -> &'static [Column] {
             AGE,
             ("Selector", S, 1),
         ],
+        ("", "Endpoints") => &[("Endpoints", S, 0), AGE],
         ("", "ResourceQuota") => &[("Request", S, 0), ("Limit", S, 0), AGE],
         ("", "PersistentVolume") => &[
             ("Capacity", S, 0),
@@ -77,7 +78,7 @@ pub(super) fn columns(kind: (&str, &str)) -> &'static [Column] {
             ("Images", S, 1),
             ("Selector", S, 1),
         ],
-        ("apps", "ReplicaSet") => &[
+        ("apps", "ReplicaSet") | ("", "ReplicationController") => &[
             ("Desired", I, 0),
             ("Current", I, 0),
             ("Ready", I, 0),
@@ -167,7 +168,8 @@ pub(super) fn columns(kind: (&str, &str)) -> &'static [Column] {
 }
 
 /// The cells of an object after its name, in the order of [`columns`].
-pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str) -> Vec<Value> {
+/// `now` is in seconds since 1970.
+pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str, now: u64) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let age = Value::from(age);
     let template = &spec["template"]["spec"];
@@ -184,6 +186,7 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str) -> Vec<Value>
             vec![names, images, selector(&template["metadata"]["labels"])]
         }
         ("", "Service") => service(object, age),
+        ("", "Endpoints") => vec![endpoints(object).into(), age],
         ("", "ResourceQuota") => {
             let [requests, limits] = quota(status);
             vec![requests.into(), limits.into(), age]
@@ -203,7 +206,7 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str) -> Vec<Value>
                 selector(&spec["selector"]),
             ]
         }
-        ("apps", "ReplicaSet") => {
+        ("apps", "ReplicaSet") | ("", "ReplicationController") => {
             let [names, images] = containers(template);
             let ready = count(status, "readyReplicas");
             let counts = [count(spec, "replicas"), count(status, "replicas"), ready];
@@ -241,7 +244,7 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str) -> Vec<Value>
                 text_or(&spec["timeZone"], NONE),
                 suspend.into(),
                 active.into(),
-                text_or(&status["lastScheduleTime"], NONE),
+                since(&status["lastScheduleTime"], now),
                 age,
                 names,
                 images,
@@ -254,11 +257,11 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str) -> Vec<Value>
             let to = &spec["parameters"];
             let parameters = match to.is_null() {
                 true => NONE.to_owned(),
-                false => [&to["kind"], &to["apiGroup"], &to["name"]]
-                    .iter()
-                    .filter_map(|part| part.as_str())
-                    .collect::<Vec<_>>()
-                    .join("."),
+                false => {
+                    let kind = [&to["kind"], &to["apiGroup"]];
+                    let kind: Vec<_> = kind.iter().filter_map(|part| part.as_str()).collect();
+                    format!("{}/{}", kind.join("."), plain(&to["name"]))
+                }
             };
             vec![text_or(&spec["controller"], ""), parameters.into(), age]
         }
@@ -472,7 +475,7 @@ fn volume(object: &Value, age: Value) -> Vec<Value> {
         shown(&spec["capacity"]["storage"], "").into(),
         modes(&spec["accessModes"]).into(),
         text_or(&spec["persistentVolumeReclaimPolicy"], ""),
-        text_or(&status["phase"], ""),
+        phase(object),
         claim.into(),
         text_or(&spec["storageClassName"], ""),
         text_or(&spec["volumeAttributesClassName"], "<unset>"),
@@ -490,7 +493,7 @@ fn claim(object: &Value, age: Value) -> Vec<Value> {
         false => (String::new(), String::new()),
     };
     vec![
-        text_or(&status["phase"], ""),
+        phase(object),
         text_or(&spec["volumeName"], ""),
         capacity.into(),
         modes.into(),
@@ -499,6 +502,48 @@ fn claim(object: &Value, age: Value) -> Vec<Value> {
         age,
         text_or(&spec["volumeMode"], "<unset>"),
     ]
+}
+
+/// How long ago a time was.
+fn since(time: &Value, now: u64) -> Value {
+    match time.as_str().and_then(super::clock::read) {
+        Some(time) => super::table::duration(now.saturating_sub(time)).into(),
+        None => NONE.into(),
+    }
+}
+
+/// What a volume or a claim is in, unless it is on its way out.
+fn phase(object: &Value) -> Value {
+    match object["metadata"]["deletionTimestamp"].is_null() {
+        true => text_or(&object["status"]["phase"], ""),
+        false => "Terminating".into(),
+    }
+}
+
+/// The first three addresses, with how many more there are.
+///
+/// Source: `formatEndpoints`.
+fn endpoints(object: &Value) -> String {
+    const SHOWN: usize = 3;
+    let of_subset = |subset: &Value| -> Vec<String> {
+        let ports: Vec<_> = list(&subset["ports"]).map(|port| count(port, "port")).collect();
+        let of_address = |address: &Value| -> Vec<String> {
+            let ip = plain(&address["ip"]);
+            match ports.is_empty() {
+                true => vec![ip.to_owned()],
+                false => ports.iter().map(|port| format!("{ip}:{port}")).collect(),
+            }
+        };
+        list(&subset["addresses"]).flat_map(of_address).collect()
+    };
+    let all: Vec<String> = list(&object["subsets"]).flat_map(of_subset).collect();
+    match all.len() {
+        0 => NONE.to_owned(),
+        count if count > SHOWN => {
+            format!("{} + {} more...", all[..SHOWN].join(","), count - SHOWN)
+        }
+        _ => all.join(","),
+    }
 }
 
 fn job(object: &Value, age: Value) -> Vec<Value> {
@@ -545,27 +590,48 @@ fn autoscaler(object: &Value, age: Value) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let to = &spec["scaleTargetRef"];
     let reference = format!("{}/{}", plain(&to["kind"]), plain(&to["name"]));
-    let target = |metric: &Value| {
-        let source = &metric["resource"];
-        let target = &source["target"];
-        let name = plain(&source["name"]);
-        match target["averageUtilization"].as_i64() {
-            Some(percent) => format!("{name}: <unknown>/{percent}%"),
-            None => format!("{name}: <unknown>/{}", shown(&target["averageValue"], "<auto>")),
-        }
-    };
     let targets: Vec<_> = match spec["targetCPUUtilizationPercentage"].as_i64() {
         Some(percent) => vec![format!("cpu: <unknown>/{percent}%")],
-        None => list(&spec["metrics"]).map(target).collect(),
+        None => list(&spec["metrics"]).map(metric_target).collect(),
+    };
+    let targets = match targets.len() {
+        0 => NONE.to_owned(),
+        count if count > 2 => format!("{} + {} more...", targets[..2].join(", "), count - 2),
+        _ => targets.join(", "),
     };
     vec![
         reference.into(),
-        if targets.is_empty() { NONE.into() } else { targets.join(", ").into() },
+        targets.into(),
         shown(&spec["minReplicas"], "<unset>").into(),
         spec["maxReplicas"].clone(),
         count(status, "currentReplicas").into(),
         age,
     ]
+}
+
+/// What an autoscaler aims at; nothing measures what there is.
+///
+/// Source: `formatHPAMetrics`.
+fn metric_target(metric: &Value) -> String {
+    let of = |key: &str| &metric[key]["target"];
+    let average = |target: &Value| shown(&target["averageValue"], "<auto>");
+    let value_or_average = |target: &Value| match target["averageValue"].is_null() {
+        true => format!("<unknown>/{}", shown(&target["value"], "<auto>")),
+        false => format!("<unknown>/{} (avg)", average(target)),
+    };
+    match plain(&metric["type"]) {
+        "Pods" => format!("<unknown>/{}", average(of("pods"))),
+        "Object" => value_or_average(of("object")),
+        "External" => value_or_average(of("external")),
+        kind => {
+            let key = if kind == "ContainerResource" { "containerResource" } else { "resource" };
+            let (name, target) = (plain(&metric[key]["name"]), of(key));
+            match target["averageUtilization"].as_i64() {
+                Some(percent) => format!("{name}: <unknown>/{percent}%"),
+                None => format!("{name}: <unknown>/{}", average(target)),
+            }
+        }
+    }
 }
 
 fn ingress(object: &Value, age: Value) -> Vec<Value> {

@@ -115,7 +115,12 @@ pub(super) fn patched(
     }
     let mut read =
         fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(&shown(), &why))?;
-    prune(resource, &mut read)?;
+    prune(resource, &mut read).map_err(|failure| {
+        match failure.message.split_once(" cannot be handled as a ") {
+            Some((_, why)) => bad_patch(&shown(), why.split_once(": ").map_or(why, |(_, why)| why)),
+            None => failure,
+        }
+    })?;
     read.complaints.splice(..0, how.complaints.iter().cloned());
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()

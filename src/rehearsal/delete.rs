@@ -229,6 +229,8 @@ pub(super) fn remove(
         // A delete is a version too.
         let revision = state.store.revision().to_string();
         create::metadata(&mut object).insert("resourceVersion".into(), revision.into());
+        // What is returned is what was stored.
+        set_finalizers(&mut object, names(&before["metadata"]["finalizers"]));
     }
     Ok(Some(Outcome::Gone(object)))
 }

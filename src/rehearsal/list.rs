@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use crate::rehearsal::answer::{Answer, Body, Content};
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::media::Form;
-use crate::rehearsal::refusals::{bad_options, bad_request, continue_expired, internal, too_large};
+use crate::rehearsal::refusals::{
+    bad_options, bad_request, continue_expired, internal, not_acceptable_form, too_large,
+};
 use crate::rehearsal::selectors::{Fields, Labels};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::{Key, Stored};
@@ -113,6 +115,10 @@ fn check_field(resource: &Resource, path: &str) -> Result<(), Failure> {
 /// One object.
 pub(super) fn get(state: &State, call: &Call) -> Result<Answer, Failure> {
     let object = current(state, call)?;
+    if call.wanted.form == Form::MetadataList {
+        let what = go_type(&call.resource, &call.resource.kind.kind);
+        return Err(wrong_form("PartialObjectMetadataList", &format!("not a list ({what})")));
+    }
     Ok(shown(state, call, 200, object))
 }
 
@@ -126,6 +132,21 @@ pub(super) fn current(state: &State, call: &Call) -> Result<Value, Failure> {
     let key = Key::new(&call.spot.namespace, &call.spot.name);
     let stored = state.store.get(&call.resource.table, &key);
     stored.map(|stored| tree(&call.resource, stored)).ok_or_else(|| call.named().not_found())
+}
+
+/// The type that the server has for a kind, as Go prints it: that of its internal version.
+fn go_type(resource: &Resource, kind: &str) -> String {
+    let package = match resource.kind.group.split('.').next() {
+        _ if resource.custom => return "*unstructured.UnstructuredList".into(),
+        None | Some("") => "core",
+        Some(package) => package,
+    };
+    format!("*{package}.{kind}")
+}
+
+/// Source: apiserver `pkg/endpoints/handlers/response.go`.
+fn wrong_form(asked: &str, is: &str) -> Failure {
+    not_acceptable_form(format!("you requested {asked}, but the requested object is {is}"))
 }
 
 /// A stored object as a tree in the version of a resource.
@@ -200,6 +221,10 @@ pub(super) fn list(state: &State, call: &Call) -> Result<Answer, Failure> {
             Answer { code: 200, content: Content::Json(text) }
         }
         Form::Metadata => {
+            let what = go_type(resource, &resource.list_kind);
+            return Err(wrong_form("PartialObjectMetadata", &format!("a list ({what})")));
+        }
+        Form::MetadataList => {
             let items: Vec<_> = trees().iter().map(metadata_only).collect();
             // Go writes the empty list as it began: not there.
             let items = if items.is_empty() { Value::Null } else { items.into() };

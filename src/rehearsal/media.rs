@@ -4,8 +4,11 @@ use crate::rehearsal::Failure;
 use crate::rehearsal::refusals::{not_acceptable, unknown_format};
 
 /// What the server offers where nothing fits.
-const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
-                       application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// What it offers beside that where something can be watched.
+const STREAMS: &str =
+    "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(super) enum Form {
     Table,
     /// Only `metadata`.
     Metadata,
+    /// Only the `metadata` of the items of a list.
+    MetadataList,
 }
 
 /// The form of an answer and whether it is YAML.
@@ -26,11 +31,17 @@ pub(super) struct Wanted {
 }
 
 /// The first form of an `Accept` header that can be had.
-pub(super) fn wanted(accept: Option<&str>) -> Result<Wanted, Failure> {
+///
+/// # Errors
+/// 406 with what there is; a collection can be watched too.
+pub(super) fn wanted(accept: Option<&str>, collection: bool) -> Result<Wanted, Failure> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
         return Ok(Wanted { form: Form::Object, yaml: false });
     };
-    accept.split(',').find_map(range).ok_or_else(|| not_acceptable(OFFERED))
+    accept.split(',').find_map(range).ok_or_else(|| match collection {
+        true => not_acceptable(&format!("{OFFERED}, {STREAMS}")),
+        false => not_acceptable(OFFERED),
+    })
 }
 
 fn range(range: &str) -> Option<Wanted> {
@@ -47,7 +58,8 @@ fn range(range: &str) -> Option<Wanted> {
     let form = match parameter("as") {
         "" => Form::Object,
         "Table" if meta => Form::Table,
-        "PartialObjectMetadata" | "PartialObjectMetadataList" if meta => Form::Metadata,
+        "PartialObjectMetadata" if meta => Form::Metadata,
+        "PartialObjectMetadataList" if meta => Form::MetadataList,
         _ => return None,
     };
     Some(Wanted { form, yaml })
@@ -79,11 +91,11 @@ mod tests {
     #[test]
     fn the_first_form_that_can_be_had_is_taken() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-        assert_eq!(wanted(Some(table)).unwrap().form, Form::Table);
+        assert_eq!(wanted(Some(table), true).unwrap().form, Form::Table);
         let old = "application/json;as=Table;v=v9;g=meta.k8s.io, application/json";
-        assert_eq!(wanted(Some(old)).unwrap().form, Form::Object);
-        assert!(wanted(Some("application/vnd.kubernetes.protobuf, */*")).is_ok());
-        assert_eq!(wanted(Some("application/xml")).unwrap_err().code, 406);
+        assert_eq!(wanted(Some(old), true).unwrap().form, Form::Object);
+        assert!(wanted(Some("application/vnd.kubernetes.protobuf, */*"), true).is_ok());
+        assert_eq!(wanted(Some("application/xml"), true).unwrap_err().code, 406);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Writing {
             "Ignore" => Validation::Ignore,
             "Strict" => Validation::Strict,
             other => {
-                let supported = &["Ignore", "Strict", "Warn"];
+                let supported = &["", "Ignore", "Strict", "Warn"];
                 let shown = format!("{other:?}");
                 causes.push(Cause::not_supported("fieldValidation", &shown, supported));
                 Validation::Warn

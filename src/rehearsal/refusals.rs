@@ -115,6 +115,11 @@ pub(super) fn not_acceptable(available: &str) -> Failure {
     )
 }
 
+/// 406: what was asked for cannot be had in that form.
+pub(super) fn not_acceptable_form(message: String) -> Failure {
+    Failure::new(406, "NotAcceptable", message)
+}
+
 pub(super) fn unknown_format(accepted: &str) -> Failure {
     let message = format!(
         "the body of the request was in an unknown format - accepted media types include: {accepted}"

@@ -265,7 +265,7 @@ impl State {
         if one_everywhere || !resource.namespaced && !spot.namespace.is_empty() {
             return self.unknown(&spot.group);
         }
-        let wanted = match media::wanted(asked.accept) {
+        let wanted = match media::wanted(asked.accept, spot.name.is_empty()) {
             Ok(wanted) => wanted,
             Err(failure) => return failure.send(false, &[]),
         };
@@ -281,7 +281,6 @@ impl State {
             agent: text(USER_AGENT).unwrap_or("unknown").to_owned(),
             warnings: Vec::new(),
         };
-        call.warnings.extend(deprecation(self, &call.resource));
         let answer = self.dispatch(api, &mut call);
         let yaml = call.wanted.yaml;
         let mut response = match answer {
@@ -300,7 +299,11 @@ impl State {
         let everywhere = call.resource.namespaced && call.spot.namespace.is_empty();
         let misplaced = match verb {
             "list" | "watch" => false,
-            "create" => everywhere || !collection && call.spot.subresource.is_empty(),
+            // Of custom resources the name in the path of a create is not looked at.
+            "create" => {
+                let named = !collection && call.spot.subresource.is_empty();
+                everywhere || named && !call.resource.custom
+            }
             "update" | "patch" => collection,
             _ => everywhere,
         };
@@ -311,6 +314,7 @@ impl State {
         if !call.resource.allows(&call.spot.subresource, verb) {
             return Err(method_not_allowed());
         }
+        call.warnings.extend(deprecation(self, &call.resource));
         match (verb, call.subresource()) {
             ("watch", _) => watch::start(self, api, call),
             ("list", _) => list::list(self, call),
@@ -393,7 +397,7 @@ fn verb(call: &Call) -> &'static str {
 pub(super) fn shown(state: &State, call: &Call, code: u16, object: Value) -> Answer {
     let value = match call.wanted.form {
         Form::Object => object,
-        Form::Metadata => list::metadata_only(&object),
+        Form::Metadata | Form::MetadataList => list::metadata_only(&object),
         Form::Table => super::table::table(state, call, vec![object], None),
     };
     Answer { code, content: super::answer::Content::Tree(value) }

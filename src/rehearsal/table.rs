@@ -71,7 +71,7 @@ fn cells(state: &State, resource: &Resource, object: &Value) -> Vec<Value> {
         let now = i64::try_from(state.seconds()).unwrap_or(i64::MAX);
         return version.cells(object, now);
     }
-    let own = columns::cells(resource.kind.pair(), object, &age(state, object));
+    let own = columns::cells(resource.kind.pair(), object, &age(state, object), state.seconds());
     std::iter::once(object["metadata"]["name"].clone()).chain(own).collect()
 }
 

@@ -31,7 +31,7 @@ pub(super) fn update(state: &mut State, call: &mut Call) -> Result<Answer, Failu
         let object = create::insert(state, call, new, &writing)?;
         return Ok(shown(state, call, 201, object));
     };
-    check_uid(call, &new, &old)?;
+    check_uid(call, &new, &old, writing.dry_run)?;
     owners.updated(Some(&old), &mut new, &writing);
     let object = change(state, call, new, &old, &writing)?;
     Ok(shown(state, call, 200, object))
@@ -59,15 +59,17 @@ pub(super) fn check_name(call: &Call, object: &Value) -> Result<(), Failure> {
 }
 
 /// A PUT with the uid of an object that is gone meant that object.
-fn check_uid(call: &Call, new: &Value, old: &Value) -> Result<(), Failure> {
+fn check_uid(call: &Call, new: &Value, old: &Value, dry_run: bool) -> Result<(), Failure> {
     let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let (given, found) = (uid(new), uid(old));
     if given.is_empty() || given == found {
         return Ok(());
     }
     let key = storage_key(&call.resource, &call.spot.namespace, &call.spot.name);
+    // A dry run does not come as far as to etcd, where everything is below this.
+    let root = if dry_run { "" } else { "/registry" };
     Err(call.named().conflict(&format!(
-        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, \
+        "StorageError: invalid object, Code: 4, Key: {root}{key}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object \
          meta: {found}"
     )))
@@ -100,15 +102,15 @@ fn storage_key(resource: &Resource, namespace: &str, name: &str) -> String {
         (group, plural) => format!("{group}/{plural}"),
     };
     match namespace {
-        "" => format!("/registry/{folder}/{name}"),
-        namespace => format!("/registry/{folder}/{namespace}/{name}"),
+        "" => format!("/{folder}/{name}"),
+        namespace => format!("/{folder}/{namespace}/{name}"),
     }
 }
 
 /// Kinds that a PUT creates where they are not there.
 ///
 /// Source: the `AllowCreateOnUpdate` of Kubernetes' strategies.
-fn creates_on_update(resource: &Resource) -> bool {
+pub(super) fn creates_on_update(resource: &Resource) -> bool {
     matches!(
         resource.kind.pair(),
         ("coordination.k8s.io", "Lease")
@@ -209,9 +211,13 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
             new.insert(key.into(), old[key].clone());
         }
     }
+    let grace = "deletionGracePeriodSeconds";
+    if new.get(grace).is_none_or(Value::is_null) && !old[grace].is_null() {
+        new.insert(grace.into(), old[grace].clone());
+    }
     let fixed: &[&str] = match old["deletionTimestamp"].is_null() {
         true => &["generation"],
-        false => &["generation", "deletionTimestamp", "deletionGracePeriodSeconds"],
+        false => &["generation", "deletionTimestamp"],
     };
     for key in fixed {
         match old[key].clone() {

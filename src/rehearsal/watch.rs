@@ -170,7 +170,7 @@ impl Watcher {
         object["metadata"]["resourceVersion"] = revision.to_string().into();
         let shown = match self.form {
             Form::Object => object,
-            Form::Metadata => metadata_only(&object),
+            Form::Metadata | Form::MetadataList => metadata_only(&object),
             Form::Table => {
                 let columns = !std::mem::replace(&mut self.columns_sent, true);
                 table::of_event(state, &self.resource, object, columns)

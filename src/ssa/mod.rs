@@ -32,5 +32,6 @@ pub use fields_v1::Malformed;
 pub use path::{Path, PathElement};
 pub use schema::Schema;
 pub use set::{FieldSet, Filter, Matcher};
+pub use shown::go_text;
 pub use typed::{Duplicates, Errors, Type};
 pub use update::{Conflict, Managers, Owned, Refused, Unversioned, Updater, Versions};

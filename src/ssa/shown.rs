@@ -38,6 +38,14 @@ fn write_in_path(value: &Value, out: &mut String) {
     }
 }
 
+/// A value as Go prints it with `%v`, e.g. `map[a:1 b:[x y]]`.
+#[must_use]
+pub fn go_text(value: &Value) -> String {
+    let mut out = String::new();
+    write_plain(value, &mut out);
+    out
+}
+
 /// `%v` of a value that holds `value`.
 pub(super) fn plain(value: &Value) -> String {
     let mut out = String::from("&{");

@@ -749,8 +749,9 @@ fn nested<'a>(
     let mut value = object;
     for (at, step) in steps.iter().enumerate() {
         let Some(map) = value.as_object() else {
-            let shown = steps[..at].iter().fold(String::new(), |path, step| child(&path, step));
-            return Err(accessor_error(&shown, value, "map[string]interface {}"));
+            // The path up to here and one step on, as the server has it.
+            let shown = steps[..=at].iter().fold(String::new(), |path, step| child(&path, step));
+            return Err(accessor_error(&shown, value, "map[string]interface{}"));
         };
         match map.get(*step) {
             Some(next) => value = next,

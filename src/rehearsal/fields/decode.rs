@@ -178,11 +178,13 @@ impl Decoder<'_> {
                 self.complain("duplicate", key);
             }
             self.enter(key);
+            let depth = self.fields.len();
+            self.fields.extend(embedding(definition.short_name(), property.name));
             self.fields.push(property.name);
             self.owner = definition.short_name();
             let before = object.remove(property.name);
             let value = self.value(raw, &property.node, "", before)?;
-            self.fields.pop();
+            self.fields.truncate(depth);
             self.owner = outside;
             self.path.truncate(length);
             if let Some(value) = value {
@@ -245,6 +247,13 @@ impl Decoder<'_> {
         let known = match (&node.shape, raw) {
             (Shape::String, Raw::String(text)) if node.format == "byte" => {
                 Some(scalars::base64(text)?.into())
+            }
+            // Go takes a list of numbers for bytes too.
+            (Shape::String, Raw::List(list)) if node.format == "byte" => {
+                match list.iter().find(|raw| !matches!(raw, Raw::Number(_))) {
+                    Some(other) => return self.mismatch(other.type_name(), "uint8"),
+                    None => None,
+                }
             }
             (Shape::String, Raw::String(text)) => Some(Value::String(text.clone())),
             (Shape::Boolean, Raw::Bool(value)) => Some((*value).into()),
@@ -346,6 +355,45 @@ impl Decoder<'_> {
     }
 }
 
+/// The struct that Go embeds in another for a field, which errors name on the way to it.
+///
+/// Source: Kubernetes' `api/*/types.go`, fields with `json:",inline"`.
+fn embedding(owner: &str, field: &str) -> Option<&'static str> {
+    let reference = "LocalObjectReference";
+    match (owner, field) {
+        ("Volume", "name") | ("EphemeralContainer", "targetContainerName") => None,
+        ("Volume", _) => Some("VolumeSource"),
+        ("EphemeralContainer", _) => Some("EphemeralContainerCommon"),
+        ("Probe", "exec" | "httpGet" | "tcpSocket" | "grpc") => Some("ProbeHandler"),
+        ("IngressRule", "http") => Some("IngressRuleValue"),
+        (
+            "PersistentVolumeSpec",
+            "accessModes"
+            | "capacity"
+            | "claimRef"
+            | "mountOptions"
+            | "nodeAffinity"
+            | "persistentVolumeReclaimPolicy"
+            | "storageClassName"
+            | "volumeAttributesClassName"
+            | "volumeMode",
+        ) => None,
+        ("PersistentVolumeSpec", _) => Some("PersistentVolumeSource"),
+        (
+            "ConfigMapEnvSource"
+            | "SecretEnvSource"
+            | "ConfigMapKeySelector"
+            | "SecretKeySelector"
+            | "ConfigMapProjection"
+            | "SecretProjection"
+            | "ConfigMapVolumeSource",
+            "name",
+        ) => Some(reference),
+        ("RuleWithOperations", "apiGroups" | "apiVersions" | "resources" | "scope") => Some("Rule"),
+        _ => None,
+    }
+}
+
 /// The integer of a number's text, if it is one of that width.
 pub(super) fn integer(text: &str, format: &str) -> Option<i64> {
     let value: i64 = text.parse().ok()?;
@@ -378,7 +426,7 @@ fn short_type(definition: &Definition) -> String {
 /// given it one.
 pub(super) fn go_name(minor: &Minor, node: &Node, inner: &str) -> String {
     if !node.go.name.is_empty() {
-        return node.go.name.into();
+        return node.go.name.replace("[]byte", "[]uint8");
     }
     if !inner.is_empty() {
         return inner.into();

@@ -181,7 +181,12 @@ impl Reader<'_> {
 
     fn value(&mut self, context: &str, depth: usize) -> Result<Raw, String> {
         if depth > MAX_DEPTH {
-            return Err("exceeded max depth".into());
+            return Err(match self.peek() {
+                Some(byte @ (b'[' | b'{')) => {
+                    format!("invalid character {} exceeded max depth", quoted(byte))
+                }
+                _ => "exceeded max depth".into(),
+            });
         }
         match self.peek() {
             Some(b'{') => self.map(depth),
@@ -410,7 +415,7 @@ mod tests {
         assert_eq!(complaint("{} x"), "invalid character 'x' after top-level value");
         assert_eq!(complaint("[1 2]"), "invalid character '2' after array element");
         assert_eq!(complaint("\"\u{1}\""), "invalid character '\\x01' in string literal");
-        assert_eq!(complaint(&"[".repeat(100_000)), "exceeded max depth");
+        assert_eq!(complaint(&"[".repeat(100_000)), "invalid character '[' exceeded max depth");
     }
 
     #[test]

@@ -13,13 +13,19 @@ use crate::schema::kubernetes::{Definition, Minor, Node, Shape};
 
 /// The maps and lists that a patch looked into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opened(BTreeMap<String, Self>);
+pub struct Opened {
+    below: BTreeMap<String, Self>,
+    /// Whether all of it is as the patch had it, with keys in order of name.
+    put: bool,
+}
 
 impl Opened {
     /// Those of a merge patch.
     pub fn by_merge(patch: &Value) -> Self {
-        let objects = patch.as_object().into_iter().flatten().filter(|(_, v)| v.is_object());
-        Self(objects.map(|(key, value)| (key.clone(), Self::by_merge(value))).collect())
+        let members = patch.as_object().into_iter().flatten();
+        let below = members.map(|(key, value)| (key.clone(), Self::by_merge(value))).collect();
+        // Whatever is no map is put in as it is.
+        Self { below, put: !patch.is_object() }
     }
 
     /// Those of a JSON patch.
@@ -29,14 +35,27 @@ impl Opened {
             for pointer in ["path", "from"].iter().filter_map(|key| operation[*key].as_str()) {
                 let mut steps: Vec<_> = pointer.split('/').skip(1).collect();
                 steps.pop();
-                let mut at = &mut root;
-                for step in steps {
-                    let step = step.replace("~1", "/").replace("~0", "~");
-                    at = at.0.entry(step).or_default();
-                }
+                root.at(&steps);
+            }
+            if let ("add" | "replace", Some(pointer)) =
+                (operation["op"].as_str().unwrap_or_default(), operation["path"].as_str())
+            {
+                let steps: Vec<_> = pointer.split('/').skip(1).collect();
+                root.at(&steps).put = true;
             }
         }
         root
+    }
+
+    fn at(&mut self, steps: &[&str]) -> &mut Self {
+        steps.iter().fold(self, |at, step| {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            at.below.entry(step).or_default()
+        })
+    }
+
+    fn below(&self, key: &str) -> Option<&Self> {
+        if self.put { Some(self) } else { self.below.get(key) }
     }
 }
 
@@ -77,7 +96,7 @@ impl Writer<'_> {
                     if at > 0 {
                         out.push(',');
                     }
-                    let opened = opened.and_then(|opened| opened.0.get(&at.to_string()));
+                    let opened = opened.and_then(|opened| opened.below(&at.to_string()));
                     self.value(value, opened, element, out);
                 }
                 out.push(']');
@@ -114,7 +133,7 @@ impl Writer<'_> {
                 Place::Node(Node { shape: Shape::Object(Some(values)), .. }) => Place::Node(values),
                 _ => Place::Unknown,
             };
-            self.value(value, opened.and_then(|opened| opened.0.get(key)), inner, out);
+            self.value(value, opened.and_then(|opened| opened.below(key)), inner, out);
         }
         out.push('}');
     }

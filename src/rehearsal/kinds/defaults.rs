@@ -307,7 +307,13 @@ fn image_tag(image: &str) -> Option<&str> {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
         _ => path,
     };
-    if repository.bytes().any(|b| b.is_ascii_uppercase()) || path.len() > NAME {
+    let is_component = |part: &str| {
+        let ends = [part.bytes().next(), part.bytes().next_back()];
+        ends.into_iter().all(|end| end.is_some_and(|byte| byte.is_ascii_alphanumeric()))
+    };
+    let spelled = repository.split('/').all(is_component)
+        && !repository.bytes().any(|b| b.is_ascii_uppercase());
+    if !spelled || path.len() > NAME {
         return None;
     }
     match tag_at {
@@ -776,6 +782,7 @@ mod tests {
         for (image, policy) in [
             ("a", "Always"),
             ("a:latest", "Always"),
+            ("-1", "IfNotPresent"),
             ("a:1", "IfNotPresent"),
             ("r.example.com:5000/a", "Always"),
             ("r.example.com:5000/a:2", "IfNotPresent"),

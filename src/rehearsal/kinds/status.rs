@@ -39,7 +39,9 @@ pub(super) fn validate(
         _ => metadata::validate_update(check, kind, new, old),
     }
     match kind.pair() {
-        ("apps", name) => workload(check, name, &status, old),
+        ("apps", name) | ("", name @ "ReplicationController") => {
+            workload(check, name, &status, old);
+        }
         ("", "Namespace") => phase(check, new),
         ("", "ResourceQuota") => {
             config::quota_amounts(check, &status.get("hard"));
@@ -140,7 +142,7 @@ fn workload(check: &mut Check, kind: &str, status: &At<'_>, old: &Value) {
             "observedGeneration",
             "collisionCount",
         ],
-        "ReplicaSet" => &[
+        "ReplicaSet" | "ReplicationController" => &[
             "replicas",
             "fullyLabeledReplicas",
             "readyReplicas",
@@ -170,7 +172,9 @@ fn workload(check: &mut Check, kind: &str, status: &At<'_>, old: &Value) {
         "StatefulSet" => {
             &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"]
         }
-        "ReplicaSet" => &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+        "ReplicaSet" | "ReplicationController" => {
+            &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"]
+        }
         _ => &[],
     };
     for key in bounded {
@@ -182,7 +186,7 @@ fn workload(check: &mut Check, kind: &str, status: &At<'_>, old: &Value) {
     let available = status.get("availableReplicas");
     if kind != "DaemonSet" && available.number() > ready {
         let what = match kind {
-            "Deployment" | "ReplicaSet" => "readyReplicas",
+            "Deployment" | "ReplicaSet" | "ReplicationController" => "readyReplicas",
             _ => "status.readyReplicas",
         };
         check.invalid(&available, format!("cannot be greater than {what}"));
