@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::error::{Doing, Error, Result};
@@ -210,6 +211,14 @@ impl ControlPlane {
         self.requests.send("DELETE", path, "application/json", Vec::new())
     }
 
+    /// Sends a request as it is, as the user `admin`, and returns the answer as it is, refusals too.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn exchange(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Bytes>> {
+        self.requests.exchange(request)
+    }
+
     pub(crate) fn create_namespace(&self, name: &str) -> Result<()> {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         self.requests.apply(&format!("/api/v1/namespaces/{name}"), object.to_string())?;
@@ -370,9 +379,10 @@ fn start_apiserver(
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(flag("--service-account-signing-key-file", &identity.service_account_key))
             .arg(flag("--service-account-key-file", &identity.service_account_public_key))
-            .arg("--service-cluster-ip-range=10.0.0.0/24")
+            .arg("--service-cluster-ip-range=10.96.0.0/16")
             .arg("--authorization-mode=RBAC")
             .arg("--disable-admission-plugins=ServiceAccount")
+            .arg("--allow-privileged=true")
             .arg("--endpoint-reconciler-type=none"),
     )
 }

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
@@ -50,6 +53,8 @@ impl Requests {
             // The server is on this machine, whatever the environment says of proxies.
             config.proxy_url = None;
             config.read_timeout = Some(Duration::from_secs(10));
+            // What the server refuses is an answer too.
+            config.default_retry = false;
             Client::try_from(config).doing("make a client")
         })?;
         Ok(Self { client })
@@ -64,6 +69,21 @@ impl Requests {
     pub(crate) fn apply(&self, path: &str, object: impl Into<Vec<u8>>) -> Result<Value> {
         let path = format!("{path}?fieldManager=control-plane&force=true");
         self.send("PATCH", &path, "application/apply-patch+yaml", object.into())
+    }
+
+    /// Sends a request and returns what comes back, whatever its status.
+    pub(crate) fn exchange(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Bytes>> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let client = self.client.clone();
+        block_on(async move {
+            let response = client.send(request.map(Body::from)).await.doing(&what)?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.doing(&what)?;
+            Ok(http::Response::from_parts(parts, body.to_bytes()))
+        })
     }
 
     pub(crate) fn send(
