@@ -36,6 +36,17 @@ pub(super) fn columns(kind: (&str, &str)) -> &'static [Column] {
             ("Nominated Node", S, 1),
             ("Readiness Gates", S, 1),
         ],
+        ("", "Node") => &[
+            ("Status", S, 0),
+            ("Roles", S, 0),
+            AGE,
+            ("Version", S, 0),
+            ("Internal-IP", S, 1),
+            ("External-IP", S, 1),
+            ("OS-Image", S, 1),
+            ("Kernel-Version", S, 1),
+            ("Container-Runtime", S, 1),
+        ],
         ("", "PodTemplate") => &[("Containers", S, 0), ("Images", S, 0), ("Pod Labels", S, 0)],
         ("", "Service") => &[
             ("Type", S, 0),
@@ -180,6 +191,7 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str, now: u64) -> 
         ("", "Secret") => vec![object["type"].clone(), size(&object["data"]).into(), age],
         ("", "Namespace") => vec![status["phase"].clone(), age],
         ("", "Pod") => pod(object, age),
+        ("", "Node") => node(object, age),
         ("", "PodTemplate") => {
             let template = &object["template"];
             let [names, images] = containers(&template["spec"]);
@@ -606,6 +618,52 @@ fn autoscaler(object: &Value, age: Value) -> Vec<Value> {
         spec["maxReplicas"].clone(),
         count(status, "currentReplicas").into(),
         age,
+    ]
+}
+
+/// Source: `printNode`.
+fn node(object: &Value, age: Value) -> Vec<Value> {
+    const ROLE: &str = "node-role.kubernetes.io/";
+    let (status, info) = (&object["status"], &object["status"]["nodeInfo"]);
+    let ready = list(&status["conditions"]).find(|condition| condition["type"] == "Ready");
+    let mut states = vec![match ready.map(|condition| &condition["status"]) {
+        Some(status) if status == "True" => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    }];
+    if object["spec"]["unschedulable"] == true {
+        states.push("SchedulingDisabled");
+    }
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    let mut roles: Vec<String> = Vec::new();
+    for (key, value) in labels {
+        let role = match key.strip_prefix(ROLE) {
+            Some(role) => role,
+            None if key == "kubernetes.io/role" => plain(value),
+            None => "",
+        };
+        if !role.is_empty() {
+            roles.push(role.to_owned());
+        }
+    }
+    let address = |kind: &str| {
+        let mut addresses = list(&status["addresses"]);
+        text_or(&addresses.find(|one| one["type"] == kind).unwrap_or(&Value::Null)["address"], NONE)
+    };
+    let unknown = |key: &str| match plain(&info[key]) {
+        "" => "<unknown>".into(),
+        text => Value::from(text),
+    };
+    vec![
+        states.join(",").into(),
+        some_of(roles.into_iter(), NONE),
+        age,
+        text_or(&info["kubeletVersion"], ""),
+        address("InternalIP"),
+        address("ExternalIP"),
+        unknown("osImage"),
+        unknown("kernelVersion"),
+        unknown("containerRuntimeVersion"),
     ]
 }
 

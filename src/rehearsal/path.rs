@@ -92,6 +92,19 @@ impl Parameters {
     }
 }
 
+/// Why a name cannot be a part of a path.
+///
+/// Source: apimachinery `pkg/api/validation/path/name.go`.
+pub(super) fn not_a_segment(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        _ if name.contains('/') => Some("may not contain '/'"),
+        _ if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    }
+}
+
 /// Resolves `%20` and the like; what is not well formed stays as it is.
 fn decode(text: &str) -> String {
     if !text.contains('%') {

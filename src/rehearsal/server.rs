@@ -16,14 +16,15 @@ use crate::rehearsal::discovery::Site;
 use crate::rehearsal::faults::{Fault, Faults, Outage, Within};
 use crate::rehearsal::kinds::Addresses;
 use crate::rehearsal::media::{self, Form, Wanted};
-use crate::rehearsal::path::{Parameters, Spot};
+use crate::rehearsal::path::{self, Parameters, Spot};
 use crate::rehearsal::refusals::{
-    LARGEST_BODY, Named, body_too_large, method_not_allowed, no_such_resource,
+    LARGEST_BODY, Named, bad_request, body_too_large, method_not_allowed, no_such_resource,
 };
 use crate::rehearsal::rights::{self, User};
 use crate::rehearsal::store::Store;
 use crate::rehearsal::{
-    Clock, Failure, create, custom, delete, list, patch, reviews, subresources, update, watch,
+    Clock, Failure, create, custom, delete, fields, list, patch, reviews, subresources, update,
+    watch,
 };
 use crate::schema::kubernetes::{self, Minor};
 use crate::ssa::schema::{Schema, TypeId};
@@ -252,6 +253,14 @@ impl State {
             return self.unknown(&spot.group);
         };
         let resource = Arc::clone(resource);
+        // A path is not mended.
+        if asked.path.trim_matches('/').contains("//") {
+            return no_such_resource().send(false, &[]);
+        }
+        if let Some(why) = path::not_a_segment(&spot.name) {
+            let message = format!("Name parameter invalid: {:?}: {why}", spot.name);
+            return bad_request(message).send(false, &[]);
+        }
         if !resource.has(&spot.subresource) {
             let named = Named { group: &spot.group, resource: &spot.resource, name: &spot.name };
             let failure = match resource.custom {
@@ -269,13 +278,28 @@ impl State {
             Ok(wanted) => wanted,
             Err(failure) => return failure.send(false, &[]),
         };
+        let mut content_type = text(CONTENT_TYPE).map(str::to_owned);
+        let body = match media::plain(content_type.as_deref()) {
+            media::PROTOBUF if !resource.custom => {
+                match fields::protobuf::read(&body, self.minor) {
+                    Ok(Some(object)) => {
+                        content_type = None;
+                        object.to_string().into()
+                    }
+                    // What is not known is refused as a form that is not known.
+                    Ok(None) => body,
+                    Err(why) => return bad_request(why).send(false, &[]),
+                }
+            }
+            _ => body,
+        };
         let mut call = Call {
             method: asked.method,
             spot,
             parameters: Parameters::read(asked.query),
             resource,
             wanted,
-            content_type: text(CONTENT_TYPE).map(str::to_owned),
+            content_type,
             body,
             user: asked.user,
             agent: text(USER_AGENT).unwrap_or("unknown").to_owned(),

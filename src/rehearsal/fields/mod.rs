@@ -5,6 +5,7 @@
 //! |---|---|
 //! | create, update | [`read`] |
 //! | apply | [`read_apply`], then [`convert`] on what was merged |
+//! | any of them in protobuf | [`protobuf::read`] first |
 //! | JSON patch, merge patch | [`read_patch`], then [`decode`] on what was patched |
 //! | strategic merge patch | [`read_patch`], then [`convert`] on what was patched |
 //! | whenever an object was changed otherwise | [`normalise`] |
@@ -19,6 +20,7 @@
 mod convert;
 mod decode;
 mod encode;
+pub mod protobuf;
 pub mod raw;
 mod scalars;
 mod text;

@@ -33,6 +33,7 @@
 //! names and subresources, and of 2,585 fields three have another default.
 
 mod decode;
+pub mod numbers;
 mod typed;
 
 use std::fmt;
