@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::rehearsal::answer::{Answer, Body, Content};
 use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::fields::raw::Raw;
 use crate::rehearsal::media::Form;
 use crate::rehearsal::refusals::{
     bad_options, bad_request, continue_expired, internal, not_acceptable_form, too_large,
@@ -289,6 +290,9 @@ fn page(state: &State, call: &Call, filter: &Filter, limit: usize) -> Result<Pag
         if exact {
             return Err(too_large(asked, current, false));
         }
+        if call.parameters.has("timeoutSeconds") {
+            return Err(too_large(asked, current, true));
+        }
         return Err(Failure {
             details: Some(json!({})),
             ..Failure::new(
@@ -354,7 +358,7 @@ fn read_token(token: &str) -> Result<Token, String> {
             // Go looks at four characters at a time.
             invalid(format!("illegal base64 data at input byte {}", token.len() / 4 * 4))
         })?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|why| invalid(why.to_string()))?;
+    let value = Raw::read(&bytes).map_err(invalid)?.to_value();
     let start = value["start"].as_str().unwrap_or_default().trim_end_matches('\0');
     let (namespace, name) = start.split_once('/').unwrap_or(("", start));
     let revision = value["rv"].as_u64().unwrap_or_default();
@@ -368,7 +372,10 @@ fn limit(call: &Call) -> Result<usize, Failure> {
         0
     } else {
         text.parse().map_err(|_| {
-            bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if is_number { "value out of range" } else { "invalid syntax" };
+            bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
         })?
     };
     // What comes from the cache, which 0 asks for, comes whole.
@@ -434,7 +441,8 @@ pub(super) fn check_options(call: &Call, watch: bool) -> Result<(), Failure> {
 pub(super) fn timed_out(call: &Call, response: &mut http::Response<Body>) {
     let list = call.spot.name.is_empty();
     let exact = call.parameters.get("resourceVersionMatch") == "Exact";
-    if response.status().as_u16() == 504 && list && !exact {
+    let waited = call.parameters.has("timeoutSeconds");
+    if response.status().as_u16() == 504 && list && !exact && !waited {
         if let Body::Whole(bytes) = response.body_mut()
             && let Ok(Value::Object(mut status)) = serde_json::from_slice(bytes)
         {

@@ -13,9 +13,12 @@ use crate::rehearsal::decode::{Patched, bad_patch};
 use crate::rehearsal::fields::{Decoded, Opened, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
-use crate::rehearsal::refusals::{bad_request, internal, unknown_format};
+use crate::rehearsal::refusals::{LARGEST_BODY, bad_request, internal, unknown_format};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::{Failure, body, create, decode, fields, media, strategic, update};
+
+/// Most operations of a JSON patch. Source: apiserver `maxJSONPatchOperations`.
+const MOST_OPERATIONS: usize = 10_000;
 
 /// The types of patches that custom resources take.
 const CUSTOM_TYPES: &str =
@@ -82,7 +85,14 @@ pub(super) fn patched(
     kind: Type,
     writing: &Writing,
 ) -> Result<Value, Failure> {
-    let Decoded { object: read, complaints } = read_patch(call)?;
+    let read = read_patch(call).map_err(|mut failure| {
+        // A strategic merge patch is read elsewhere, where nothing is said of decoding.
+        if kind == Type::Strategic {
+            failure.message = failure.message.replacen("error decoding patch: ", "", 1);
+        }
+        failure
+    });
+    let Decoded { object: read, complaints } = read?;
     let (patched, opened) = match kind {
         Type::Json => (json_patch(old, &read)?, Opened::by_json_patch(&read)),
         Type::Strategic => {
@@ -135,9 +145,28 @@ fn json_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
         )
     };
     let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|_| rejected())?;
+    if patch.0.len() > MOST_OPERATIONS {
+        let count = patch.0.len();
+        return Err(Failure::new(
+            413,
+            "RequestEntityTooLarge",
+            format!(
+                "Request entity too large: The allowed maximum operations in a JSON patch is \
+                 {MOST_OPERATIONS}, got {count}"
+            ),
+        ));
+    }
     let mut new = old.clone();
+    let mut copied = 0;
     for operation in patch.0 {
         let operation = lenient(operation, &new);
+        if let PatchOperation::Copy(copy) = &operation {
+            // What is copied again and again doubles each time.
+            copied += new.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
+            if copied > LARGEST_BODY {
+                return Err(rejected());
+            }
+        }
         json_patch::patch(&mut new, &[operation]).map_err(|_| rejected())?;
     }
     Ok(new)

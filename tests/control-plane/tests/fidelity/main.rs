@@ -14,9 +14,11 @@
 mod chance;
 mod change;
 mod exchange;
+mod hostile;
 mod objects;
 mod plain;
 mod sequence;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -246,6 +248,27 @@ fn requests_are_answered_as_a_real_server_answers_them() -> Result<()> {
         let unused = unused.find(|(exception, _)| certain(exception));
         assert!(unused.is_none(), "no longer differs: {}", unused.map_or("", |(one, _)| one.line));
     }
+    Ok(())
+}
+
+#[test]
+fn hostile_requests_are_refused_as_a_real_server_refuses_them() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let address = plane.server_url().trim_start_matches("https://").to_owned();
+    let api = Rehearsal::new(&Options { address, ..Options::default() });
+    let mut ours = Side::new(Server::Memory(api.expect("the default minor is known")));
+    let mut real = Side::new(Server::Real(plane));
+    begin(&ours.server, &real.server, "fidelity-hostile");
+    let mut report = String::new();
+    for question in hostile::questions() {
+        for outcome in take(&mut ours, &mut real, &Step::Ask(question)) {
+            let Some(difference) = &outcome.difference else { continue };
+            let title: String = outcome.title().chars().take(200).collect();
+            let difference: String = difference.chars().take(600).collect();
+            writeln!(report, "{title}\n    {difference}").expect("text has room");
+        }
+    }
+    assert!(report.is_empty(), "{report}");
     Ok(())
 }
 
