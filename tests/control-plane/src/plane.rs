@@ -57,8 +57,11 @@ struct Ports {
 /// Where the programs are there but do not start, and with `CI=true` also where they are not there.
 pub fn shared() -> Option<&'static ControlPlane> {
     static SHARED: OnceLock<Result<Option<ControlPlane>>> = OnceLock::new();
-    let start =
-        || Programs::for_a_test()?.map(|programs| ControlPlane::start_with(&programs)).transpose();
+    let start = || {
+        Programs::for_a_test(programs::SERVER)?
+            .map(|programs| ControlPlane::start_with(&programs))
+            .transpose()
+    };
     SHARED.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}")).as_ref()
 }
 

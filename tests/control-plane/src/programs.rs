@@ -13,6 +13,8 @@ pub const SERVER: &[&str] = &["etcd", "kubernetes"];
 pub const NODES: &[&str] = &["kwok"];
 /// The modules of Flux's controllers.
 pub const FLUX: &[&str] = &["kustomize-controller", "source-controller"];
+/// The module of the `flux` program.
+pub const FLUX_PROGRAM: &[&str] = &["flux"];
 
 /// Keeps two tests of one binary from starting the script at the same time; it locks against other processes itself.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -20,11 +22,12 @@ static BUILDING: Mutex<()> = Mutex::new(());
 /// Where the programs of some modules are.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    folder: PathBuf,
+    /// One of each module.
+    folders: Vec<PathBuf>,
 }
 
 impl Programs {
-    /// Builds the modules unless that has been done before, which takes minutes, and returns their folder.
+    /// Builds the modules unless that has been done before, which takes minutes, and returns their folders.
     ///
     /// # Errors
     /// Without Go, or where the module proxy cannot be reached.
@@ -40,24 +43,25 @@ impl Programs {
         if !output.status.success() {
             return Err(Error::new(format!("\"{}\": {}", script.display(), output.status)));
         }
-        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        Ok(Self { folder })
+        let folders = String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect();
+        Ok(Self { folders })
     }
 
-    /// The programs of [`SERVER`], or nothing where they cannot be built, so that a test can be left out.
+    /// The programs of some modules, or nothing where they cannot be built, so that a test can be left out.
     ///
     /// Says so on standard error, past what a test's own output goes through.
     ///
     /// # Errors
     /// Where they cannot be built and `CI=true`.
-    pub fn for_a_test() -> Result<Option<Self>> {
-        match Self::build(SERVER) {
+    pub fn for_a_test(modules: &[&str]) -> Result<Option<Self>> {
+        match Self::build(modules) {
             Ok(programs) => Ok(Some(programs)),
             Err(error) if std::env::var("CI").as_deref() == Ok("true") => Err(error),
             Err(error) => {
                 let _ = writeln!(
                     std::io::stderr(),
-                    "\n*** SKIPPED, there is no control plane: {error}\n"
+                    "\n*** SKIPPED, there are no programs of {}: {error}\n",
+                    modules.join(", ")
                 );
                 Ok(None)
             }
@@ -66,7 +70,10 @@ impl Programs {
 
     /// The path of a program, e.g. `kube-apiserver`.
     pub fn program(&self, name: &str) -> PathBuf {
-        self.folder.join("bin").join(name)
+        let mut paths = self.folders.iter().map(|folder| folder.join("bin").join(name));
+        let found = paths.find(|path| path.is_file());
+        // What starts it says that it is not there.
+        found.unwrap_or_else(|| name.into())
     }
 
     /// The CustomResourceDefinitions of Flux, a file each.
@@ -85,14 +92,17 @@ impl Programs {
         self.files("stages")
     }
 
-    fn files(&self, folder: &str) -> Result<Vec<PathBuf>> {
-        let folder = self.folder.join(folder);
-        let entries =
-            std::fs::read_dir(&folder).doing(format_args!("read \"{}\"", folder.display()))?;
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-            .collect();
+    fn files(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for folder in self.folders.iter().map(|folder| folder.join(name)) {
+            if !folder.is_dir() {
+                continue;
+            }
+            let entries =
+                std::fs::read_dir(&folder).doing(format_args!("read \"{}\"", folder.display()))?;
+            files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+        }
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
         Ok(files)
     }

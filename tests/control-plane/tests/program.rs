@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use control_plane::programs::Programs;
+use control_plane::programs::{self, Programs};
 use control_plane::{LONGEST, Result};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_control-plane");
 
 #[test]
 fn exits_as_its_command_does() -> Result<()> {
-    let Some(_) = Programs::for_a_test()? else { return Ok(()) };
+    let Some(_) = Programs::for_a_test(programs::SERVER)? else { return Ok(()) };
     let script = "grep -q https://127.0.0.1 \"$KUBECONFIG\" && exit 7";
     let status = Command::new(PROGRAM).args(["--bare", "--", "sh", "-c", script]).status().unwrap();
     assert_eq!(status.code(), Some(7));
@@ -22,7 +22,7 @@ fn exits_as_its_command_does() -> Result<()> {
 
 #[test]
 fn nothing_remains_when_its_input_ends() -> Result<()> {
-    let Some(_) = Programs::for_a_test()? else { return Ok(()) };
+    let Some(_) = Programs::for_a_test(programs::SERVER)? else { return Ok(()) };
     let mut program = start();
     let kubeconfig = first_line(&mut program);
     drop(program.stdin.take());
@@ -33,7 +33,7 @@ fn nothing_remains_when_its_input_ends() -> Result<()> {
 
 #[test]
 fn nothing_remains_when_it_is_killed() -> Result<()> {
-    let Some(_) = Programs::for_a_test()? else { return Ok(()) };
+    let Some(_) = Programs::for_a_test(programs::SERVER)? else { return Ok(()) };
     let mut program = start();
     let kubeconfig = first_line(&mut program);
     let folder = Path::new(&kubeconfig).parent().unwrap();

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use control_plane::programs::Programs;
+use control_plane::programs::{self, Programs};
 use control_plane::{ControlPlane, Result, shared};
 use kubectl_overlay::output::{Console, Streams};
 use kubectl_overlay::settings::Settings;
@@ -599,7 +599,7 @@ fn two_overlays_do_not_share_an_inventory() -> Result<()> {
 
 #[test]
 fn a_sync_that_the_server_did_not_survive_is_finished_by_the_next() -> Result<()> {
-    let Some(programs) = Programs::for_a_test()? else { return Ok(()) };
+    let Some(programs) = Programs::for_a_test(programs::SERVER)? else { return Ok(()) };
     // Of its own: the others would not survive it either.
     let plane = Arc::new(ControlPlane::start_with(&programs)?);
     let site = Site::new(&plane, "interrupted")?;
