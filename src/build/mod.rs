@@ -62,6 +62,8 @@ pub struct Options {
     pub tools: Tools,
     /// Whether everything gets kustomize's label, as with `buildMetadata: [managedByLabel]`.
     pub managed_by_label: bool,
+    /// Which version of kustomize that label says; the one that this follows, where there is none.
+    pub version: Option<&'static str>,
     /// How many threads a large build may use; 0 for as many as there are cores.
     pub threads: usize,
 }
@@ -219,6 +221,7 @@ struct Build<'a> {
     /// Helm, once a chart has asked for it.
     helm: Option<helm::Session>,
     managed_by_label: bool,
+    version: Option<&'static str>,
     threads: Threads,
 }
 
@@ -296,6 +299,7 @@ impl<'a> Build<'a> {
             build_metadata: Vec::new(),
             tools: options.tools.clone(),
             managed_by_label: options.managed_by_label,
+            version: options.version,
             helm: None,
             threads: Threads::new(options.threads),
         }
@@ -369,7 +373,8 @@ impl<'a> Build<'a> {
         drop_local(&mut resources)?;
         refuse_doubles(&resources)?;
         self.sort(site, &mut resources)?;
-        metadata::finish(&mut resources, &self.build_metadata, self.managed_by_label);
+        let (notes, label) = (&self.build_metadata, self.managed_by_label);
+        metadata::finish(&mut resources, notes, label, self.version);
         Ok(resources)
     }
 

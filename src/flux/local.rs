@@ -10,6 +10,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::DecodeError;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use ecow::EcoString;
+
 use super::api::{self, Kustomization, Object, Reading};
 use super::generate::Hidden;
 use super::ignore::Rules;
@@ -20,6 +26,7 @@ use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{Files, clean};
 use crate::resource::Resource;
 use crate::store::Store;
+use crate::value::{Scalar, Style, Tag, Value};
 use crate::yaml::{self, Step};
 
 /// Finds a Kustomization in the cluster: namespace, name.
@@ -52,6 +59,12 @@ pub struct LocalBuild<'a> {
 
 /// Most Kustomizations within each other.
 const DEPTH: usize = 50;
+
+/// Base64 as Go reads it, which does not look at the bits that are left over.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 impl LocalBuild<'_> {
     /// The objects of the directory `path`, then those of the Kustomizations among them.
@@ -138,7 +151,9 @@ impl LocalBuild<'_> {
         kustomization.spec.path = path.to_string_lossy().into_owned();
         let rendered = renderer.render(&kustomization);
         warnings.extend(rendered.warnings);
-        Ok(rendered.output?.resources.into_iter().collect())
+        let mut resources: Vec<Resource> = rendered.output?.resources.into_iter().collect();
+        resources.iter_mut().try_for_each(copy_secret)?;
+        Ok(resources)
     }
 
     fn current(&self, child: Kustomization) -> Result<Kustomization> {
@@ -164,6 +179,59 @@ pub fn directory(child: &Kustomization, sources: &BTreeMap<String, PathBuf>) -> 
     };
     let below = clean(&Path::new("/").join(child.spec.path.trim_start_matches('/')));
     Ok(clean(&directory.join(below.strip_prefix("/").unwrap_or(&below))))
+}
+
+/// Does to a Secret what the program does on its way through looking for encrypted values: `data` is copied as texts,
+/// and left out where it is empty; `stringData` is copied without quotes, so that what looks like a number becomes one.
+///
+/// Source: flux2 2.9 `internal/build/build.go`, `maskSopsData`; kyaml `yaml/rnode.go`, `SetDataMap`, `NewMapRNode`.
+fn copy_secret(resource: &mut Resource) -> Result<()> {
+    if resource.kind() != "Secret" {
+        return Ok(());
+    }
+    let name = resource.name().to_owned();
+    let place = Place::file(resource.origin.file.clone());
+    let Some(object) = resource.value.as_map_mut() else { return Ok(()) };
+    match object.get_mut("data").map(Value::as_map_mut) {
+        Some(Some(data)) if !data.is_empty() => {
+            for (_, value) in data.iter_mut() {
+                let text = copied(value);
+                if let Some(index) = broken_base64(&text) {
+                    // In the words of the program itself, which people search for.
+                    let message = format!(
+                        "failed to mask secret {name} sops data: illegal base64 data at input byte {index}"
+                    );
+                    return Err(Error::new(ErrorKind::Invalid, place, message));
+                }
+                *value = Value::string(text);
+            }
+        }
+        _ => {
+            object.remove("data");
+        }
+    }
+    if let Some(texts) = object.get_mut("stringData").and_then(Value::as_map_mut) {
+        for (_, value) in texts.iter_mut() {
+            let text = copied(value);
+            let style = if text.contains('\n') { Style::Tagged(Tag::Str) } else { Style::Bare };
+            *value = Value::Scalar(Scalar { text, style });
+        }
+    }
+    Ok(())
+}
+
+/// The text of a scalar; nothing of anything else.
+fn copied(value: &Value) -> EcoString {
+    value.as_text().filter(|_| !value.is_null()).unwrap_or_default().into()
+}
+
+/// Where a text stops being base64; line breaks may stand anywhere in it.
+fn broken_base64(text: &str) -> Option<usize> {
+    let text: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    Some(match LENIENT.decode(&text).err()? {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol { offset: at, .. } => at,
+        _ => text.len(),
+    })
 }
 
 fn shown(kustomization: &Kustomization) -> String {

@@ -44,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use self::api::Kustomization;
 use self::rooted::Rooted;
+use self::sources::digest::Digest;
 use self::substitute::{Lookup, PostBuild, Rules, Strategy, Variables};
 use crate::build::{self, Options, Order};
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
@@ -54,6 +55,9 @@ use crate::resources::Resources;
 use crate::store::Store;
 use crate::value::{Map, Value};
 use crate::yaml;
+
+/// What Flux's programs take for their version of kustomize, which they are not told when they are built.
+const VERSION: &str = "(devel)";
 
 /// What becomes of encrypted values: they are decrypted with keys, or they are masked.
 pub trait Decrypt: Sync {
@@ -149,12 +153,41 @@ impl Renderer<'_> {
         Warned { output, warnings }
     }
 
+    /// The digest by which the history in the status of the Kustomization names what it builds.
+    ///
+    /// It is that of the objects as YAML, variables put in and without the labels of their owner.
+    ///
+    /// # Errors
+    /// Where it does not build.
+    pub fn digest(&self, kustomization: &Kustomization) -> Result<String> {
+        let resources = self.built(kustomization, &mut Vec::new())?;
+        let text = build::print(&resources, &self.options.limits)?;
+        Ok(Digest::sha256(text.as_bytes()).to_string())
+    }
+
     fn run(&self, kustomization: &Kustomization, warnings: &mut Vec<Warning>) -> Result<Rendered> {
+        let built = self.built(kustomization, warnings)?;
+        let mut resources = checked(applicable(built, warnings))?;
+        for resource in resources.iter_mut() {
+            marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
+            self.decrypt.rendered(resource)?;
+            if let Some(common) = &kustomization.common_metadata {
+                marks::set_common(resource, common);
+            }
+        }
+        let inventory = inventory::entries(&resources);
+        Ok(Rendered { resources, inventory })
+    }
+
+    /// Everything up to the objects that Flux takes note of: they are decrypted, and variables are put in.
+    fn built(
+        &self,
+        kustomization: &Kustomization,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Resources> {
         let mut rooted = Rooted::new(self.files, self.root);
         if let Some(remote) = &self.options.remote {
-            let clones = remote.clones();
-            rooted =
-                rooted.and(self.files.canonical(clones).unwrap_or_else(|| clones.to_path_buf()));
+            rooted = rooted.with_clones(remote.clones());
         }
         let directory = self.directory(&rooted, &kustomization.spec.path)?;
         let limits = &self.options.limits;
@@ -172,16 +205,7 @@ impl Renderer<'_> {
         if let Some(post_build) = &kustomization.post_build {
             self.substitute(kustomization, post_build, &mut resources, &rooted)?;
         }
-        let mut resources = checked(applicable(resources))?;
-        for resource in resources.iter_mut() {
-            marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
-            self.decrypt.rendered(resource)?;
-            if let Some(common) = &kustomization.common_metadata {
-                marks::set_common(resource, common);
-            }
-        }
-        let inventory = inventory::entries(&resources);
-        Ok(Rendered { resources, inventory })
+        Ok(resources)
     }
 
     /// The directory that `spec.path` names; it cannot leave the root.
@@ -207,7 +231,9 @@ impl Renderer<'_> {
         spec: &Spec,
         warnings: &mut Vec<Warning>,
     ) -> Result<Resources> {
-        let options = Options { unrestricted: true, order: Order::None, ..self.options.clone() };
+        let version = Some(VERSION);
+        let order = Order::None;
+        let options = Options { unrestricted: true, order, version, ..self.options.clone() };
         let limits = &options.limits;
         let edited =
             generate::edited(files, self.store, limits, directory, spec, self.hidden, warnings)?;
@@ -319,10 +345,11 @@ fn checked(resources: Resources) -> Result<Resources> {
     Ok(resources)
 }
 
-/// The objects that are applied: lists are taken apart, configuration for kustomize is left out.
+/// The objects that are applied: lists are taken apart, configuration for kustomize is left out, and so is what has a
+/// number or the like for a name.
 ///
 /// Source: fluxcd/pkg `ssa/utils/object.go`, `ReadObjects`.
-fn applicable(resources: Resources) -> Resources {
+fn applicable(resources: Resources, warnings: &mut Vec<Warning>) -> Resources {
     let is_config = |resource: &Resource| {
         resource.kind().eq_ignore_ascii_case("Kustomization")
             && resource.api_version().starts_with("kustomize.config.k8s.io/")
@@ -337,10 +364,25 @@ fn applicable(resources: Resources) -> Resources {
                 one
             })),
             None if is_config(&resource) => {}
+            None if !has_text_name(&resource) => warnings.push(nameless(&resource)),
             None => kept.push(resource),
         }
     }
     kept.into()
+}
+
+fn has_text_name(resource: &Resource) -> bool {
+    resource.value.at(&["metadata", "name"]).is_some_and(|name| name.as_str().is_some())
+}
+
+fn nameless(resource: &Resource) -> Warning {
+    let (kind, name) = (resource.kind(), resource.name());
+    Warning {
+        place: Place::file(resource.origin.file.clone()),
+        message: format!(
+            "{kind} {name} is left out by Flux, as its name is no string: put it in quotes"
+        ),
+    }
 }
 
 fn take_items(map: &mut Map) -> Option<Vec<Value>> {

@@ -86,6 +86,9 @@ fn typed(object: &mut Json, api_version: &str, kind: &str) {
                 fill(port, &json!({ "port": 0, "targetPort": 0 }));
             }
         }
+        ("v1", "Namespace") => {
+            make(object, "spec");
+        }
         ("v1", "Secret") => secret(object),
         _ => {}
     }

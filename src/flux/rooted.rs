@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::files::{FileKind, Files, clean};
+use crate::files::{Disk, FileKind, Files, clean};
 
 /// The files below a root, and below the clones that a build makes.
 pub struct Rooted<'a> {
@@ -21,6 +21,8 @@ pub struct Rooted<'a> {
     root: PathBuf,
     /// What the paths of other places that may be read begin with, as text.
     also: Vec<PathBuf>,
+    /// What is cloned lies on this machine, wherever the files are.
+    clones: Option<(Disk, PathBuf)>,
     /// Which path was shown as which text.
     shown: Mutex<BTreeMap<Arc<str>, PathBuf>>,
 }
@@ -40,7 +42,7 @@ impl<'a> Rooted<'a> {
     #[must_use]
     pub fn new(files: &'a dyn Files, root: &Path) -> Self {
         let root = files.canonical(root).unwrap_or_else(|| clean(root));
-        Self { files, root, also: Vec::new(), shown: Mutex::default() }
+        Self { files, root, also: Vec::new(), clones: None, shown: Mutex::default() }
     }
 
     /// Those too whose path begins with a text.
@@ -50,13 +52,37 @@ impl<'a> Rooted<'a> {
         self
     }
 
+    /// Those too of this machine that lie below the directory of what is cloned.
+    #[must_use]
+    pub fn with_clones(mut self, directory: &Path) -> Self {
+        let disk = Disk::new(PathBuf::from("/"));
+        let directory = disk.canonical(directory).unwrap_or_else(|| directory.to_path_buf());
+        self.clones = Some((disk, directory));
+        self
+    }
+
+    /// The disk, where it is a path of what is cloned.
+    fn disk(&self, path: &Path) -> Option<&Disk> {
+        self.clones.as_ref().filter(|(_, clones)| path.starts_with(clones)).map(|(disk, _)| disk)
+    }
+
+    /// Where a path is looked up.
+    fn place_of(&self, path: &Path) -> &dyn Files {
+        match self.disk(path) {
+            Some(disk) => disk,
+            None => self.files,
+        }
+    }
+
     /// Whether a path may be read, links followed as far as there are any.
     #[must_use]
     pub fn allows(&self, path: &Path) -> bool {
         let path = clean(&self.root.join(path));
-        let is_allowed = |path: &Path| path.starts_with(&self.root) || self.is_named(path);
+        let is_allowed = |path: &Path| {
+            path.starts_with(&self.root) || self.is_named(path) || self.disk(path).is_some()
+        };
         // Of what does not exist, the nearest directory that does counts.
-        let existing = path.ancestors().find_map(|one| self.files.canonical(one));
+        let existing = path.ancestors().find_map(|one| self.canonical(one));
         is_allowed(&path) && existing.is_some_and(|real| is_allowed(&real))
     }
 
@@ -88,24 +114,24 @@ impl<'a> Rooted<'a> {
 impl Files for Rooted<'_> {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         self.check(path)?;
-        self.files.read(path, limit)
+        self.place_of(path).read(path, limit)
     }
 
     fn kind(&self, path: &Path) -> FileKind {
-        self.files.kind(path)
+        self.place_of(path).kind(path)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         self.check(dir)?;
-        self.files.list(dir)
+        self.place_of(dir).list(dir)
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        self.files.canonical(path)
+        self.place_of(path).canonical(path)
     }
 
     fn is_plain(&self, path: &Path) -> bool {
-        self.files.is_plain(path)
+        self.place_of(path).is_plain(path)
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
@@ -139,6 +165,19 @@ mod tests {
                 "{root} {path}"
             );
         }
+    }
+
+    #[test]
+    fn clones_lie_on_the_disk_also_where_the_files_do_not() {
+        let clones = tempfile::tempdir().expect("a directory");
+        let clone = clones.path().canonicalize().expect("a path").join("a.yaml");
+        std::fs::write(&clone, "a").expect("a file");
+        let files = Memory::default();
+        let rooted = Rooted::new(&files, Path::new("/"));
+        assert!(rooted.read(&clone, 9).is_err());
+        let rooted = rooted.with_clones(clones.path());
+        assert_eq!(rooted.read(&clone, 9).expect("a file").as_ref(), b"a");
+        assert_eq!(rooted.kind(&clone), FileKind::File);
     }
 
     #[test]

@@ -15,7 +15,8 @@ const DOCKER_MASK: &str = "{\"mask\":\"**SOPS**\"}";
 
 /// Masks the encrypted values of an object and says whether there were any. Only Secrets have what is masked.
 ///
-/// A wholly encrypted Secret loses its `sops` entry and all its values; else those that are encrypted files.
+/// A wholly encrypted Secret loses its `sops` entry and all its values; else those that are encrypted files, for which
+/// the mask is in base64 in `stringData` too.
 pub fn mask(object: &mut Value) -> bool {
     if object.text_at(&["kind"]) != Some("Secret") {
         return false;
@@ -33,7 +34,7 @@ pub fn mask(object: &mut Value) -> bool {
         masked |= replace(data, text, |value| whole || holds_file(&decoded(value)));
     }
     if let Some(data) = object.get_mut("stringData").and_then(Value::as_map_mut) {
-        let text = if whole { text } else { MASK };
+        let text = if whole { text } else { &STANDARD.encode(MASK) };
         masked |= replace(data, text, |value| whole || holds_file(value.as_bytes()));
     }
     masked

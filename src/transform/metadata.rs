@@ -22,7 +22,7 @@ pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
 pub(super) const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
 
 /// What the label of `managedByLabel` says: the version of kustomize whose output this is.
-const MANAGED_BY: &str = "kustomize-v5.8.1";
+const VERSION: &str = "v5.8.1";
 
 /// Where a layer stands, as notes have it.
 #[derive(Clone, Debug)]
@@ -150,14 +150,22 @@ pub fn note_transformer<'r>(
 
 /// Writes out the notes that `build_metadata` asks for, and the label that either asks for; all other annotations of kustomize's own
 /// are gone afterwards.
-pub fn finish(resources: &mut Resources, build_metadata: &[EcoString], managed_by_label: bool) {
+///
+/// The label says `version`, or where there is none that of the kustomize that this follows.
+pub fn finish(
+    resources: &mut Resources,
+    build_metadata: &[EcoString],
+    managed_by_label: bool,
+    version: Option<&str>,
+) {
     let asked = |name: &str| build_metadata.iter().any(|one| one == name);
     let (origin, transformations) = (asked("originAnnotations"), asked("transformerAnnotations"));
     let managed_by = managed_by_label || asked("managedByLabel");
+    let label = EcoString::from(format!("kustomize-{}", version.unwrap_or(VERSION)));
     for resource in resources.iter_mut() {
         if managed_by {
             let path = ["metadata", "labels", "app.kubernetes.io/managed-by"];
-            resource.value.set(&path, Value::string(MANAGED_BY));
+            resource.value.set(&path, Value::string(label.clone()));
         }
         resource.settle_annotations(&[]);
         let origin_note = resource.origin_annotation.clone().filter(|_| origin);
@@ -224,7 +232,7 @@ mod tests {
         note_transformer([&mut resource], &notes.field("PrefixTransformer"));
         note_transformer([&mut resource], &notes.field("ImageTagTransformer"));
         let mut resources = Resources::from(vec![resource]);
-        finish(&mut resources, &["transformerAnnotations".into()], false);
+        finish(&mut resources, &["transformerAnnotations".into()], false, None);
         let annotations = resources.as_slice()[0].annotations().expect("annotations");
         assert_eq!(annotations.len(), 1);
         assert_eq!(

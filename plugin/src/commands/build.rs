@@ -128,6 +128,7 @@ pub fn options(render: &Render, settings: &Settings) -> Options {
         remote: remote(render, settings),
         tools: tools(render, settings),
         managed_by_label: render.enable_managedby_label,
+        version: None,
         threads: 0,
     }
 }

@@ -48,6 +48,12 @@ impl Digest {
         Ok(Self { algorithm, hex: hex.to_ascii_lowercase() })
     }
 
+    /// The one that Flux gives what it makes itself.
+    #[must_use]
+    pub fn sha256(content: &[u8]) -> Self {
+        Self { algorithm: Algorithm::Sha256, hex: Algorithm::Sha256.hash(content) }
+    }
+
     /// Compares with what came.
     ///
     /// # Errors
