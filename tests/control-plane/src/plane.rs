@@ -206,6 +206,15 @@ impl ControlPlane {
         self.requests.apply(path, object)
     }
 
+    /// What applying an object in the name of a manager, forced, would come to; nothing is written.
+    ///
+    /// # Errors
+    /// With what the server says.
+    pub fn dry_run(&self, path: &str, object: impl Into<Vec<u8>>, manager: &str) -> Result<Value> {
+        let path = format!("{path}?fieldManager={manager}&force=true&dryRun=All");
+        self.requests.send("PATCH", &path, "application/apply-patch+yaml", object.into())
+    }
+
     /// Deletes an object.
     ///
     /// # Errors
