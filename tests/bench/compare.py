@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Times whole processes: `kubectl-overlay build` and a reference, in turn, on the same trees.
 
-usage: compare.py [--ours target/release/kubectl-overlay] [--reference "kubectl kustomize"] [--runs 5] [TABLE...]
+usage: compare.py [--ours target/release/kubectl-overlay] [--reference "kubectl kustomize"] [--flux PROGRAM] [--runs 5] [TABLE...]
 
 TABLE: sizes (10 to 5,000 objects), crds (3 MB of CustomResourceDefinitions), all (500 overlays in one process, against as
-many runs of the reference), linear (100 to 50,000 objects, ours alone), start (of the program). All of them by default.
+many runs of the reference), flux (200 Kustomizations in one process, against as many runs of the flux program, which
+tests/control-plane/build.sh builds), linear (100 to 50,000 objects, ours alone), start (of the program). All of them by default.
 Every row says whether the outputs are equal; times are medians of whole processes, memory is their peak as /usr/bin/time
 has it. Only ratios within one run mean something.
 """
@@ -81,6 +82,25 @@ images:
 - name: registry.example.org/team/app
   newTag: v2
 """
+KUSTOMIZATION = """apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {name}
+  namespace: flux-system
+spec:
+  interval: 10m
+  prune: true
+  path: ./overlays/{name}
+  sourceRef:
+    kind: GitRepository
+    name: flux-system
+  commonMetadata:
+    labels:
+      cluster: production
+  postBuild:
+    substitute:
+      region: europe
+"""
 PROPERTY = """{pad}field{n}:
 {pad}  description: Says how the part number {n} of this object is to be treated, where the cluster has an opinion of its own and none is given here.
 {pad}  type: object
@@ -127,11 +147,11 @@ def crds(root, count, properties):
           "commonLabels:\n  team: a\nresources:\n" + "".join("- crd%d.yaml\n" % i for i in range(count)))
 
 
-def run(command):
+def run(command, directory=None):
     """Seconds, peak in MiB, and the output."""
     with tempfile.TemporaryFile() as out, tempfile.NamedTemporaryFile("r") as report:
         begun = time.monotonic()
-        subprocess.run(["/usr/bin/time", "-f", "%M", "-o", report.name] + command, stdout=out, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(["/usr/bin/time", "-f", "%M", "-o", report.name] + command, stdout=out, stderr=subprocess.DEVNULL, cwd=directory, check=True)
         took = time.monotonic() - begun
         out.seek(0)
         return took, int(report.read()) / 1024, out.read()
@@ -151,15 +171,48 @@ def compare(label, ours, reference, runs):
     return equal
 
 
+def documents(output):
+    """The objects, without the line that names their Kustomization."""
+    lines = [line for line in output.decode().splitlines() if not line.startswith("# Kustomization/")]
+    return sorted(text.strip() for text in ("\n" + "\n".join(lines) + "\n").split("\n---\n") if text.strip())
+
+
+def flux(tree, ours, args):
+    program = args.flux
+    if not program:
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../control-plane/build.sh")
+        built = subprocess.run([script, "flux"], stdout=subprocess.PIPE, check=True)
+        program = os.path.join(built.stdout.decode().strip(), "bin/flux")
+    base(tree, 10)
+    names = ["o%03d" % i for i in range(200)]
+    for name in names:
+        overlay(tree, name)
+        write(os.path.join(tree, "clusters/production", name + ".yaml"), KUSTOMIZATION.format(name=name))
+    command = [os.path.abspath(ours[0])] + ours[1:] + ["flux", "build", "--all", "./clusters/production"]
+    rows = [run(command, tree) for _ in range(args.runs)]
+    mine = statistics.median(row[0] for row in rows)
+    theirs = []
+    begun = time.monotonic()
+    for name in names:
+        theirs += documents(run([program, "build", "kustomization", name, "--path", "overlays/" + name, "--dry-run",
+                                 "--kustomization-file", "clusters/production/%s.yaml" % name], tree)[2])
+    took = time.monotonic() - begun
+    same = documents(rows[0][2]) == sorted(theirs)
+    print("200 Kustomizations: %.3f s in one process, %.1f s in 200 runs of flux, %.0f x %s"
+          % (mine, took, took / mine, "equal" if same else "DIFFERENT"), flush=True)
+    return same
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", default="target/release/kubectl-overlay")
     parser.add_argument("--reference", default="kubectl kustomize")
+    parser.add_argument("--flux")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("tables", nargs="*", default=[])
     args = parser.parse_args()
     ours, reference = shlex.split(args.ours), shlex.split(args.reference)
-    tables = args.tables or ["sizes", "crds", "all", "linear", "start"]
+    tables = args.tables or ["sizes", "crds", "all", "flux", "linear", "start"]
     equal = True
     with tempfile.TemporaryDirectory(prefix="overlay-bench-") as root:
         if "sizes" in tables:
@@ -189,6 +242,8 @@ def main():
             equal &= same
             print("500 overlays: %.3f s in one process, %.1f s in 500 runs of the reference, %.0f x %s"
                   % (mine, took, took / mine, "equal" if same else "DIFFERENT"), flush=True)
+        if "flux" in tables:
+            equal &= flux(os.path.join(root, "flux"), ours, args)
         if "linear" in tables:
             for objects in (100, 1000, 5000, 10000, 20000, 50000):
                 tree = os.path.join(root, "linear")
