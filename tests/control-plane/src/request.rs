@@ -17,6 +17,12 @@ use crate::error::{Doing, Error, Result};
 /// Pause between two looks at something awaited.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What the server says of a kind whose definition has just changed: it is to be asked again.
+const REINITIALIZING: &str = "storage is (re)initializing";
+
+/// Longest that a kind is waited for.
+const REINITIALIZED: Duration = Duration::from_secs(30);
+
 /// Calls `look` until it returns something, but no longer than `limit`.
 ///
 /// # Errors
@@ -93,15 +99,20 @@ impl Requests {
         content_type: &str,
         body: Vec<u8>,
     ) -> Result<Value> {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::CONTENT_TYPE, content_type)
-            .body(body)
-            .doing(format_args!("{method} {path}"))?;
-        let client = self.client.clone();
-        let answer = block_on(async move { client.request_text(request).await });
-        let text = answer.doing(format_args!("{method} {path}"))?;
+        let what = format!("{method} {path}");
+        let text = wait(&what, REINITIALIZED, || {
+            let request = http::Request::builder()
+                .method(method)
+                .uri(path)
+                .header(http::header::CONTENT_TYPE, content_type)
+                .body(body.clone())
+                .doing(&what)?;
+            let client = self.client.clone();
+            match block_on(async move { client.request_text(request).await }) {
+                Err(kube::Error::Api(status)) if status.message == REINITIALIZING => Ok(None),
+                answer => answer.doing(&what).map(Some),
+            }
+        })?;
         // The probes answer with a word that is not JSON.
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
