@@ -237,11 +237,11 @@ impl Resource {
         Id { gvk: self.gvk(), name: text("name"), namespace: text("namespace") }
     }
 
-    /// What its id is compared by: `apiVersion`, kind, effective namespace and name.
-    pub(crate) fn key(&self) -> (&str, &str, &str, &str) {
-        let (api_version, kind) = (self.api_version(), self.kind());
-        let namespace = effective_namespace(&Gvk::new(api_version, kind), self.namespace());
-        (api_version, kind, namespace, self.name())
+    /// What its id is compared by: group, version and kind, effective namespace and name.
+    pub(crate) fn key(&self) -> (Gvk, &str, &str) {
+        let gvk = self.gvk();
+        let namespace = effective_namespace(&gvk, self.namespace());
+        (gvk, namespace, self.name())
     }
 
     /// The first id it had: before any step renamed it.

@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_the_same_however_the_core_group_is_written() {
+        let mut other = config_map("a");
+        other.value.set(&["apiVersion"], Value::plain("/v1"));
+        let resources = Resources::from(vec![config_map("a"), other]);
+        assert_eq!(resources.doubled(), Some((0, 1)));
+    }
+
+    #[test]
     fn former_names_are_found_after_every_change() {
         let mut resources = Resources::default();
         assert!(resources.append(config_map("a")).is_ok());

@@ -121,10 +121,10 @@ fn start(count: usize) -> Option<rayon::ThreadPool> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         count => count,
     };
+    let helpers = count.checked_sub(1).filter(|helpers| *helpers > 0)?;
     take_room(2 * ROOM_BYTES);
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(count.saturating_sub(1));
-    let threads = threads.stack_size(STACK_BYTES).start_handler(|_| take_room(ROOM_BYTES));
-    (count > 1).then(|| threads.build().ok()).flatten()
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(helpers);
+    threads.stack_size(STACK_BYTES).start_handler(|_| take_room(ROOM_BYTES)).build().ok()
 }
 
 /// What a thread takes of the address space at once.
