@@ -5,6 +5,8 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use super::escapes::unescaped;
+
 /// How long a Git command may take where the URL does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(27);
 
@@ -224,23 +226,6 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
         Some((unescaped(key)?, unescaped(value)?))
     });
     pairs.collect()
-}
-
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [char::from(rest.next()?), char::from(rest.next()?)];
-                let digit = |at: usize| digits[at].to_digit(16).and_then(|d| u8::try_from(d).ok());
-                digit(0)? * 16 + digit(1)?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn boolean(text: &str) -> Option<bool> {

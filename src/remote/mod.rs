@@ -11,6 +11,7 @@
 //! [`Remote`] everything is asked for once.
 
 mod address;
+pub(crate) mod escapes;
 mod git;
 #[cfg(feature = "remote")]
 pub(crate) mod http;

@@ -15,6 +15,7 @@ use super::Source;
 use crate::archive;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::Memory;
+use crate::remote::escapes::{escaped, unescaped};
 use crate::remote::http;
 use crate::remote::signature::{self, AccessKey, Signed, hex};
 
@@ -134,11 +135,11 @@ impl<'a> Store<'a> {
         // Sorted by name, as the signature wants them.
         let mut query = String::new();
         if !token.is_empty() {
-            query = format!("continuation-token={}&", escaped(token, false));
+            query = format!("continuation-token={}&", escaped(token, ""));
         }
         query += "encoding-type=url&list-type=2";
         if !prefix.is_empty() {
-            query += &format!("&prefix={}", escaped(prefix, false));
+            query += &format!("&prefix={}", escaped(prefix, ""));
         }
         let page = self.get("", &query, PAGE_BYTES)?;
         let page = String::from_utf8_lossy(&page).into_owned();
@@ -175,7 +176,7 @@ impl<'a> Store<'a> {
     }
 
     fn object(&self, name: &str, limit: usize) -> Result<bytes::Bytes> {
-        self.get(&format!("/{}", escaped(name, true)), "", limit)
+        self.get(&format!("/{}", escaped(name, "/")), "", limit)
     }
 
     fn get(&self, below: &str, query: &str, limit: usize) -> Result<bytes::Bytes> {
@@ -234,44 +235,9 @@ fn unescaped_xml(text: &str) -> String {
     entities.iter().fold(text.to_owned(), |text, (entity, sign)| text.replace(entity, sign))
 }
 
-/// A part of a URL; slashes stay where it is a path.
-fn escaped(text: &str, is_path: bool) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b) || is_path && b == b'/';
-    let one =
-        |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
-}
-
-/// A key of a list whose keys are escaped.
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_escaped_and_read_again() {
-        let name = "a b/ü+c&d%.yaml";
-        assert_eq!(escaped(name, true), "a%20b/%C3%BC%2Bc%26d%25.yaml");
-        assert_eq!(unescaped(&escaped(name, false)).as_deref(), Some(name));
-        assert_eq!(unescaped("a%2"), None);
-        assert_eq!(unescaped("a%zz"), None);
-        assert_eq!(unescaped("%FF"), None);
-    }
 
     #[test]
     fn the_revision_is_over_sorted_keys() {

@@ -20,6 +20,7 @@ use super::version::{Range, Version};
 use super::{ARCHIVE_BYTES, Source, unpacked};
 use crate::archive;
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::remote::escapes::escaped;
 use crate::remote::http::agent;
 
 /// Most bytes of a manifest. Source: OCI distribution-spec, "Pushing Manifests".
@@ -346,7 +347,7 @@ impl<'a> Registry<'a> {
         }
         let query: Vec<_> = ["service", "scope"]
             .iter()
-            .filter_map(|name| Some(format!("{name}={}", escaped(parameter(name)?))))
+            .filter_map(|name| Some(format!("{name}={}", escaped(parameter(name)?, "/:,"))))
             .collect();
         let joint = if realm.contains('?') { '&' } else { '?' };
         let url = format!("{realm}{joint}{}", query.join("&"));
@@ -373,14 +374,4 @@ fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
         begins && parameters[at + name.len()..].starts_with("=\"")
     })?;
     parameters[at + name.len() + 2..].split('"').next()
-}
-
-/// A value for the query of a URL.
-fn escaped(text: &str) -> String {
-    let plain = |b: u8| {
-        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b',')
-    };
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
-use super::{Answer, escaped, field, is_plain, post};
+use super::{Answer, field, is_plain, post};
+use crate::remote::escapes::escaped;
 use crate::value::Value;
 
 /// Where vaults are. Source: the clouds of the Azure SDK.
@@ -93,9 +94,9 @@ impl AzureAccount {
         let cloud = HOSTS.iter().find(|known| host.ends_with(*known)).unwrap_or(&HOSTS[0]);
         let body = Zeroizing::new(format!(
             "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
-            escaped(&self.client),
-            escaped(&self.secret),
-            escaped(&format!("https://{}/.default", cloud.trim_start_matches('.')))
+            escaped(&self.client, ""),
+            escaped(&self.secret, ""),
+            escaped(&format!("https://{}/.default", cloud.trim_start_matches('.')), "")
         ));
         let url =
             format!("{}/{}/oauth2/v2.0/token", self.authority.trim_end_matches('/'), self.tenant);

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 use sha2_10::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Answer, decoded, escaped, is_plain, now, post};
+use super::{Answer, decoded, is_plain, now, post};
+use crate::remote::escapes::escaped;
 
 /// What the account may do. Source: SOPS asks for it too.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -95,7 +96,7 @@ impl GcpAccount {
         let signature =
             key.try_sign(signed.as_bytes()).map_err(|_| "the private key cannot sign")?;
         let assertion = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()));
-        let kind = escaped("urn:ietf:params:oauth:grant-type:jwt-bearer");
+        let kind = escaped("urn:ietf:params:oauth:grant-type:jwt-bearer", "");
         let body = Zeroizing::new(format!("grant_type={kind}&assertion={assertion}"));
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let answer = post(&self.tokens, &form, body.as_bytes())?;
