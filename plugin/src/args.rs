@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgMatches, Args as _, FromArgMatches, Subcommand, ValueEnum};
 
+use overlay::tools::Helm;
+
 use crate::exit;
 use crate::faults::Fault;
 
@@ -284,15 +286,9 @@ pub struct Render {
     /// Render Helm charts
     #[arg(long, hide_short_help = true)]
     pub enable_helm: bool,
-    /// The helm program
-    #[arg(long, value_name = "PROGRAM", hide_short_help = true, default_value = "helm")]
-    pub helm_command: String,
-    /// API versions that charts may ask for; may be repeated
-    #[arg(long, value_name = "VERSION", hide_short_help = true)]
-    pub helm_api_versions: Vec<String>,
-    /// The Kubernetes version that charts may ask for
-    #[arg(long, value_name = "VERSION", hide_short_help = true)]
-    pub helm_kube_version: Option<String>,
+    /// By which program charts are rendered.
+    #[command(flatten)]
+    pub program: HelmProgram,
     /// Let helm say more where it fails
     #[arg(long, hide_short_help = true)]
     pub helm_debug: bool,
@@ -317,6 +313,33 @@ pub struct Render {
     /// The network of functions in containers
     #[arg(long, value_name = "NAME", hide_short_help = true, default_value = "bridge")]
     pub network_name: String,
+}
+
+/// The helm program, and what charts may ask it for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct HelmProgram {
+    /// The helm program
+    #[arg(long, value_name = "PROGRAM", hide_short_help = true, default_value = "helm")]
+    pub helm_command: String,
+    /// API versions that charts may ask for; may be repeated
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_api_versions: Vec<String>,
+    /// The Kubernetes version that charts may ask for
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    pub helm_kube_version: Option<String>,
+}
+
+impl HelmProgram {
+    /// What runs it; `debug` lets it say more where it fails.
+    #[must_use]
+    pub fn helm(&self, debug: bool) -> Helm {
+        Helm {
+            command: self.helm_command.clone().into(),
+            kube_version: self.helm_kube_version.clone().unwrap_or_default(),
+            api_versions: self.helm_api_versions.clone(),
+            debug,
+        }
+    }
 }
 
 /// Whether files may lie outside their kustomization's directory, by kustomize's names.
@@ -671,15 +694,9 @@ pub struct WithHelm {
     /// names, or from where their source says.
     #[arg(long)]
     pub with_helm: bool,
-    /// The helm program
-    #[arg(long, value_name = "PROGRAM", hide_short_help = true, default_value = "helm")]
-    pub helm_command: String,
-    /// API versions that charts may ask for; may be repeated
-    #[arg(long, value_name = "VERSION", hide_short_help = true)]
-    pub helm_api_versions: Vec<String>,
-    /// The Kubernetes version that charts may ask for
-    #[arg(long, value_name = "VERSION", hide_short_help = true)]
-    pub helm_kube_version: Option<String>,
+    /// By which program charts are rendered.
+    #[command(flatten)]
+    pub program: HelmProgram,
     /// Pull no charts and fetch no sources
     #[arg(long, hide_short_help = true)]
     pub offline: bool,

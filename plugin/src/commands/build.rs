@@ -9,7 +9,7 @@ use overlay::files::{Disk, Files};
 use overlay::remote::Remote;
 use overlay::roots;
 use overlay::store::Store;
-use overlay::tools::{Functions, Helm, Tools};
+use overlay::tools::{Functions, Tools};
 use overlay::{Limits, Resources};
 
 use crate::args::{self, LoadRestrictor, Render, Reorder};
@@ -139,12 +139,7 @@ fn remote(render: &Render, settings: &Settings) -> Option<Arc<Remote>> {
 }
 
 fn tools(render: &Render, settings: &Settings) -> Tools {
-    let helm = Helm {
-        command: render.helm_command.clone().into(),
-        kube_version: render.helm_kube_version.clone().unwrap_or_default(),
-        api_versions: render.helm_api_versions.clone(),
-        debug: render.helm_debug,
-    };
+    let helm = render.program.helm(render.helm_debug);
     let functions = Functions {
         exec: render.enable_exec,
         network: render.network,

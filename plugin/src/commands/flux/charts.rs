@@ -1,7 +1,5 @@
 //! `--with-helm`: how HelmReleases are rendered, and where their charts come from.
 
-use std::path::PathBuf;
-
 use overlay::archive;
 use overlay::error::{Error, ErrorKind, Place};
 use overlay::flux::api::{HelmRepository, Object};
@@ -11,7 +9,6 @@ use overlay::flux::sources::elsewhere::Elsewhere;
 use overlay::flux::substitute::Lookup;
 use overlay::remote::Remote;
 use overlay::sops::mask::MASK;
-use overlay::tools::Helm;
 
 use crate::args::WithHelm;
 use crate::settings::Settings;
@@ -28,12 +25,7 @@ pub fn using<T>(
     if !args.with_helm {
         return work(None);
     }
-    let helm = Helm {
-        command: PathBuf::from(&args.helm_command),
-        kube_version: args.helm_kube_version.clone().unwrap_or_default(),
-        api_versions: args.helm_api_versions.clone(),
-        debug: false,
-    };
+    let helm = args.program.helm(false);
     let remote = settings.cache.clone().map(|cache| Remote::new(cache, args.offline));
     let repositories = Repositories::default();
     let elsewhere = Elsewhere {
