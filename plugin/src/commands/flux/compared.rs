@@ -73,11 +73,8 @@ pub fn run(
     let need = if args.inputs.ask_cluster { Need::Required } else { Need::None };
     cluster::with(need, connection, settings, console, |cluster| {
         let mut choice = Choice::of(&args.chosen, settings)?;
-        let mut sides = rendered(args, &choice, cluster, settings)?;
-        if let Some(other) = choice.reread(&[&sides.before, &sides.after], settings) {
-            choice = other;
-            sides = rendered(args, &choice, cluster, settings)?;
-        }
+        let render = |choice: &Choice| rendered(args, choice, cluster, settings);
+        let sides = choice.settle(settings, render, |sides| vec![&sides.before, &sides.after])?;
         if let Err(error) = choice.check(&[&sides.before, &sides.after]) {
             sides.after.problems.iter().for_each(|problem| console.error(problem));
             return Err(error);

@@ -84,11 +84,8 @@ pub fn run(
 impl Run<'_> {
     fn run(&self) -> Result<u8> {
         let mut choice = Choice::of(&self.args.chosen, self.settings)?;
-        let (mut found, mut stand_ins) = self.render(&choice)?;
-        if let Some(other) = choice.reread(&[&found], self.settings) {
-            choice = other;
-            (found, stand_ins) = self.render(&choice)?;
-        }
+        let render = |choice: &Choice| self.render(choice);
+        let (found, stand_ins) = choice.settle(self.settings, render, |(found, _)| vec![found])?;
         found.warnings.iter().for_each(|warning| self.console.warn(warning));
         if let Err(error) = choice.check(&[&found]) {
             found.problems.iter().for_each(|problem| self.console.error(problem));

@@ -38,11 +38,8 @@ fn render(
     console: &Console,
 ) -> Result<u8> {
     let mut choice = Choice::of(&args.chosen, settings)?;
-    let (mut found, mut rules) = discover(args, &choice, cluster, settings)?;
-    if let Some(other) = choice.reread(&[&found], settings) {
-        choice = other;
-        (found, rules) = discover(args, &choice, cluster, settings)?;
-    }
+    let render = |choice: &Choice| discover(args, choice, cluster, settings);
+    let (found, rules) = choice.settle(settings, render, |(found, _)| vec![found])?;
     let limits = rules.options.limits;
     found.warnings.iter().for_each(|warning| console.warn(warning));
     let is_all = choice.names.is_empty();

@@ -71,9 +71,29 @@ impl Choice {
         }
     }
 
+    /// What `render` makes of what is chosen, once it is clear which of the words are names: that shows
+    /// only when the Kustomizations are known, `found`.
+    ///
+    /// # Errors
+    /// As `render`.
+    pub fn settle<T>(
+        &mut self,
+        settings: &Settings,
+        render: impl Fn(&Self) -> Result<T>,
+        found: impl Fn(&T) -> Vec<&Found>,
+    ) -> Result<T> {
+        let rendered = render(self)?;
+        match self.reread(&found(&rendered), settings) {
+            None => Ok(rendered),
+            Some(other) => {
+                *self = other;
+                render(self)
+            }
+        }
+    }
+
     /// Another reading, where a word that was taken for a name is none, but there is a directory or file of this name.
-    #[must_use]
-    pub fn reread(&self, found: &[&Found], settings: &Settings) -> Option<Self> {
+    fn reread(&self, found: &[&Found], settings: &Settings) -> Option<Self> {
         let disk = Disk::new(settings.directory.clone());
         let is_there = |name: &String| {
             let kind = disk.kind(&settings.directory.join(name));
