@@ -25,7 +25,7 @@ engine:
 	$(CARGO) check -p overlay --no-default-features --locked
 
 unit:
-	@tests/sshd.sh
+	@tests/packages.sh
 	PATH="$(PEERS):$$PATH" $(CARGO) test --workspace --locked
 
 bench:

@@ -307,9 +307,9 @@ impl Ssh {
         let found = programs.into_iter().find(|path| Path::new(path).exists());
         if found.is_none() {
             let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!is_ci, "sshd is needed; tests/sshd.sh brings it");
+            assert!(!is_ci, "sshd is needed; tests/packages.sh brings it");
             let message =
-                b"SKIPPED: no sshd; tests/sshd.sh brings it, or the package openssh-server\n";
+                b"SKIPPED: no sshd; tests/packages.sh brings it, or the package openssh-server\n";
             std::io::stderr().write_all(message).expect("an open stderr");
         }
         found
