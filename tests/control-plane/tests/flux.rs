@@ -2,15 +2,17 @@
 //! read, and that they write nothing.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
-use std::io::Write;
+#[path = "../../../plugin/tests/support/mod.rs"]
+mod support;
+
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use control_plane::{ControlPlane, Result, shared};
-use kubectl_overlay::output::{Console, Streams};
 use kubectl_overlay::settings::Settings;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+
+use crate::support::Recorder;
 
 /// The key whose bytes are all 0x42.
 const KEY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
@@ -29,30 +31,6 @@ struct Run {
     code: u8,
     out: String,
     err: String,
-}
-
-#[derive(Clone, Default)]
-struct Recorded(Arc<Mutex<String>>);
-
-impl Write for Recorded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Recorded {
-    fn stream(&self) -> Box<dyn Write + Send> {
-        Box::new(anstream::StripStream::new(Box::new(self.clone()) as Box<dyn Write + Send>))
-    }
-
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
 }
 
 impl<'a> Site<'a> {
@@ -80,16 +58,14 @@ impl<'a> Site<'a> {
     }
 
     fn run(&self, words: &[&str], kubeconfig: &Path) -> Run {
-        let (out, err) = (Recorded::default(), Recorded::default());
-        let streams =
-            Streams { out: out.stream(), err: err.stream(), input: Box::new(std::io::empty()) };
+        let (out, err) = (Recorder::default(), Recorder::default());
         let settings = Settings {
             directory: self.folder.path().to_path_buf(),
             kubeconfig: Some(kubeconfig.into()),
             ..Settings::default()
         };
         let words = ["kubectl-overlay", "flux"].iter().chain(words);
-        let code = kubectl_overlay::run(words.map(Into::into), &settings, &Console::new(streams));
+        let code = support::run(words, &settings, out.stream(""), err.stream(""));
         Run { code, out: out.text(), err: err.text() }
     }
 

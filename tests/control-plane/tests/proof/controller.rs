@@ -75,8 +75,13 @@ fn what_flux_applies_is_what_we_render() {
 fn has_gpg() -> bool {
     let found = Command::new("gpg").arg("--version").output().is_ok();
     if !found {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "gpg is needed; tests/packages.sh brings it");
-        eprintln!("SKIPPED: there is no gpg, which kustomize-controller needs; tests/packages.sh brings it");
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "gpg is needed; tests/packages.sh brings it"
+        );
+        eprintln!(
+            "SKIPPED: there is no gpg, which kustomize-controller needs; tests/packages.sh brings it"
+        );
     }
     found
 }
