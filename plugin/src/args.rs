@@ -132,12 +132,15 @@ pub enum Command {
 
 /// All commands; where one of them is `called`, with its flags alone.
 fn commands(called: Option<&str>) -> Vec<clap::Command> {
-    let mut commands = vec![
+    let commands = [
         named::<Build>("build", "Print what an overlay renders to"),
-        named::<Diff>("diff", "Show what a sync would change in the cluster"),
-        named::<Sync>("sync", "Bring the cluster to what an overlay says"),
-        named::<Status>("status", "Show the objects of an overlay and whether they are healthy"),
-        named::<Delete>("delete", "Delete the objects of an overlay from the cluster"),
+        named::<Diff>("diff", "Show what a sync would change in the cluster")
+            .ending(exit::DIFF_HELP),
+        named::<Sync>("sync", "Bring the cluster to what an overlay says").ending(exit::HELP),
+        named::<Status>("status", "Show the objects of an overlay and whether they are healthy")
+            .ending(exit::STATUS_HELP),
+        named::<Delete>("delete", "Delete the objects of an overlay from the cluster")
+            .ending(exit::HELP),
         named::<Flux>("flux", "Do what the flux program does, without touching the files"),
         named::<Rehearse>(
             "rehearse",
@@ -148,36 +151,33 @@ fn commands(called: Option<&str>) -> Vec<clap::Command> {
         named::<Completion>("completion", "Print a completion script for a shell, or for kubectl"),
     ];
     let called = called.filter(|called| commands.iter().any(|one| one.name == *called));
-    for one in &mut commands {
-        one.has_flags = called.is_none_or(|called| called == one.name);
-    }
-    commands.into_iter().map(Named::command).collect()
+    let is_called = |one: &Named| called.is_none_or(|called| called == one.name);
+    commands.into_iter().map(|one| one.command(is_called(&one))).collect()
 }
 
 /// A command by its name.
 struct Named {
     name: &'static str,
     about: &'static str,
+    /// What stands at the end of its help.
+    end: Option<&'static str>,
     augment: fn(clap::Command) -> clap::Command,
-    has_flags: bool,
 }
 
 fn named<T: clap::Args>(name: &'static str, about: &'static str) -> Named {
-    Named { name, about, augment: T::augment_args, has_flags: true }
+    Named { name, about, end: None, augment: T::augment_args }
 }
 
 impl Named {
-    fn command(self) -> clap::Command {
+    fn ending(self, help: &'static str) -> Self {
+        Self { end: Some(help), ..self }
+    }
+
+    fn command(&self, has_flags: bool) -> clap::Command {
         let command = clap::Command::new(self.name);
-        let command = if self.has_flags { (self.augment)(command) } else { command };
-        let help = match self.name {
-            "diff" => Some(exit::DIFF_HELP),
-            "sync" | "delete" => Some(exit::HELP),
-            "status" => Some(exit::STATUS_HELP),
-            _ => None,
-        };
+        let command = if has_flags { (self.augment)(command) } else { command };
         let command = command.about(self.about);
-        help.into_iter().fold(command, clap::Command::after_help)
+        self.end.into_iter().fold(command, clap::Command::after_help)
     }
 }
 
