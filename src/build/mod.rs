@@ -167,7 +167,10 @@ pub fn pieces(resources: &Resources, limits: &Limits) -> Result<Vec<String>> {
     let all = resources.as_slice();
     let is_first = |run: &[Resource]| std::ptr::eq(run.as_ptr(), all.as_ptr());
     let print_run = |run: &[Resource]| print_run(run, is_first(run), limits);
-    let pieces = resources.threads().map_runs(all, print_run);
+    let mut pieces = resources.threads().map_runs(all, print_run);
+    if pieces.len() == 1 {
+        return pieces.swap_remove(0).map(|whole| vec![whole]);
+    }
     let fits =
         |pieces: &Vec<String>| pieces.iter().map(String::len).sum::<usize>() <= limits.output_bytes;
     match pieces.into_iter().collect::<Result<Vec<_>>>().ok().filter(fits) {
