@@ -166,26 +166,17 @@ fn failure<'a>(before: Option<&'a Node>, after: Option<&'a Node>) -> Option<Fail
     }
 }
 
-/// The objects of a node by their ids. Kustomize lets none be there twice.
-fn rendered(node: Option<&Node>) -> impl Iterator<Item = &Resource> {
-    let outcome = node.map(|node| &node.outcome);
-    let rendered = match outcome {
-        Some(Outcome::Rendered(rendered)) => Some(rendered),
-        _ => None,
-    };
-    rendered.into_iter().flat_map(|rendered| rendered.resources.iter())
-}
-
+/// What differs between the objects of two nodes, by their ids. Kustomize lets none be there twice.
 fn objects(before: Option<&Node>, after: Option<&Node>) -> Result<Vec<Changed>> {
     let mut old: BTreeMap<ObjectId, &Resource> = BTreeMap::new();
     let mut order = Vec::new();
-    for resource in rendered(before) {
+    for resource in before.into_iter().flat_map(Node::resources) {
         let id = ObjectId::of(resource);
         order.push(id.clone());
         old.insert(id, resource);
     }
     let mut changed = Vec::new();
-    for resource in rendered(after) {
+    for resource in after.into_iter().flat_map(Node::resources) {
         let id = ObjectId::of(resource);
         changed.extend(object(id.clone(), old.remove(&id), Some(resource))?);
     }

@@ -122,6 +122,17 @@ pub struct Node {
     written: Option<(PathBuf, usize)>,
 }
 
+impl Node {
+    /// The objects that it renders to; none where it does not render.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        let rendered = match &self.outcome {
+            Outcome::Rendered(rendered) => Some(rendered),
+            Outcome::Failed(_) | Outcome::Elsewhere => None,
+        };
+        rendered.into_iter().flat_map(|rendered| rendered.resources.iter())
+    }
+}
+
 /// What came of a Kustomization.
 #[derive(Debug)]
 pub enum Outcome {

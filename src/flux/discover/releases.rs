@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Found, Node, Outcome, Search, located, parallel, root};
+use super::{Found, Search, located, parallel, root};
 use crate::error::{Error, Place, Result, Warned};
 use crate::flux::api::{self, HelmRelease, Object, Reading, SourceRef};
 use crate::flux::helm::chart::{Provider, Pull, Sources};
@@ -87,22 +87,14 @@ pub(super) fn render(search: &mut Search<'_>, charts: &Charts<'_>) {
     }
 }
 
-fn resources(node: &Node) -> impl Iterator<Item = &Resource> {
-    let rendered = match &node.outcome {
-        Outcome::Rendered(rendered) => Some(rendered.resources.iter()),
-        _ => None,
-    };
-    rendered.into_iter().flatten()
-}
-
 /// By root.
 fn declared(search: &mut Search<'_>) -> BTreeMap<usize, Declared> {
     let mut all: BTreeMap<usize, Declared> = BTreeMap::new();
     let Found { nodes, problems, warnings, .. } = &mut search.found;
     for (index, node) in nodes.iter().enumerate() {
         let declared = all.entry(root(nodes, index)).or_default();
-        declared.data.add_all(resources(node));
-        for resource in resources(node) {
+        declared.data.add_all(node.resources());
+        for resource in node.resources() {
             let gvk = resource.gvk();
             if gvk.group.is_empty() && gvk.kind == "Namespace" {
                 declared.namespaces.push(resource.name().to_owned());
@@ -135,7 +127,7 @@ fn jobs(search: &mut Search<'_>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let Found { nodes, problems, warnings, .. } = &mut search.found;
     for (owner, node) in nodes.iter().enumerate() {
-        for resource in resources(node) {
+        for resource in node.resources() {
             let gvk = resource.gvk();
             if gvk.group != api::HELM_GROUP || gvk.kind != "HelmRelease" {
                 continue;

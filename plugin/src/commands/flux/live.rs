@@ -153,7 +153,7 @@ impl Run<'_> {
         let resources: Vec<Resource> = rendered.resources.iter().cloned().collect();
         let drift = self.drift(server, known, object, &resources, &before, coming)?;
         let mut answer = Answer { node, account, objects: Vec::new(), errors: Vec::new() };
-        let veils = Veils { hides: has_secrets(object), stood_in };
+        let veils = Veils::new(object, stood_in);
         for (resource, standing) in resources.iter().zip(drift.objects) {
             match standing {
                 Ok(standing) => answer.objects.extend(seen(object, resource, standing, &veils)?),
@@ -288,10 +288,8 @@ fn one_cluster(found: &Found, choice: &Choice) -> Result<()> {
 fn coming(found: &Found) -> BTreeMap<usize, Coming> {
     let mut all: BTreeMap<usize, Coming> = BTreeMap::new();
     for (index, node) in found.nodes.iter().enumerate() {
-        if let Outcome::Rendered(rendered) = &node.outcome {
-            let coming = all.entry(found.root(index)).or_default();
-            rendered.resources.iter().for_each(|resource| coming.add(resource));
-        }
+        let coming = all.entry(found.root(index)).or_default();
+        node.resources().for_each(|resource| coming.add(resource));
     }
     all
 }
@@ -299,11 +297,17 @@ fn coming(found: &Found) -> BTreeMap<usize, Coming> {
 /// What has to be hidden of a Kustomization's objects.
 struct Veils<'a> {
     hides: bool,
-    /// The same Kustomization with stand-ins.
-    stood_in: Option<&'a Node>,
+    /// The objects of the same Kustomization with stand-ins.
+    stood_in: BTreeMap<ObjectId, &'a Resource>,
 }
 
-impl Veils<'_> {
+impl<'a> Veils<'a> {
+    fn new(object: &Kustomization, stood_in: Option<&'a Node>) -> Self {
+        let resources = stood_in.into_iter().flat_map(Node::resources);
+        let stood_in = resources.map(|resource| (ObjectId::of(resource), resource)).collect();
+        Self { hides: has_secrets(object), stood_in }
+    }
+
     /// An error about an object without what is secret in it.
     fn hide(&self, error: &Error, resource: &Resource) -> Result<Error> {
         let object = objects::to_json(&resource.value)?;
@@ -320,13 +324,7 @@ impl Veils<'_> {
             return Ok(Veil::default());
         }
         let real = objects::to_json(&resource.value)?;
-        let rendered = match self.stood_in.map(|node| &node.outcome) {
-            Some(Outcome::Rendered(rendered)) => Some(rendered),
-            _ => None,
-        };
-        let id = ObjectId::of(resource);
-        let mut others = rendered.into_iter().flat_map(|rendered| rendered.resources.iter());
-        let veiled = others.find(|other| ObjectId::of(other) == id);
+        let veiled = self.stood_in.get(&ObjectId::of(resource));
         let veiled = veiled.map(|other| objects::to_json(&other.value)).transpose()?;
         Ok(Veil::new(&real, veiled.as_ref()))
     }
