@@ -177,9 +177,9 @@ impl Config {
     /// Sorts as kustomize does after each merge: the order decides which spec hides which.
     fn sorted(mut self) -> Self {
         for list in self.lists() {
-            list.sort_by(|one, other| sort::by_kind(&one.gvk, &other.gvk));
+            list.sort_by_cached_key(|spec| sort::kind_key(&spec.gvk));
         }
-        self.name_references.sort_by(|one, other| sort::by_kind(&one.target, &other.target));
+        self.name_references.sort_by_cached_key(|group| sort::kind_key(&group.target));
         self
     }
 }
@@ -732,10 +732,14 @@ mod tables {
     }
 
     fn specs(table: Table) -> Vec<FieldSpec> {
-        let pairs = table.iter().flat_map(|(kinds, paths)| {
-            kinds.iter().flat_map(move |kind| paths.iter().map(move |path| spec(kind, path)))
-        });
-        pairs.collect()
+        let count = table.iter().map(|(kinds, paths)| kinds.len() * paths.len()).sum();
+        let mut specs = Vec::with_capacity(count);
+        for (kinds, paths) in table {
+            let pairs =
+                kinds.iter().flat_map(|kind| paths.iter().map(move |path| spec(kind, path)));
+            specs.extend(pairs);
+        }
+        specs
     }
 
     /// A path with `+` before it is created where it is missing.

@@ -144,14 +144,12 @@ impl<'a> SortKey<'a> {
     }
 }
 
-/// By rank among the default kinds, then by text: how kustomize orders its field specs.
-pub(super) fn by_kind(one: &Gvk, other: &Gvk) -> Ordering {
-    let rank = |gvk: &Gvk| {
-        let first = FIRST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 - 22);
-        let last = || LAST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 + 1);
-        first.or_else(last).unwrap_or(0)
-    };
-    rank(one).cmp(&rank(other)).then_with(|| gvk_order(one, other))
+/// What a field spec stands by in kustomize's order of them: its rank among the default kinds, then
+/// its text.
+pub(super) fn kind_key(gvk: &Gvk) -> (i64, String) {
+    let first = FIRST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 - 22);
+    let last = || LAST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 + 1);
+    (first.or_else(last).unwrap_or(0), gvk_text(gvk).concat())
 }
 
 fn gvk_order(one: &Gvk, other: &Gvk) -> Ordering {
