@@ -49,7 +49,7 @@ struct Inner {
 }
 
 /// How many failures are told at once.
-const MOST_AT_ONCE: usize = 20;
+pub(crate) const MOST_AT_ONCE: usize = 20;
 
 /// The failures that a caller may want to tell apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,6 +123,14 @@ impl Error {
         self.inner.others.extend(further);
         self.inner.others.truncate(MOST_AT_ONCE - 1);
         self
+    }
+
+    /// Whether this one tells what the other one does: the same message, at the same place.
+    #[must_use]
+    pub fn tells(&self, other: &Self) -> bool {
+        let is_same =
+            |one: &Self| one.message() == other.message() && one.places() == other.places();
+        is_same(self) || self.others().iter().any(is_same)
     }
 
     /// The failures that are told along with this one.

@@ -204,6 +204,13 @@ impl<'a> Reader<'a> {
         Ok(Some(matches!(fetched, Fetched::Checkout(_))))
     }
 
+    /// Whether an entry can only be read by asking somebody outside.
+    #[must_use]
+    pub fn is_remote(&self, layer: &Layer<'_>, entry: &str) -> bool {
+        let is_file = || self.files.kind(&clean(&layer.directory.join(entry))) == FileKind::File;
+        matches!(address(entry), Ok(Some(_))) && (is_url(entry) || !is_file())
+    }
+
     /// A base may neither be nor hold a directory that is on the way to it.
     fn forbid_cycle(&self, layer: &Layer<'_>, directory: &Path) -> Result<()> {
         let Some(visited) = layer.upwards().find(|one| one.directory.starts_with(directory)) else {

@@ -20,7 +20,9 @@ use crate::transform::{annotations, images, labels, namespace, prefix, replaceme
 use crate::twins::part_with_annotations;
 use crate::yaml::Step;
 
-type Generator = fn(&ConfigMapArgs, Option<&GeneratorOptions>, &Inputs<'_>) -> Result<Resource>;
+/// What makes an object of an entry of a generator.
+pub(super) type Generator =
+    fn(&ConfigMapArgs, Option<&GeneratorOptions>, &Inputs<'_>) -> Result<Resource>;
 
 impl Build<'_> {
     /// `configMapGenerator`, `secretGenerator`, `helmCharts`, then `generators`.

@@ -7,6 +7,7 @@
 
 mod fields;
 mod plugins;
+mod survey;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -319,7 +320,6 @@ impl<'a> Build<'a> {
             }
         };
         self.build_metadata = site.kustomization.build_metadata.clone();
-        self.choose_schema(&site)?;
         let gathered = self.layer(&site, Gathered::default())?;
         self.finish(&site, gathered)
     }
@@ -338,11 +338,13 @@ impl<'a> Build<'a> {
 
     /// One kustomization; there is room on the stack for as many as [`Limits`] allow.
     fn layer(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Gathered> {
-        stacker::maybe_grow(LAYER_BYTES, STACK_BYTES, || self.steps(site, gathered))
+        let outcome = stacker::maybe_grow(LAYER_BYTES, STACK_BYTES, || self.steps(site, gathered));
+        outcome.map_err(|first| self.survey(site, first))
     }
 
     /// The steps of one kustomization, in kustomize's order.
     fn steps(&mut self, site: &Site<'_>, mut gathered: Gathered) -> Result<Gathered> {
+        self.choose_schema(site)?;
         self.resources(site, &mut gathered)?;
         self.configure(site, &mut gathered)?;
         self.generate(site, &mut gathered)?;
@@ -381,8 +383,8 @@ impl<'a> Build<'a> {
         Ok(resources)
     }
 
-    /// The entries of `resources`: files, directories, URLs. Where one of them fails, the others are
-    /// looked at all the same, so that everything that is broken is told at once.
+    /// The entries of `resources`: files, directories, URLs. Files that are read before one of them fails
+    /// are taken in all the same, so that every object that is there twice is told at once.
     fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         gathered.resources.work_on(&self.threads);
         let mut ahead = self.read_ahead(site);
@@ -392,37 +394,17 @@ impl<'a> Build<'a> {
                 Some(manifest) => {
                     append(&mut gathered.resources, self.take_in(site, entry, manifest))
                 }
-                None if failed.is_some() => self.look_at(site, entry),
+                None if failed.is_some() => continue,
                 None => self.resource(site, entry, gathered),
             };
             let Err(error) = outcome else { continue };
             let error = error.within(site.entry("resources", index));
-            let is_last = error.kind() == ErrorKind::Limit;
             failed = Some(match failed {
                 None => error,
                 Some(first) => first.and(error),
             });
-            if is_last {
-                break;
-            }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// Whether an entry can be read: a file with all that it holds, of a directory its kustomization.
-    fn look_at(&mut self, site: &Site<'_>, entry: &str) -> Result<()> {
-        let path = clean(&site.layer.directory.join(entry));
-        match self.reader.is_repository(&site.layer, entry)? {
-            // What it takes long to fetch is left for the next time.
-            Some(_) => {}
-            None if self.reader.files.kind(&path) == FileKind::Directory => {
-                let layer = self.reader.descend(&site.layer, entry)?;
-                let (source, _) = self.reader.kustomization(&layer)?;
-                kustomization::decode(&source, &self.reader.limits)?;
-            }
-            None => drop(self.manifest(self.reader.file(&site.layer, entry)?)?),
-        }
-        Ok(())
     }
 
     /// The files among the entries, read on several threads; nothing where one of them fails, for
@@ -476,6 +458,16 @@ impl<'a> Build<'a> {
 
     /// A directory with a kustomization of its own.
     fn base(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
+        let base = self.base_site(site, entry)?;
+        let Gathered { resources, config, vars } = self.layer(&base, Gathered::default())?;
+        if let Err(resources) = gathered.resources.adopt(resources) {
+            append(&mut gathered.resources, resources)?;
+        }
+        gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
+        gathered.vars.append(vars)
+    }
+
+    fn base_site<'l>(&mut self, site: &'l Site<'_>, entry: &str) -> Result<Site<'l>> {
         let layer = self.reader.descend(&site.layer, entry)?;
         let mut base = self.site(layer)?;
         base.namespace_above = site.namespace().clone();
@@ -484,13 +476,7 @@ impl<'a> Build<'a> {
                 Error::new(ErrorKind::Invalid, base.field("kind"), "a component is not a base");
             return Err(error.hint("list it under \"components\""));
         }
-        self.choose_schema(&base)?;
-        let Gathered { resources, config, vars } = self.layer(&base, Gathered::default())?;
-        if let Err(resources) = gathered.resources.adopt(resources) {
-            append(&mut gathered.resources, resources)?;
-        }
-        gathered.config = gathered.config.merged(&config, || base.field("configurations"))?;
-        gathered.vars.append(vars)
+        Ok(base)
     }
 
     /// Components work on what their parent has gathered.
@@ -504,6 +490,16 @@ impl<'a> Build<'a> {
     }
 
     fn component(&mut self, site: &Site<'_>, entry: &str, gathered: Gathered) -> Result<Gathered> {
+        let component = self.component_site(site, entry)?;
+        let mut gathered = self.layer(&component, gathered)?;
+        refuse_doubles(&gathered.resources)?;
+        // Kustomize moves everything to an empty set, and so sifts the specs once more.
+        let empty = Arc::new(Config::default());
+        gathered.config = empty.merged(&gathered.config, || component.field("configurations"))?;
+        Ok(gathered)
+    }
+
+    fn component_site<'l>(&mut self, site: &'l Site<'_>, entry: &str) -> Result<Site<'l>> {
         let layer = self.reader.descend(&site.layer, entry)?;
         let mut component = self.site(layer)?;
         component.namespace_above = site.namespace().clone();
@@ -514,13 +510,7 @@ impl<'a> Build<'a> {
                 error.hint("list it under \"resources\", or write \"kind: Component\" there")
             );
         }
-        self.choose_schema(&component)?;
-        let mut gathered = self.layer(&component, gathered)?;
-        refuse_doubles(&gathered.resources)?;
-        // Kustomize moves everything to an empty set, and so sifts the specs once more.
-        let empty = Arc::new(Config::default());
-        gathered.config = empty.merged(&gathered.config, || component.field("configurations"))?;
-        Ok(gathered)
+        Ok(component)
     }
 
     /// The first schema that is chosen on the way counts, the top's before its bases'.

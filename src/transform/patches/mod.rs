@@ -177,6 +177,17 @@ pub fn apply_json6902(
     Ok(())
 }
 
+/// Which of the three fields a patch stands in, for they do not take the same texts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Field {
+    /// `patches`
+    Patches,
+    /// `patchesStrategicMerge`
+    StrategicMerge,
+    /// `patchesJson6902`
+    Json6902,
+}
+
 /// Whether an entry of `patchesStrategicMerge` is the patch itself rather than the path of a file.
 #[must_use]
 pub fn is_inline(entry: &str) -> bool {
@@ -229,6 +240,18 @@ impl Entry<'_> {
 }
 
 impl PatchText<'_> {
+    /// Whether the text is what stands in that field, whatever it is applied to.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn check(&self, field: Field, limits: &Limits) -> Result<()> {
+        match field {
+            Field::Patches => self.content(limits).map(drop),
+            Field::StrategicMerge => self.documents(limits).map(drop),
+            Field::Json6902 => self.operations(limits).map(drop),
+        }
+    }
+
     /// Decides by the content what it is: a list is a JSON patch, anything else objects.
     fn content(&self, limits: &Limits) -> Result<Content> {
         if self.is_list(limits) {
