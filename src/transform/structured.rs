@@ -412,6 +412,8 @@ struct Comment {
     text: EcoString,
     /// Whether nothing else is on its line.
     is_alone: bool,
+    /// Whether nothing but dashes is before it, of which the last is that of the item below.
+    is_behind_dash: bool,
     /// Whether a blank line is above it.
     blank_before: bool,
     /// Whether a blank line follows.
@@ -419,18 +421,19 @@ struct Comment {
 }
 
 /// The comments of a text: whatever follows a `#` outside of scalars.
-fn comments(text: &str, layout: &Layout) -> Vec<Comment> {
-    let lines: Vec<&str> = text.lines().collect();
+fn comments(lines: &[&str], layout: &Layout) -> Vec<Comment> {
     let mut inside = vec![None; lines.len() + 2];
-    mark_scalars(layout, &mut inside);
+    mark_scalars(layout, lines, &mut inside);
     let mut comments = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let Some((column, byte)) = comment_start(line, inside[at + 1]) else { continue };
+        let before = line[..byte].trim();
         comments.push(Comment {
             line: at + 1,
             column,
             text: line[byte..].trim_end().into(),
-            is_alone: line[..byte].trim().is_empty(),
+            is_alone: before.is_empty(),
+            is_behind_dash: before.ends_with('-') && before.split(' ').all(|word| word == "-"),
             blank_before: at > 0 && lines[at - 1].trim().is_empty(),
             blank_after: lines.get(at + 1).is_some_and(|next| next.trim().is_empty()),
         });
@@ -469,24 +472,35 @@ fn is_quoted(start: &str) -> bool {
 
 /// Writes YAML as go-yaml v3 does: two spaces a level, lists not indented, lines not folded.
 struct Writer<'a> {
-    text: &'a str,
+    lines: Vec<&'a str>,
     out: String,
     comments: Vec<Comment>,
     /// The next comment that stands alone.
     next: usize,
+    /// What stands behind the anchor or tag of a collection: it goes to the first scalar within.
+    carried: Option<EcoString>,
+    /// Of a key that took it, for the first value from there on that has no comment of its own.
+    ///
+    /// Source: go-yaml `emitterc.go`, `key_line_comment`.
+    of_key: Option<EcoString>,
+    /// Of the scalar that is written next; it stands behind the first line of a block.
+    behind: Option<EcoString>,
 }
 
 impl<'a> Writer<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, out: String::new(), comments: Vec::new(), next: 0 }
+        let (out, comments) = (String::new(), Vec::new());
+        let lines = text.lines().collect();
+        Self { lines, out, comments, next: 0, carried: None, of_key: None, behind: None }
     }
 
     fn document(mut self, value: &Value, layout: &Layout) -> String {
-        self.comments = comments(self.text, layout);
+        self.comments = comments(&self.lines, layout);
         match layout.form {
             Form::Scalar(..) => self.scalar(value, Some(layout), 0, false),
             _ => {
                 self.properties(Some(layout));
+                self.carried = self.comment_of_properties(Some(layout));
                 self.block(value, Some(layout), 0, usize::MAX, false);
             }
         }
@@ -539,30 +553,58 @@ impl<'a> Writer<'a> {
     /// whatever blank lines are between.
     fn comments_before(&mut self, line: usize, indent: usize, is_first: bool) {
         if is_first && !self.out.is_empty() {
-            for comment in &mut self.comments {
-                comment.blank_after &= comment.line >= line;
-            }
+            let end = self.comments_above(line).max(self.next);
+            self.comments[self.next..end].iter_mut().for_each(|one| one.blank_after = false);
         }
         self.own_comments(line, 0, indent);
     }
 
     /// What was replaced takes its comments along.
     fn drop_comments(&mut self, from: usize, end: usize) {
-        for comment in self.comments.iter_mut().filter(|one| (from..end).contains(&one.line)) {
+        let from = self.comments_above(from);
+        for comment in self.comments[from..].iter_mut().take_while(|one| one.line < end) {
             comment.is_alone = false;
             comment.text.clear();
         }
     }
 
-    /// The comment at the end of a line.
-    fn line_comment(&mut self, line: usize) {
-        let of_line = |comment: &&Comment| {
-            comment.line == line && !comment.is_alone && !comment.text.is_empty()
-        };
-        if let Some(comment) = self.comments.iter().find(of_line) {
+    /// How many comments there are above a line.
+    fn comments_above(&self, line: usize) -> usize {
+        self.comments.partition_point(|comment| comment.line < line)
+    }
+
+    /// The comment at the end of a line, which is written once.
+    fn line_comment(&mut self, line: usize) -> Option<EcoString> {
+        let at = self.comments_above(line);
+        let comment = self.comments.get_mut(at)?;
+        let is_there = comment.line == line && !comment.is_alone && !comment.text.is_empty();
+        is_there.then(|| std::mem::take(&mut comment.text))
+    }
+
+    fn push_comment(&mut self, comment: Option<EcoString>) {
+        if let Some(comment) = comment {
             self.out.push(' ');
-            self.out.push_str(&comment.text);
+            self.out.push_str(&comment);
         }
+    }
+
+    /// What stands behind the anchor or tag of a collection over several lines.
+    fn comment_of_properties(&mut self, layout: Option<&Layout>) -> Option<EcoString> {
+        self.line_comment(layout.filter(|layout| !layout.properties.is_empty())?.line)
+    }
+
+    /// What stands behind a scalar, and behind the sign that a block begins with.
+    fn comment_of_scalar(&mut self, layout: Option<&Layout>) -> Option<EcoString> {
+        let layout = layout?;
+        if !layout.is_text_block() {
+            return self.line_comment(layout.last_line);
+        }
+        if !layout.properties.is_empty() {
+            return self.line_comment(layout.line);
+        }
+        let above = self.lines.get(..layout.line - 1)?;
+        let sign = above.iter().rposition(|line| !line.trim().is_empty())?;
+        self.line_comment(sign + 1)
     }
 
     /// A collection over several lines; `is_inline` where it begins behind `- `.
@@ -607,6 +649,7 @@ impl<'a> Writer<'a> {
             }
             self.key(key, entry.map(|(key, _)| key));
             self.out.push(':');
+            self.of_key = self.carried.take().or_else(|| self.of_key.take());
             self.value(value, entry, indent, after);
         }
     }
@@ -639,25 +682,53 @@ impl<'a> Writer<'a> {
             self.drop_comments(key.last_line, layout.last_line);
         }
         if is_block(value, layout) {
-            if has_properties(layout) {
-                self.out.push(' ');
-                self.properties(layout);
+            let carried = self.comment_of_properties(layout);
+            let own = entry.and_then(|(key, _)| self.line_comment(key.last_line));
+            match self.of_key.take() {
+                Some(comment) => self.comment_between(comment, own, layout, indent),
+                None => {
+                    if has_properties(layout) {
+                        self.out.push(' ');
+                        self.properties(layout);
+                    }
+                    self.push_comment(own);
+                }
             }
-            if let Some((key, _)) = entry {
-                self.line_comment(key.last_line);
-            }
+            self.carried = carried;
             let inner = if matches!(value, Value::List(_)) { indent } else { indent + 2 };
             self.block(value, layout, inner, next_line, false);
             return;
         }
+        let own = self.comment_of_scalar(layout);
+        let takes = matches!(value, Value::Null | Value::Scalar(_)) && !is_alias(value);
+        self.behind = own.or_else(|| self.of_key.take_if(|_| takes));
         let before = self.out.len();
         self.out.push(' ');
         self.scalar(value, layout, indent + 2, false);
         if self.out.len() == before + 1 {
             self.out.pop();
         }
-        if let Some(layout) = layout.filter(|layout| !layout.is_text_block()) {
-            self.line_comment(layout.last_line);
+        let behind = self.behind.take();
+        self.push_comment(behind);
+    }
+
+    /// A key that took a comment before a collection over several lines: what has an anchor or a tag
+    /// begins at the left margin then.
+    fn comment_between(
+        &mut self,
+        comment: EcoString,
+        own: Option<EcoString>,
+        layout: Option<&Layout>,
+        indent: usize,
+    ) {
+        self.push_comment(Some(comment));
+        if let Some(own) = own {
+            self.start_line(indent);
+            self.out.push_str(&own);
+        }
+        if has_properties(layout) {
+            self.start_line(0);
+            self.properties(layout);
         }
     }
 
@@ -676,23 +747,61 @@ impl<'a> Writer<'a> {
         for (at, value) in list.iter().enumerate() {
             let item = items.get(at);
             let after = items.get(at + 1).map_or(next_line, |item| item.line);
+            let is_block = is_block(value, item);
+            let dash = item.and_then(|item| self.behind_dash(item.line));
             if !(is_inline && at == 0) {
                 if let Some(item) = item {
-                    self.comments_before(item.line, indent, at == 0);
+                    let line = dash.as_ref().map_or(item.line, |(line, _)| *line);
+                    self.comments_before(line, indent, at == 0);
+                }
+                if let Some((_, comment)) = dash.as_ref().filter(|_| !is_block) {
+                    self.start_line(indent);
+                    self.out.push_str(comment);
                 }
                 self.start_line(indent);
             }
             self.out.push_str("- ");
-            if is_block(value, item) {
-                self.properties(item);
-                self.block(value, item, indent + 2, after, !has_properties(item));
+            if !is_block {
+                self.item(value, item, indent);
                 continue;
             }
-            self.scalar(value, item, indent + 2, false);
-            if let Some(item) = item.filter(|item| !item.is_text_block()) {
-                self.line_comment(item.last_line);
+            if let Some((_, comment)) = &dash {
+                self.out.push_str(comment);
             }
+            self.properties(item);
+            self.carried = self.comment_of_properties(item).or_else(|| self.carried.take());
+            let is_inline = dash.is_none() && !has_properties(item);
+            self.block(value, item, indent + 2, after, is_inline);
         }
+    }
+
+    /// An item on one line. What it takes from an anchor or a tag above leaves its own comment no
+    /// place but below it.
+    fn item(&mut self, value: &Value, item: Option<&Layout>, indent: usize) {
+        let own = self.comment_of_scalar(item);
+        let carried = self.carried.take();
+        let is_flow = matches!(value, Value::List(_) | Value::Map(_));
+        let (behind, below) = match carried.filter(|_| !is_flow) {
+            None => (own, None),
+            carried => (carried, own),
+        };
+        self.behind = behind;
+        self.scalar(value, item, indent + 2, false);
+        let behind = self.behind.take();
+        self.push_comment(behind);
+        if let Some(below) = below {
+            self.out.push('\n');
+            self.start_line(indent);
+            self.out.push_str(&below);
+        }
+    }
+
+    /// The comment behind the dash of an item that begins at a line further down, with its line.
+    fn behind_dash(&mut self, line: usize) -> Option<(usize, EcoString)> {
+        let end = self.comments_above(line);
+        let comment = self.comments[..end].iter_mut().rev().find(|one| !one.is_alone)?;
+        let is_there = comment.is_behind_dash && !comment.text.is_empty();
+        is_there.then(|| (comment.line, std::mem::take(&mut comment.text)))
     }
 
     /// A scalar, or a collection on one line.
@@ -839,6 +948,8 @@ impl<'a> Writer<'a> {
         } else if text.ends_with("\n\n") || text == "\n" {
             self.out.push('+');
         }
+        let behind = self.behind.take();
+        self.push_comment(behind);
     }
 
     fn literal(&mut self, text: &str, indent: usize) {
@@ -872,19 +983,33 @@ impl<'a> Writer<'a> {
 
 /// Marks for each line the column from which on it is text, where it is: the lines of a block
 /// scalar, and all but the first of a quoted one.
-fn mark_scalars(layout: &Layout, inside: &mut [Option<usize>]) {
+fn mark_scalars(layout: &Layout, lines: &[&str], inside: &mut [Option<usize>]) {
     match &layout.form {
         Form::Scalar(ScalarStyle::Literal | ScalarStyle::Folded, _) => {
-            mark(inside, layout.line, layout.last_line, layout.column);
+            let (from, column) = block_text(layout, lines);
+            mark(inside, from, layout.last_line, column);
         }
         Form::Alias(_) | Form::Scalar(ScalarStyle::Plain, _) => {}
         Form::Scalar(..) => mark(inside, layout.line + 1, layout.last_line + 1, 0),
-        Form::List { items, .. } => items.iter().for_each(|item| mark_scalars(item, inside)),
+        Form::List { items, .. } => {
+            items.iter().for_each(|item| mark_scalars(item, lines, inside));
+        }
         Form::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
-            mark_scalars(key, inside);
-            mark_scalars(value, inside);
+            mark_scalars(key, lines, inside);
+            mark_scalars(value, lines, inside);
         }),
     }
+}
+
+/// Line and column of the text of a block: there it begins, unless it has an anchor or a tag.
+fn block_text(layout: &Layout, lines: &[&str]) -> (usize, usize) {
+    if layout.properties.is_empty() {
+        return (layout.line, layout.column);
+    }
+    let below = lines.get(layout.line..layout.last_line.min(lines.len())).unwrap_or_default();
+    let first = below.iter().find(|line| !line.trim().is_empty());
+    let column = first.map_or(0, |line| line.len() - line.trim_start_matches(' ').len());
+    (layout.line + 1, column)
 }
 
 fn mark(inside: &mut [Option<usize>], from: usize, end: usize, column: usize) {
@@ -1041,6 +1166,33 @@ mod tests {
         assert_eq!(set_in("a: &x {c: 1}\nb: *x", "b.c", "2"), None);
         let nothing = "a: &x # of a\nb: 1 # of b\n";
         assert_eq!(set_in(nothing, "b", "2").as_deref(), Some("a: &x # of a\nb: 2 # of b"));
+    }
+
+    #[test]
+    fn comments_behind_anchors_go_to_what_comes_next() {
+        let set = |text: &str| {
+            let whole = set_in(&format!("x: old\n{text}"), "x", "new");
+            whole.map(|whole| whole.trim_start_matches("x: new\n").to_owned()).unwrap_or_default()
+        };
+        assert_eq!(set("m: &c # c\n  k: v\n  l: w"), "m: &c\n  k: v # c\n  l: w");
+        assert_eq!(set("m: &c # c\n  k: v # own\n  l: w"), "m: &c\n  k: v # own\n  l: w # c");
+        assert_eq!(set("m: &c # c\n  k:\n    l: w"), "m: &c\n  k: # c\n    l: w");
+        assert_eq!(set("m: !x # c\n- [a]\n- b"), "m: !x\n- [a]\n- b");
+        assert_eq!(set("m: &c # c\n- a: b # own\n  d: e"), "m: &c\n- a: b # own\n  d: e # c");
+        assert_eq!(set("m: &c # c\n- a # own\n- b"), "m: &c\n- a # c\n\n# own\n- b");
+    }
+
+    #[test]
+    fn comments_behind_dashes_and_the_signs_of_blocks_stay() {
+        let text = "x: old\nl: # c\n- # d\n  k: v # e\n- # f\n  - # g\n    # h\n    k: v\n- # i\n  a\n\
+                    - | # j\n  # text\n- &a | # k\n  # text\nlonger: &b >- # l\n  # text\n# m\nn: 1";
+        assert_eq!(
+            set_in(text, "x", "new").as_deref(),
+            Some(
+                "x: new\nl: # c\n- # d\n  k: v # e\n- # f\n  - # g\n    # h\n    k: v\n# i\n- a\n\
+                 - | # j\n  # text\n- &a | # k\n  # text\nlonger: &b >- # l\n  # text\n# m\nn: 1"
+            )
+        );
     }
 
     #[test]
