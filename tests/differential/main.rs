@@ -20,6 +20,9 @@ use compare::{Difference, Reference};
 /// How many trees a plain run renders.
 const SAMPLE: u64 = 60;
 
+/// After how many trees a long run says how far it is.
+const PROGRESS: u64 = 250;
+
 /// The first seed of a plain run.
 const FIRST: u64 = 1;
 
@@ -42,6 +45,9 @@ fn random_trees_are_rendered_as_the_reference_does() {
             let is_over = is_endless && !found.lock().expect("no panic").is_empty();
             if seed >= last || is_over {
                 return;
+            }
+            if seed > first && (seed - first).is_multiple_of(PROGRESS) {
+                eprintln!("{} trees rendered", seed - first);
             }
             let tree = tree::tree(seed);
             match compare::compare(&reference, &tree) {
