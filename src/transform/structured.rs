@@ -6,6 +6,8 @@
 //!
 //! Source: kustomize `api/filters/replacement/replacement.go`, `setValueInStructuredData`; go-yaml v3.
 
+use std::ops::Range;
+
 use ecow::EcoString;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -13,7 +15,7 @@ use crate::field_path::{self, Found, Make};
 use crate::json;
 use crate::limits::Limits;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
-use crate::yaml::scalar;
+use crate::yaml::{self, scalar, stays_block, stays_single_quoted};
 
 /// Sets the fields at the end of `path` where the way there leads through a text; `None`, with
 /// nothing changed, where it does not or there is no such field.
@@ -431,7 +433,7 @@ fn comments(lines: &[&str], layout: &Layout) -> Vec<Comment> {
         comments.push(Comment {
             line: at + 1,
             column,
-            text: line[byte..].trim_end().into(),
+            text: line[byte..].trim_end_matches('\r').into(),
             is_alone: before.is_empty(),
             is_behind_dash: before.ends_with('-') && before.split(' ').all(|word| word == "-"),
             blank_before: at > 0 && lines[at - 1].trim().is_empty(),
@@ -477,6 +479,8 @@ struct Writer<'a> {
     comments: Vec<Comment>,
     /// The next comment that stands alone.
     next: usize,
+    /// The indentation of the comment that was written last, where it belongs to what is above it.
+    foot: Option<usize>,
     /// What stands behind the anchor or tag of a collection: it goes to the first scalar within.
     carried: Option<EcoString>,
     /// Of a key that took it, for the first value from there on that has no comment of its own.
@@ -491,7 +495,16 @@ impl<'a> Writer<'a> {
     fn new(text: &'a str) -> Self {
         let (out, comments) = (String::new(), Vec::new());
         let lines = text.lines().collect();
-        Self { lines, out, comments, next: 0, carried: None, of_key: None, behind: None }
+        Self {
+            lines,
+            out,
+            comments,
+            next: 0,
+            foot: None,
+            carried: None,
+            of_key: None,
+            behind: None,
+        }
     }
 
     fn document(mut self, value: &Value, layout: &Layout) -> String {
@@ -501,36 +514,50 @@ impl<'a> Writer<'a> {
             _ => {
                 self.properties(Some(layout));
                 self.carried = self.comment_of_properties(Some(layout));
-                self.block(value, Some(layout), 0, usize::MAX, false);
+                self.block(value, Some(layout), layout.column, 0, usize::MAX, false);
             }
         }
-        self.own_comments(usize::MAX, 0, 0);
+        self.comments_after(0, 0, usize::MAX);
         self.out.trim().to_owned()
     }
 
+    /// Begins a line; a blank one is above it where it stands below a comment that belongs to what is
+    /// above at the same indentation.
+    ///
+    /// Source: go-yaml `emitterc.go`, `yaml_emitter_write_indent`, `foot_indent`.
     fn start_line(&mut self, indent: usize) {
         if !self.out.is_empty() {
+            self.out.push('\n');
+        }
+        if self.foot.take() == Some(indent) {
             self.out.push('\n');
         }
         self.out.extend(std::iter::repeat_n(' ', indent));
     }
 
-    /// The comments before `line` that stand alone, not left of `column`.
-    fn own_comments(&mut self, line: usize, column: usize, indent: usize) {
-        while let Some(comment) = self.comments.get(self.next) {
-            if comment.is_alone && (comment.line >= line || comment.column < column) {
-                return;
-            }
+    /// The next comments before `line` that stand alone, one below the other, not left of `column`.
+    fn next_comments(&mut self, line: usize, column: usize) -> Option<Range<usize>> {
+        while self.comments.get(self.next).is_some_and(|comment| !comment.is_alone) {
             self.next += 1;
-            if !comment.is_alone {
-                continue;
-            }
-            let (text, blank_after) = (comment.text.clone(), comment.blank_after);
+        }
+        let from = self.next;
+        let first =
+            self.comments.get(from).filter(|one| one.line < line && one.column >= column)?;
+        let goes_on = |(at, one): &(usize, &Comment)| {
+            one.is_alone
+                && one.line < line
+                && one.line == first.line + at
+                && one.column == first.column
+        };
+        let count = self.comments[from..].iter().enumerate().take_while(goes_on).count();
+        Some(from..from + count)
+    }
+
+    fn write_comments(&mut self, range: Range<usize>, indent: usize) {
+        self.next = range.end;
+        for at in range {
             self.start_line(indent);
-            self.out.push_str(&text);
-            if blank_after {
-                self.out.push('\n');
-            }
+            self.out.push_str(&self.comments[at].text);
         }
     }
 
@@ -539,24 +566,43 @@ impl<'a> Writer<'a> {
     fn comments_after(&mut self, column: usize, indent: usize, next_line: usize) {
         let before = self.next;
         let is_end = next_line == usize::MAX;
-        let first = self.comments.iter().skip(before).find(|comment| comment.is_alone);
-        if is_end && first.is_some_and(|comment| comment.blank_before && comment.column >= column) {
-            self.out.push('\n');
+        while let Some(range) = self.next_comments(next_line, column) {
+            if is_end && range.start == before && self.comments[range.start].blank_before {
+                self.out.push('\n');
+            }
+            let blank_after = self.comments[range.end - 1].blank_after;
+            self.write_comments(range, indent);
+            if blank_after {
+                self.out.push('\n');
+            }
         }
-        self.own_comments(next_line, column, indent);
-        if self.next > before && !is_end && self.out.ends_with('\n') {
-            self.out.pop();
+        if self.next > before && self.comments[before..self.next].iter().any(|one| one.is_alone) {
+            if !is_end && self.out.ends_with('\n') {
+                self.out.pop();
+            }
+            self.foot = Some(indent);
         }
     }
 
-    /// The comments above an entry; those above the first of a nested collection belong to it,
-    /// whatever blank lines are between.
-    fn comments_before(&mut self, line: usize, indent: usize, is_first: bool) {
-        if is_first && !self.out.is_empty() {
-            let end = self.comments_above(line).max(self.next);
-            self.comments[self.next..end].iter_mut().for_each(|one| one.blank_after = false);
+    /// The comments above an entry that begins at `column`. Those right below what is above, with a
+    /// blank line behind them or further to the right, belong to that; the last of the others have no
+    /// blank line behind them but at the top of the text. Those above the first of a nested collection
+    /// belong to it, whatever blank lines are between.
+    fn comments_before(&mut self, line: usize, column: usize, indent: usize, is_first: bool) {
+        let is_top = self.out.is_empty();
+        while let Some(range) = self.next_comments(line, 0) {
+            let (first, last) = (&self.comments[range.start], &self.comments[range.end - 1]);
+            let belongs_above = !first.blank_before && last.blank_after || first.column > column;
+            let is_foot = !is_first && belongs_above;
+            let blank_after = last.blank_after;
+            self.write_comments(range, indent);
+            let is_last = self.next_comments(line, 0).is_none();
+            if is_foot {
+                self.foot = Some(indent);
+            } else if blank_after && (is_top || !is_first && !is_last) {
+                self.out.push('\n');
+            }
         }
-        self.own_comments(line, 0, indent);
     }
 
     /// What was replaced takes its comments along.
@@ -607,22 +653,24 @@ impl<'a> Writer<'a> {
         self.line_comment(sign + 1)
     }
 
-    /// A collection over several lines; `is_inline` where it begins behind `- `.
+    /// A collection over several lines; `is_inline` where it begins behind `- `. The comments below it
+    /// are its own from `column` on.
     fn block(
         &mut self,
         value: &Value,
         layout: Option<&Layout>,
+        column: usize,
         indent: usize,
         next_line: usize,
         is_inline: bool,
     ) {
         match value {
             Value::Map(map) => self.map(map, layout, indent, next_line, is_inline),
-            Value::List(list) => self.list(list, layout, indent, next_line, is_inline),
+            Value::List(list) => self.list(list, layout, column, indent, next_line, is_inline),
             Value::Null | Value::Scalar(_) => {}
         }
-        if let Some(layout) = layout {
-            self.comments_after(layout.column, indent, next_line);
+        if layout.is_some() {
+            self.comments_after(column, indent, next_line);
         }
     }
 
@@ -642,7 +690,7 @@ impl<'a> Writer<'a> {
             let entry = entries.get(at);
             let after = entries.get(at + 1).map_or(next_line, |(key, _)| key.line);
             if let Some((key, _)) = entry.filter(|_| !(is_inline && at == 0)) {
-                self.comments_before(key.line, indent, at == 0);
+                self.comments_before(key.line, key.column, indent, at == 0);
             }
             if !(is_inline && at == 0) {
                 self.start_line(indent);
@@ -696,7 +744,10 @@ impl<'a> Writer<'a> {
             }
             self.carried = carried;
             let inner = if matches!(value, Value::List(_)) { indent } else { indent + 2 };
-            self.block(value, layout, inner, next_line, false);
+            // What stands below a list at the column of its key is above the next key.
+            let least = entry.map_or(0, |(key, _)| key.column + 1);
+            let column = layout.map_or(0, |layout| layout.column.max(least));
+            self.block(value, layout, column, inner, next_line, false);
             return;
         }
         let own = self.comment_of_scalar(layout);
@@ -736,10 +787,12 @@ impl<'a> Writer<'a> {
         &mut self,
         list: &[Value],
         layout: Option<&Layout>,
+        column: usize,
         indent: usize,
         next_line: usize,
         is_inline: bool,
     ) {
+        let own_column = layout.map_or(0, |layout| layout.column);
         let items = match layout.map(|layout| &layout.form) {
             Some(Form::List { items, .. }) => items.as_slice(),
             _ => &[],
@@ -752,7 +805,7 @@ impl<'a> Writer<'a> {
             if !(is_inline && at == 0) {
                 if let Some(item) = item {
                     let line = dash.as_ref().map_or(item.line, |(line, _)| *line);
-                    self.comments_before(line, indent, at == 0);
+                    self.comments_before(line, own_column, indent, at == 0);
                 }
                 if let Some((_, comment)) = dash.as_ref().filter(|_| !is_block) {
                     self.start_line(indent);
@@ -771,7 +824,11 @@ impl<'a> Writer<'a> {
             self.properties(item);
             self.carried = self.comment_of_properties(item).or_else(|| self.carried.take());
             let is_inline = dash.is_none() && !has_properties(item);
-            self.block(value, item, indent + 2, after, is_inline);
+            // What stands below the last item, at its dash, belongs to it.
+            let is_last = at + 1 == list.len();
+            let inner = item.map_or(0, |item| item.column);
+            let inner = if is_last { inner.min(column) } else { inner };
+            self.block(value, item, inner, indent + 2, after, is_inline);
         }
     }
 
@@ -817,6 +874,7 @@ impl<'a> Writer<'a> {
         match value {
             Value::Null => match form {
                 Some(Form::Scalar(_, text)) if text.is_empty() && !in_flow => self.trim_end(),
+                Some(Form::Scalar(_, text)) if text.is_empty() => self.out.push_str("''"),
                 Some(Form::Scalar(_, text)) => self.out.push_str(text),
                 _ => self.out.push_str("null"),
             },
@@ -831,42 +889,86 @@ impl<'a> Writer<'a> {
                     false => self.text(scalar, style, indent, in_flow),
                 }
             }
-            Value::List(list) => self.flow_list(list, form),
-            Value::Map(map) => self.flow_map(map, form),
+            Value::List(list) => self.flow_list(list, layout, indent),
+            Value::Map(map) => self.flow_map(map, layout, indent),
         }
     }
 
-    fn flow_list(&mut self, list: &[Value], form: Option<&Form>) {
-        let items = match form {
+    fn flow_list(&mut self, list: &[Value], layout: Option<&Layout>, indent: usize) {
+        let items = match layout.map(|layout| &layout.form) {
             Some(Form::List { items, .. }) => items.as_slice(),
             _ => &[],
         };
         self.out.push('[');
+        let mut is_begun = true;
         for (at, value) in list.iter().enumerate() {
-            if at > 0 {
-                self.out.push_str(", ");
-            }
-            self.scalar(value, items.get(at), 0, true);
+            let item = items.get(at);
+            self.flow_gap(item.map(|item| item.line), is_begun, indent);
+            self.scalar(value, item, indent + 2, true);
+            let next = items.get(at + 1).map(|item| item.line);
+            let behind = self.flow_comment(item, next.or(layout.map(|layout| layout.last_line)));
+            is_begun = self.flow_separator(behind, at + 1 == list.len(), indent);
         }
         self.out.push(']');
     }
 
-    fn flow_map(&mut self, map: &Map, form: Option<&Form>) {
-        let entries = match form {
+    fn flow_map(&mut self, map: &Map, layout: Option<&Layout>, indent: usize) {
+        let entries = match layout.map(|layout| &layout.form) {
             Some(Form::Map { entries, .. }) => entries.as_slice(),
             _ => &[],
         };
         self.out.push('{');
+        let mut is_begun = true;
         for (at, (key, value)) in map.iter().enumerate() {
-            if at > 0 {
-                self.out.push_str(", ");
-            }
             let entry = entries.get(at);
+            self.flow_gap(entry.map(|(key, _)| key.line), is_begun, indent);
             self.key(key, entry.map(|(key, _)| key));
             self.out.push_str(": ");
-            self.scalar(value, entry.map(|(_, value)| value), 0, true);
+            let value_layout = entry.map(|(_, value)| value);
+            self.scalar(value, value_layout, indent + 2, true);
+            let next = entries.get(at + 1).map(|(key, _)| key.line);
+            let end = next.or(layout.map(|layout| layout.last_line));
+            let behind = self.flow_comment(value_layout, end);
+            is_begun = self.flow_separator(behind, at + 1 == map.len(), indent);
         }
         self.out.push('}');
+    }
+
+    /// What stands before an entry of a collection on one line: the comments above it, or a blank.
+    fn flow_gap(&mut self, line: Option<usize>, is_begun: bool, indent: usize) {
+        let range = line.and_then(|line| self.next_comments(line, 0));
+        match range {
+            Some(range) => {
+                self.trim_end();
+                self.write_comments(range, indent);
+                self.start_line(indent);
+            }
+            None if !is_begun => self.out.push(' '),
+            None => {}
+        }
+    }
+
+    /// The comment behind an entry of a collection on one line, where a line ends behind it.
+    fn flow_comment(
+        &mut self,
+        entry: Option<&Layout>,
+        next_line: Option<usize>,
+    ) -> Option<EcoString> {
+        let line = entry?.last_line;
+        if next_line? > line { self.line_comment(line) } else { None }
+    }
+
+    /// What follows an entry of a collection on one line; a comment ends the line, which is told.
+    fn flow_separator(&mut self, comment: Option<EcoString>, is_last: bool, indent: usize) -> bool {
+        if comment.is_some() || !is_last {
+            self.out.push(',');
+        }
+        let ends_line = comment.is_some();
+        self.push_comment(comment);
+        if ends_line {
+            self.start_line(if is_last { indent.saturating_sub(2) } else { indent });
+        }
+        ends_line
     }
 
     /// A text whose tag stands before it.
@@ -900,42 +1002,43 @@ impl<'a> Writer<'a> {
         }
         match style {
             ScalarStyle::DoubleQuoted => self.double_quoted(text),
-            ScalarStyle::SingleQuoted if !has_special(text) => self.single_quoted(text),
-            ScalarStyle::Literal if !in_flow && is_literal(text) => self.literal(text, indent),
-            ScalarStyle::Folded if !in_flow && is_literal(text) => self.folded(text, indent),
-            ScalarStyle::Plain if text.contains('\n') && !in_flow && is_literal(text) => {
+            ScalarStyle::SingleQuoted if stays_single_quoted(text) => {
+                self.single_quoted(text, indent);
+            }
+            ScalarStyle::Literal if !in_flow && stays_block(text) => self.literal(text, indent),
+            ScalarStyle::Folded if !in_flow && stays_block(text) => self.folded(text, indent),
+            ScalarStyle::Plain if text.contains('\n') && !in_flow && stays_block(text) => {
                 self.literal(text, indent);
             }
             ScalarStyle::Plain if is_mistaken => self.double_quoted(text),
             ScalarStyle::Plain if text.is_empty() && !in_flow => self.trim_end(),
             ScalarStyle::Plain if is_plain(text, in_flow) => self.out.push_str(text),
-            ScalarStyle::Plain if !has_special(text) => self.single_quoted(text),
+            ScalarStyle::Plain if stays_single_quoted(text) => self.single_quoted(text, indent),
             _ => self.double_quoted(text),
         }
     }
 
-    fn single_quoted(&mut self, text: &str) {
+    /// Each run of line breaks has one more of them than the text.
+    fn single_quoted(&mut self, text: &str, indent: usize) {
         self.out.push('\'');
-        self.out.push_str(&text.replace('\'', "''"));
+        let mut after_break = false;
+        for c in text.chars() {
+            match (c == '\n', after_break) {
+                (true, false) => self.out.push('\n'),
+                (false, true) => self.out.extend(std::iter::repeat_n(' ', indent)),
+                _ => {}
+            }
+            if c == '\'' {
+                self.out.push(c);
+            }
+            self.out.push(c);
+            after_break = c == '\n';
+        }
         self.out.push('\'');
     }
 
     fn double_quoted(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\t' => self.out.push_str("\\t"),
-                '\r' => self.out.push_str("\\r"),
-                c if c.is_control() || c == '\u{feff}' => {
-                    self.out.push_str(&format!("\\x{:02X}", u32::from(c)));
-                }
-                c => self.out.push(c),
-            }
-        }
-        self.out.push('"');
+        yaml::write_double_quoted(text, &mut self.out);
     }
 
     fn header(&mut self, c: char, text: &str) {
@@ -960,24 +1063,31 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Lines are not folded again, so each break of the text is written twice.
+    /// Lines are not folded again, so each break of the text is written twice, the last one too; not
+    /// behind lines that begin with a blank, and nowhere if the text does.
+    ///
+    /// Source: go-yaml `emitterc.go`, `yaml_emitter_write_folded_scalar`.
     fn folded(&mut self, text: &str, indent: usize) {
         self.header('>', text);
-        let body = text.trim_end_matches('\n');
-        let mut before: Option<&str> = None;
-        for line in body.split('\n') {
-            let is_text = |line: &str| !line.is_empty() && !line.starts_with([' ', '\t']);
-            if before.is_some_and(is_text) && is_text(line) {
-                self.out.push('\n');
+        let is_blank = |c: char| matches!(c, ' ' | '\t');
+        let starts_blank = text.trim_start_matches('\n').chars().next().is_none_or(is_blank);
+        let (mut after_break, mut is_deeper) = (true, true);
+        self.out.push('\n');
+        for c in text.chars() {
+            if c == '\n' {
+                if !(after_break || is_deeper || starts_blank) {
+                    self.out.push('\n');
+                }
+            } else if after_break {
+                self.out.extend(std::iter::repeat_n(' ', indent));
+                is_deeper = is_blank(c);
             }
-            if before == Some("") && is_text(line) {
-                self.out.push('\n');
-            }
-            self.start_line(if line.is_empty() { 0 } else { indent });
-            self.out.push_str(line);
-            before = Some(line);
+            self.out.push(c);
+            after_break = c == '\n';
         }
-        self.out.extend(std::iter::repeat_n('\n', (text.len() - body.len()).saturating_sub(1)));
+        if after_break {
+            self.out.pop();
+        }
     }
 }
 
@@ -1047,17 +1157,6 @@ fn has_properties(layout: Option<&Layout>) -> bool {
     layout.is_some_and(|layout| !layout.properties.is_empty())
 }
 
-fn has_special(text: &str) -> bool {
-    text.chars().any(|c| c.is_control() || c == '\u{feff}')
-}
-
-/// Whether a text may be a block: no special characters, no blank at the end of a line.
-fn is_literal(text: &str) -> bool {
-    !text.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{feff}'))
-        && !text.contains(" \n")
-        && !text.ends_with(' ')
-}
-
 /// Whether a text needs no quotes.
 ///
 /// Source: go-yaml `emitterc.go`, `yaml_emitter_analyze_scalar`.
@@ -1074,7 +1173,8 @@ fn is_plain(text: &str, in_flow: bool) -> bool {
     };
     let in_flow_only = |c: char| matches!(c, ',' | '?' | '[' | ']' | '{' | '}' | ':');
     !is_indicator
-        && !has_special(text)
+        && stays_single_quoted(text)
+        && !text.contains(['\n', '\u{2028}', '\u{2029}', '\u{85}'])
         && !text.starts_with(' ')
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")

@@ -22,4 +22,7 @@ pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;
 #[cfg(feature = "sops")]
 pub(crate) use write::write_line_v3;
-pub(crate) use write::{check_key, duplicate_key, fold_next_lines, is_lost_as_block, print};
+pub(crate) use write::{
+    check_key, duplicate_key, fold_next_lines, is_lost_as_block, print, stays_block,
+    stays_single_quoted, write_double_quoted,
+};

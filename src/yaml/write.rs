@@ -70,8 +70,19 @@ pub(crate) fn write_line_v3(text: &str, key: bool, out: &mut String) -> bool {
     true
 }
 
+/// Appends a text in double quotes, on one line.
+pub(crate) fn write_double_quoted(text: &str, out: &mut String) {
+    Writer { out, fresh: false, entries: Vec::new() }.double(text, None);
+}
+
+/// Whether go-yaml v3 keeps the single quotes of a text that was read with them.
+pub(crate) fn stays_single_quoted(text: &str) -> bool {
+    let shape = Shape::of(text);
+    !(shape.space_break || shape.special || shape.break_space)
+}
+
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
-pub(super) fn stays_block(text: &str) -> bool {
+pub(crate) fn stays_block(text: &str) -> bool {
     let shape = Shape::of(text);
     !text.is_empty() && !shape.trailing_space && !shape.space_break && !shape.special_but_tabs
 }
