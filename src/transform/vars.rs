@@ -201,12 +201,15 @@ fn indexed(path: &str) -> Vec<EcoString> {
     parts
 }
 
-/// Whether a value can be read as what it claims to be; integers in decimal digits only.
+/// Whether a value can be read as what it claims to be, whatever quotes it came to stand in; integers
+/// in decimal digits only.
 fn is_readable(value: &Value) -> bool {
-    match value {
-        Value::Scalar(scalar) if scalar.tag() == Tag::Int => scalar.text.parse::<i64>().is_ok(),
-        _ => true,
-    }
+    let Value::Scalar(scalar) = value else { return true };
+    let is_int = match scalar.style {
+        Style::QuotedAs(tag) => tag == Tag::Int,
+        _ => scalar.tag() == Tag::Int,
+    };
+    !is_int || scalar.text.parse::<i64>().is_ok()
 }
 
 /// The values of vars, and which of them were used.
