@@ -77,18 +77,19 @@ fn a_working_tree_shows_what_its_artifact_would_hold() {
     write("sub/x.bak", "x");
     write("sub/kept.bak", "kept");
     write(".github/workflows/ci.yaml", "ci");
-    write("logo.png", "png");
+    write("logo.png", "kept, since there are patterns");
     write("spec/c.yaml", "c");
     std::os::unix::fs::symlink("a.yaml", root.join("link.yaml")).unwrap();
     std::os::unix::fs::symlink("sub", root.join("linked")).unwrap();
     let source = overlay::flux::sources::working_tree(&root, &root, Some("/spec/")).unwrap();
     assert_eq!(text(&source, "a.yaml").as_deref(), Some("a"));
     assert_eq!(text(&source, "sub/kept.bak").as_deref(), Some("kept"));
+    for kept in [".github/workflows/ci.yaml", "logo.png"] {
+        assert!(text(&source, kept).is_some(), "{kept}");
+    }
     for gone in [
         "out/b.yaml",
         "sub/x.bak",
-        ".github/workflows/ci.yaml",
-        "logo.png",
         "link.yaml",
         "linked/kept.bak",
         "spec/c.yaml",
@@ -97,7 +98,7 @@ fn a_working_tree_shows_what_its_artifact_would_hold() {
     }
     let names = source.files.list(&root.join("sub")).unwrap();
     assert_eq!(names, [Path::new("kept.bak")]);
-    let error = source.files.read(&root.join("logo.png"), 10).unwrap_err();
+    let error = source.files.read(&root.join("sub/x.bak"), 10).unwrap_err();
     assert!(error.remedy().unwrap().contains("leaves it out of the artifact"), "{error}");
     let error = source.files.read(&root.join("link.yaml"), 10).unwrap_err();
     assert!(error.remedy().unwrap().contains("no symbolic links"), "{error}");

@@ -61,16 +61,43 @@ impl Rules {
         rules
     }
 
-    /// The rules of a source: what is always left out, its `.sourceignore` files, and `spec.ignore` last.
+    /// The rules of an artifact: its `.sourceignore` files, and `spec.ignore` last. What Flux leaves out anyway is left
+    /// out only where none of these says anything; what belongs to Git always is.
     ///
+    /// Source: fluxcd/pkg `artifact/storage/archive.go`, `SourceIgnoreFilter`.
     /// # Errors
     /// Where a directory or a file with patterns cannot be read.
-    pub fn of(files: &dyn Files, root: &Path, spec: Option<&str>) -> Result<Self> {
-        let mut rules = Self::default_in(&[]);
+    pub fn of_artifact(files: &dyn Files, root: &Path, spec: Option<&str>) -> Result<Self> {
+        let own = Self::written(files, root, spec)?;
+        let mut rules = match own.is_empty() {
+            true => Self::default_in(&[]),
+            false => Self::version_control_in(&[]),
+        };
+        rules.0.extend(own.0);
+        Ok(rules)
+    }
+
+    /// The patterns that stand in `.sourceignore` files, and `more` last.
+    ///
+    /// # Errors
+    /// As [`of_artifact`](Self::of_artifact).
+    pub fn written(files: &dyn Files, root: &Path, more: Option<&str>) -> Result<Self> {
+        let mut rules = Self::default();
         let mut left = DIRECTORIES;
         rules.load(files, root, &mut Vec::new(), &mut left)?;
-        rules.add(spec.unwrap_or_default(), &[]);
+        rules.add(more.unwrap_or_default(), &[]);
         Ok(rules)
+    }
+
+    /// The rules by which the flux program walks through a directory: what Flux leaves out anyway, and patterns of
+    /// one's own besides.
+    ///
+    /// Source: fluxcd/pkg `kustomize/filters.go`.
+    #[must_use]
+    pub fn of_walk(own: Self) -> Self {
+        let mut rules = Self::default_in(&[]);
+        rules.0.extend(own.0);
+        rules
     }
 
     /// Adds the patterns of a file that stands in the directory `domain`.
@@ -116,10 +143,10 @@ impl Rules {
         Ok(())
     }
 
-    /// How many patterns there are.
+    /// Whether there is no pattern.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.len()
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether any pattern brings back what others leave out.
@@ -313,7 +340,8 @@ mod tests {
         let mut files = Memory::default();
         files.insert(".sourceignore", "*.md\n/charts/\n# comment\n!/charts/kept\n");
         files.insert("sub/.sourceignore", "secret.yaml\n!README.md\n");
-        let rules = Rules::of(&files, Path::new("/"), Some("!sub/*.png")).expect("readable");
+        let rules = Rules::of_artifact(&files, Path::new("/"), Some("*.png\n!sub/*.png"))
+            .expect("readable");
         for (path, wanted) in [
             ("README.md", true),
             ("sub/README.md", false),
@@ -325,10 +353,36 @@ mod tests {
             ("a.png", true),
             ("sub/a.png", false),
             (".git/config", true),
-            (".github/workflows/x.yaml", true),
-            ("deep/er/.sops.yaml", true),
+            (".github/workflows/x.yaml", false),
+            ("deep/er/.sops.yaml", false),
         ] {
             assert_eq!(rules.excludes(Path::new(path), false), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_flux_leaves_out_anyway_counts_only_where_nothing_is_said() {
+        let files = |patterns: &str| {
+            let mut files = Memory::default();
+            files.insert_directory("/");
+            files.insert("deep/.sourceignore", patterns.to_owned());
+            files
+        };
+        let excludes = |rules: Rules, path: &str| rules.excludes(Path::new(path), false);
+        for (patterns, spec, wanted) in [
+            ("", None, true),
+            ("# none\n\n", Some(" \n# none"), true),
+            ("", Some("/other"), false),
+            ("other", None, false),
+        ] {
+            let (files, root) = (files(patterns), Path::new("/"));
+            let rules = || Rules::of_artifact(&files, root, spec).expect("readable");
+            for path in ["logo.png", ".github/a.yaml", "app/.sops.yaml"] {
+                assert_eq!(excludes(rules(), path), wanted, "{patterns:?} {spec:?}: {path}");
+            }
+            assert!(excludes(rules(), ".gitignore"));
+            let walk = Rules::of_walk(Rules::written(&files, root, spec).expect("readable"));
+            assert!(excludes(walk, "logo.png"));
         }
     }
 }

@@ -128,13 +128,13 @@ impl LocalBuild<'_> {
         path: &Path,
         warnings: &mut Vec<Warning>,
     ) -> Result<Vec<Resource>> {
-        let own = Rules::of(self.files, path, Some(&self.ignore.join("\n")))?;
-        let always = Rules::default_in(&[]);
+        let own = Rules::written(self.files, path, Some(&self.ignore.join("\n")))?;
         // Only where there are patterns of one's own does the walk through a directory look at any.
-        let has_own = own.count() > always.count();
+        let has_own = !own.is_empty();
+        let rules = Rules::of_walk(own);
         let inside = |file: &Path| file.strip_prefix(path).map(Path::to_path_buf);
         let hides = |file: &Path, is_directory: bool| {
-            inside(file).is_ok_and(|file| own.excludes(&file, is_directory))
+            inside(file).is_ok_and(|file| rules.excludes(&file, is_directory))
         };
         let hidden = Hidden { hides: &hides, in_walks: has_own };
         let renderer = Renderer {

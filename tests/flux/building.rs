@@ -248,7 +248,8 @@ fn generated(case: &Case) -> Result<(), String> {
     let pattern = said["options"]["ignore"].as_str();
     let respects = said["options"]["respect_sourceignore"] == true;
     let rules = if respects {
-        Rules::of(&files, Path::new("/"), pattern).expect("readable patterns")
+        let own = Rules::written(&files, Path::new("/"), pattern).expect("readable patterns");
+        Rules::of_walk(own)
     } else {
         let mut rules = Rules::default();
         rules.add(pattern.unwrap_or_default(), &[]);

@@ -38,7 +38,7 @@ pub fn committed(directory: &Path, revision: &str, ignore: Option<&str>) -> Resu
     }
     let of_rules = |blob: &&Blob<'_>| blob.path.rsplit('/').next() == Some(FILE);
     let rules = memory(directory, blobs.iter().filter(of_rules))?;
-    let rules = Rules::of(&rules, Path::new("/"), ignore)?;
+    let rules = Rules::of_artifact(&rules, Path::new("/"), ignore)?;
     let kept = blobs.iter().filter(|blob| !rules.excludes(Path::new(blob.path), false));
     let files = memory(directory, kept)?;
     let revision = format!("{}sha1:{commit}", branch(directory, revision));

@@ -74,7 +74,7 @@ pub fn working_tree(directory: &Path, shown_from: &Path, ignore: Option<&str>) -
     if disk.kind(&root) != FileKind::Directory {
         return Err(Error::new(ErrorKind::Invalid, place(), "is no directory"));
     }
-    let rules = Rules::of(&disk, &root, ignore)?;
+    let rules = Rules::of_artifact(&disk, &root, ignore)?;
     let files = Arc::new(Tree { disk, root: root.clone(), rules });
     Ok(Source { files, root, revision: String::new() })
 }

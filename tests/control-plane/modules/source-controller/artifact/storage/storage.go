@@ -60,9 +60,13 @@ func New(options *config.Options) (*Storage, error) {
 	}, nil
 }
 
-// SourceIgnoreFilter leaves out what the patterns match, besides what Flux leaves out of every source.
+// SourceIgnoreFilter leaves out what belongs to Git and what the patterns match; without any, what Flux leaves out
+// where nothing is said.
 func SourceIgnoreFilter(patterns []gitignore.Pattern, domain []string) ArchiveFileFilter {
-	matcher := sourceignore.NewDefaultMatcher(patterns, domain)
+	matcher := sourceignore.NewDefaultMatcher(nil, domain)
+	if len(patterns) > 0 {
+		matcher = sourceignore.NewMatcher(append(sourceignore.VCSPatterns(domain), patterns...))
+	}
 	return func(path string, info os.FileInfo) bool {
 		return matcher.Match(strings.Split(path, string(filepath.Separator)), info.IsDir())
 	}
