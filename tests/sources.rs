@@ -1,4 +1,4 @@
-//! Where files come from, and what of them an artifact holds: recorded tables, Git, and servers on this machine.
+//! Where files come from, and what of them an artifact holds: declarations, Git, and servers on this machine.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,8 +21,6 @@ mod releases;
 #[allow(dead_code, reason = "other tests use more of it")]
 #[path = "sources/server.rs"]
 mod server;
-#[path = "sources/tables.rs"]
-mod tables;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -87,13 +85,7 @@ fn a_working_tree_shows_what_its_artifact_would_hold() {
     for kept in [".github/workflows/ci.yaml", "logo.png"] {
         assert!(text(&source, kept).is_some(), "{kept}");
     }
-    for gone in [
-        "out/b.yaml",
-        "sub/x.bak",
-        "link.yaml",
-        "linked/kept.bak",
-        "spec/c.yaml",
-    ] {
+    for gone in ["out/b.yaml", "sub/x.bak", "link.yaml", "linked/kept.bak", "spec/c.yaml"] {
         assert_eq!(text(&source, gone), None, "{gone}");
     }
     let names = source.files.list(&root.join("sub")).unwrap();

@@ -1,9 +1,11 @@
-//! What a build may see: nothing outside its root, and of an archive nothing that leads there.
+//! What a build may see: nothing outside its root, of an archive nothing that leads there, and nothing that is left
+//! out of artifacts.
 
 use std::path::{Path, PathBuf};
 
 use overlay::archive;
 use overlay::files::{Disk, Files as _};
+use overlay::flux::ignore::Rules;
 use overlay::flux::rooted::{Rooted, joined};
 use serde_json::Value as Json;
 
@@ -103,6 +105,35 @@ fn archives_are_unpacked_within_bounds() {
                 (Ok(files), None) => Err(format!("{} bytes", files.bytes())),
             };
             tally.add(case, Some(index), outcome);
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn artifacts_are_without_what_patterns_name() {
+    let Some(cases) = cases("sourceignore") else { return };
+    let mut tally = Tally::new("sourceignore");
+    for case in &cases {
+        for (index, vector) in case.vectors().iter().enumerate() {
+            let texts = |key: &str| {
+                let texts = vector[key].as_array().into_iter().flatten();
+                texts.map(|text| text.as_str().unwrap()).collect::<Vec<_>>()
+            };
+            let domain = texts("domain");
+            let mut rules = match case.name.as_str() {
+                "default-patterns" => Rules::default_in(&domain),
+                "vcs-patterns" => Rules::version_control_in(&domain),
+                _ => Rules::default(),
+            };
+            rules.add(vector["ignore"].as_str().unwrap_or_default(), &domain);
+            for pattern in vector["patterns"].as_array().into_iter().flatten() {
+                rules.add(pattern["pattern"].as_str().unwrap(), &[]);
+            }
+            let excludes = |path: &&str| rules.excludes(Path::new(path), false);
+            let is_right =
+                texts("matches").iter().all(excludes) && !texts("mismatches").iter().any(excludes);
+            tally.add(case, Some(index), if is_right { Ok(()) } else { Err(vector.to_string()) });
         }
     }
     tally.finish();

@@ -13,6 +13,12 @@ fn table(name: &str) -> Option<Vec<Json>> {
     Some(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
 }
 
+/// Says how many vectors hold, once all of them do.
+fn count(name: &str, cases: &[Json], wanted: usize) {
+    assert_eq!(cases.len(), wanted);
+    eprintln!("sops-tables: {wanted} of {wanted} vectors of {name} hold");
+}
+
 fn text<'a>(json: &'a Json, key: &str) -> &'a str {
     json.get(key).and_then(Json::as_str).unwrap_or_default()
 }
@@ -34,7 +40,7 @@ fn formats_come_from_names() {
         assert_eq!(Format::for_path(text(case, "path")), format(text(case, "want")));
     }
     assert_eq!(Format::for_path("key"), Format::Binary);
-    assert_eq!(cases.len(), 2);
+    count("format-for-path", &cases, 2);
 }
 
 #[test]
@@ -46,7 +52,7 @@ fn formats_have_markers() {
         assert_eq!(Format::detect(text(case, "marker").as_bytes()), Some(format));
     }
     assert_eq!(Format::detect(b"mac: none"), None);
-    assert_eq!(cases.len(), 4);
+    count("format-markers", &cases, 4);
 }
 
 #[test]
@@ -58,7 +64,7 @@ fn secrets_with_an_entry_of_sops_are_encrypted() {
         let wanted = case.get("want") == Some(&Json::Bool(true));
         assert_eq!(objects::is_encrypted_secret(&objects[0]), wanted, "{case}");
     }
-    assert_eq!(cases.len(), 3);
+    count("is-encrypted-secret", &cases, 3);
 }
 
 /// Flux takes values out of messages that SOPS put in; ours have none to begin with.
@@ -81,7 +87,7 @@ fn messages_do_not_repeat_values() {
         let error = format!("{0} {0:?}", error.err().unwrap());
         assert!(!error.contains("1234567897"), "{error}");
     }
-    assert_eq!(cases.len(), 4);
+    count("error-redaction", &cases, 4);
 }
 
 /// Each node of a case gets an encrypted file, so what is visited shows in what is found.
@@ -121,7 +127,7 @@ fn kustomizations_are_walked_as_flux_walks_them() {
         }
         walk(case, &root, wanted);
     }
-    assert_eq!(cases.len(), 9);
+    count("kustomization-recursion", &cases, 9);
 }
 
 fn walk(case: &Json, root: &Path, mut wanted: Vec<std::path::PathBuf>) {
