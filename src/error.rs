@@ -156,9 +156,24 @@ impl Error {
 
     /// The same error with `**` in place of texts that are secret; the longest have to come first.
     #[must_use]
-    pub fn hiding(mut self, secrets: &[String]) -> Self {
-        self.inner.message = hidden(&self.inner.message, secrets);
-        self.inner.hint = self.inner.hint.map(|hint| hidden(&hint, secrets));
+    pub fn hiding(self, secrets: &[String]) -> Self {
+        self.reworded(&|text| hidden(text, secrets))
+    }
+
+    /// The same error, and all that is told with it, with what `reword` makes of messages and hints.
+    #[must_use]
+    pub fn reworded(mut self, reword: &dyn Fn(&str) -> String) -> Self {
+        self.inner.message = reword(&self.inner.message);
+        self.inner.hint = self.inner.hint.map(|hint| reword(&hint));
+        let others = std::mem::take(&mut self.inner.others).into_iter();
+        self.inner.others = others.map(|other| other.reworded(reword)).collect();
+        self
+    }
+
+    /// The same error, told in other words.
+    #[must_use]
+    pub fn retold(mut self, message: impl Into<String>) -> Self {
+        self.inner.message = message.into();
         self
     }
 
@@ -242,8 +257,10 @@ mod tests {
         let error =
             Error::new(ErrorKind::External, place("a", None), "no hunter2: abc is no hunter");
         let secrets = ["hunter2", "hunter", "abc"].map(str::to_owned);
-        let shown = error.hint("not hunter2").hiding(&secrets).to_string();
-        assert_eq!(shown, "a: no **: abc is no **\nhint: not **");
+        let other = Error::new(ErrorKind::Invalid, place("c", None), "hunter2 too");
+        let error = error.within(place("b", None)).hint("not hunter2").and(other);
+        let shown = error.hiding(&secrets).to_string();
+        assert_eq!(shown, "a: no **: abc is no **\n  from b\nhint: not **\nerror: c: ** too");
     }
 
     #[test]

@@ -156,11 +156,7 @@ fn entry_failed(object: &Value, name: &str, error: &Error) -> Error {
         subject(object),
         error.message()
     );
-    let failed = Error::new(error.kind(), error.places()[0].clone(), message);
-    match error.remedy() {
-        Some(remedy) => failed.hint(remedy),
-        None => failed,
-    }
+    error.clone().retold(message)
 }
 
 fn node(value: &Value, depth: usize) -> Step<Node> {
