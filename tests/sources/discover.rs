@@ -336,6 +336,28 @@ fn a_source_counts_where_its_url_is_a_remote() {
 }
 
 #[test]
+fn what_a_source_ignores_is_not_rendered() {
+    let rendered = |more: &str| {
+        let source = tree(&[
+            ("clusters/a.yaml", &other("a", "./ok", more)),
+            ("ok/a.yaml", CONFIG_MAP),
+            ("ok/b.yaml", &CONFIG_MAP.replace("metadata: {name: a", "metadata: {name: b")),
+        ]);
+        let (found, _) = cloned(&source, "clusters", &[], &["git.example/team/shop".to_owned()]);
+        let objects = found.nodes[0].resources().map(|one| one.name().to_owned()).collect();
+        (objects, problems(&found).join("\n"))
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(rendered(""), (names(&["a", "b"]), String::new()));
+    assert_eq!(rendered(", ignore: b.yaml"), (names(&["a"]), String::new()));
+    let only = ", ignore: \"/*\\n!/ok\\n/ok/a.yaml\"";
+    assert_eq!(rendered(only), (names(&["b"]), String::new()));
+    let (objects, problem) = rendered(", ignore: /ok/");
+    assert_eq!(objects, names(&[]));
+    assert!(problem.contains("spec.path \"./ok\" is no directory of its source"), "{problem}");
+}
+
+#[test]
 fn a_kustomization_that_is_found_in_what_it_renders_is_of_this_repository() {
     let source = tree(&[
         ("clusters/prod/sync.yaml", &other("shop", "./clusters/prod", "")),

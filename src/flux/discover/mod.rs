@@ -355,7 +355,9 @@ impl Search<'_> {
     fn source(&self, job: &Job) -> Result<Option<Source>> {
         let file = job.written.as_ref().map(|(path, _)| path.as_path());
         Ok(match self.files(&job.object.source(), file)? {
-            None if self.is_own(&job.object, file) => Some(self.request.repository.clone()),
+            None if self.is_own(&job.object, file) => {
+                Some(own::artifact(self.request, &self.sources, &job.object.source()))
+            }
             source => source,
         })
     }
@@ -386,7 +388,7 @@ impl Search<'_> {
                 .map(Option::flatten);
         }
         let is_own = own::is_own(self.request, &self.sources, wanted) == Some(true);
-        Ok(is_own.then(|| self.request.repository.clone()))
+        Ok(is_own.then(|| own::artifact(self.request, &self.sources, wanted)))
     }
 
     /// Takes what came of a job in, and queues the Kustomizations among its objects.

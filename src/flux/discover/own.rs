@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::{Request, directory};
 use crate::flux::api::{self, Kustomization, SourceRef};
-use crate::flux::sources::address;
+use crate::flux::sources::{Source, address};
 use crate::value::Value;
 
 /// The source that stands for the repository itself. Source: `flux bootstrap`, which calls it so.
@@ -30,6 +30,8 @@ pub(super) struct Declared {
     address: String,
     /// What it is held at, where that is no branch.
     held: Option<String>,
+    /// Patterns of files that its artifact leaves out.
+    ignore: String,
 }
 
 impl Declared {
@@ -48,7 +50,8 @@ impl Declared {
             (!held.starts_with("refs/heads/")).then(|| format!("{field} {held}"))
         });
         let (namespace, name) = (text(&["metadata", "namespace"]), text(&["metadata", "name"]));
-        Some(Self { kind, namespace, name, address, held })
+        let ignore = text(&["spec", "ignore"]);
+        Some(Self { kind, namespace, name, address, held, ignore })
     }
 
     /// Whether it is the source that somebody refers to.
@@ -66,6 +69,15 @@ impl Declared {
     /// What it is held at, where it is this repository, but not as it is here.
     pub(super) fn held(&self, request: &Request<'_>) -> Option<&str> {
         self.held.as_deref().filter(|_| self.is_here(request))
+    }
+}
+
+/// The files of the repository as the artifact of a source has them.
+pub(super) fn artifact(request: &Request<'_>, declared: &[Declared], wanted: &SourceRef) -> Source {
+    let mut ignored = declared.iter().filter(|one| one.is(wanted)).map(|one| one.ignore.as_str());
+    match ignored.find(|patterns| !patterns.is_empty()) {
+        Some(patterns) => request.repository.ignoring(patterns),
+        None => request.repository.clone(),
     }
 }
 

@@ -122,6 +122,68 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The same files without those that a `spec.ignore` leaves out; nothing comes back that is left out already.
+    #[must_use]
+    pub fn ignoring(&self, patterns: &str) -> Self {
+        let mut rules = Rules::default();
+        rules.add(patterns, &[]);
+        let thinned = Thinned { files: self.files.clone(), root: self.root.clone(), rules };
+        Self { files: Arc::new(thinned), ..self.clone() }
+    }
+}
+
+/// Files without some.
+struct Thinned {
+    files: Arc<dyn Files + Send>,
+    root: PathBuf,
+    rules: Rules,
+}
+
+impl Thinned {
+    fn is_absent(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.root).is_ok_and(|below| {
+            let directory = self.files.kind(path) == FileKind::Directory;
+            self.rules.excludes(below, directory) && !(directory && self.rules.brings_back())
+        })
+    }
+}
+
+impl Files for Thinned {
+    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
+        if self.is_absent(path) {
+            let error =
+                Error::new(ErrorKind::Missing, Place::file(self.shown(path)), "no such file");
+            return Err(
+                error.hint("the file is there, but spec.ignore leaves it out of the artifact")
+            );
+        }
+        self.files.read(path, limit)
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        if self.is_absent(path) { FileKind::Missing } else { self.files.kind(path) }
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let mut names = self.files.list(dir)?;
+        names.retain(|name| !self.is_absent(&dir.join(name)));
+        Ok(names)
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        if self.is_absent(path) { None } else { self.files.canonical(path) }
+    }
+
+    fn is_plain(&self, path: &Path) -> bool {
+        !self.is_absent(path) && self.files.is_plain(path)
+    }
+
+    fn shown(&self, path: &Path) -> Arc<str> {
+        self.files.shown(path)
+    }
+}
+
 /// Files at another place than their own.
 struct Mounted {
     files: Arc<dyn Files + Send>,
@@ -142,9 +204,10 @@ impl Files for Mounted {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         match self.inside(path) {
             // An error names the file by the name that it has here.
-            Some(inside) => self.files.read(&inside, limit).map_err(|error| {
-                Error::new(error.kind(), Place::file(self.shown(path)), error.message())
-            }),
+            Some(inside) => {
+                let here = || Place::file(self.shown(path));
+                self.files.read(&inside, limit).map_err(|error| error.at(here()))
+            }
             None => self.disk.read(path, limit),
         }
     }
