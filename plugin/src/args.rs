@@ -681,6 +681,9 @@ pub struct FluxTree {
     /// How releases are rendered.
     #[command(flatten)]
     pub helm: WithHelm,
+    /// Pull no charts and fetch no sources
+    #[arg(long, help_heading = "HelmReleases", hide_short_help = true)]
+    pub offline: bool,
 }
 
 /// How `HelmReleases` are rendered.
@@ -691,15 +694,13 @@ pub struct WithHelm {
     ///
     /// Values are merged as Flux merges them, post-renderers run, and objects get the labels and the namespace
     /// of their release, as if it was installed. Charts come from the repository, from what --local-source
-    /// names, or from where their source says.
+    /// names, or from where their source says. The objects of a release come after those of the Kustomization that
+    /// it is of, under its own heading.
     #[arg(long)]
     pub with_helm: bool,
     /// By which program charts are rendered.
     #[command(flatten)]
     pub program: HelmProgram,
-    /// Pull no charts and fetch no sources
-    #[arg(long, hide_short_help = true)]
-    pub offline: bool,
 }
 
 /// Which Kustomizations, and where they are looked for.
@@ -743,7 +744,7 @@ pub struct Inputs {
     /// A file with keys of age or an export of `GnuPG`, besides those of `SOPS_AGE_KEY` and `SOPS_AGE_KEY_FILE`; may be repeated
     #[arg(long, value_name = "FILE")]
     pub keys: Vec<PathBuf>,
-    /// Take remote bases as they were fetched last
+    /// Take remote bases as they were fetched last, pull no charts and fetch no sources
     #[arg(long, hide_short_help = true)]
     pub offline: bool,
 }
@@ -757,6 +758,7 @@ Examples:
   kubectl overlay flux build --all clusters/production
   kubectl overlay flux build apps --variables-from ci/variables -o json
   kubectl overlay flux build apps --decrypt --keys age.key
+  kubectl overlay flux build apps --with-helm
   kubectl overlay flux build kustomization apps --path ./apps --kustomization-file apps.yaml --dry-run"
 )]
 pub struct FluxBuild {
@@ -780,6 +782,9 @@ pub struct FluxBuild {
     /// Where variables and keys come from.
     #[command(flatten)]
     pub inputs: Inputs,
+    /// How releases are rendered: their objects come after those of their Kustomization.
+    #[command(flatten)]
+    pub helm: WithHelm,
 }
 
 /// What to build.
@@ -856,7 +861,7 @@ pub struct FluxDiff {
     /// Ask the cluster what Flux would change, by dry runs; nothing is written
     ///
     /// Each Kustomization is asked about as its own service account, as Flux would.
-    #[arg(long, conflicts_with = "revision")]
+    #[arg(long, conflicts_with_all = ["revision", "with_helm"])]
     pub live: bool,
     /// With --live, ask as the service accounts of the Kustomizations; not so with --as
     #[arg(long = "impersonate", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -872,6 +877,9 @@ pub struct FluxDiff {
     /// Where variables and keys come from.
     #[command(flatten)]
     pub inputs: Inputs,
+    /// How releases are rendered.
+    #[command(flatten)]
+    pub helm: WithHelm,
 }
 
 /// What to compare.

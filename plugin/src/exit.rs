@@ -67,6 +67,7 @@ pub const FLUX_DIFF_HELP: &str = "\
 Examples:
   kubectl overlay flux diff
   kubectl overlay flux diff apps --revision origin/main...
+  kubectl overlay flux diff apps --with-helm
   kubectl overlay flux diff clusters/production --revision v1.0..v1.1 -o json
   kubectl overlay flux diff clusters/production --live
   kubectl overlay flux diff kustomization apps --path ./apps

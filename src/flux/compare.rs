@@ -1,38 +1,47 @@
-//! What differs between two states of a repository: which Kustomizations come and go, and which of their objects
-//! do or become others.
+//! What differs between two states of a repository: which Kustomizations and releases come and go, and which of their
+//! objects do or become others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::discover::{Found, Node, Outcome};
+use super::discover::{Found, Node, Outcome, Release};
 use super::inventory::ObjectId;
-use super::veil::{self, Veil};
+use super::veil::{self, Veil, Veils};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::resource::Resource;
 
-/// A Kustomization that is on at least one side.
+/// Two states, compared.
+#[derive(Debug, Default)]
+pub struct Comparison<'a> {
+    /// The Kustomizations in the order of the later state; those that are gone come last.
+    pub kustomizations: Vec<Compared<'a, Node>>,
+    /// The releases of these, in the same order, where they were rendered.
+    pub releases: Vec<Compared<'a, Release>>,
+}
+
+/// A Kustomization or release that is on at least one side.
 #[derive(Debug)]
-pub struct Compared<'a> {
+pub struct Compared<'a, T> {
     /// As it was.
-    pub before: Option<&'a Node>,
+    pub before: Option<&'a T>,
     /// As it is.
-    pub after: Option<&'a Node>,
+    pub after: Option<&'a T>,
     /// Its objects that differ: those that are there now in their order, then those that are gone.
     pub objects: Vec<Changed>,
     /// Why they cannot be compared, where they cannot.
     pub failure: Option<Failure<'a>>,
 }
 
-/// Why the objects of a Kustomization cannot be compared.
+/// Why objects cannot be compared.
 #[derive(Clone, Copy, Debug)]
 pub enum Failure<'a> {
-    /// It did not render.
+    /// They did not render.
     Before(&'a Error),
-    /// It does not render.
+    /// They do not render.
     After(&'a Error),
-    /// Its files are elsewhere.
+    /// The files are elsewhere.
     Elsewhere,
 }
 
@@ -86,26 +95,59 @@ impl Changed {
     }
 }
 
-impl Compared<'_> {
-    /// How the Kustomization differs; nothing where it and its objects are the same.
+impl<'a, T> Compared<'a, T> {
+    /// How it differs; nothing where it and its objects are the same.
     #[must_use]
     pub fn change(&self) -> Option<Change> {
         let change = Change::of(self.before, self.after);
         (change != Change::Changed || !self.objects.is_empty()).then_some(change)
     }
 
-    /// The Kustomization as it is, or where it is gone as it was.
+    /// As it is, or where it is gone as it was.
     #[must_use]
-    pub fn node(&self) -> Option<&Node> {
+    pub fn either(&self) -> Option<&'a T> {
         self.after.or(self.before)
     }
 }
 
-/// Which Kustomization it is: the name and path of the root above it, and its own name.
-type Identity = (String, String, String, String, String);
+/// The objects of a Kustomization or release on one side.
+struct Side<'a> {
+    objects: std::result::Result<Vec<&'a Resource>, Absent<'a>>,
+    veils: Veils<'a>,
+}
 
-/// Compares all Kustomizations of two states that `is_wanted` picks, in the order of the later one; those that are
-/// gone come last.
+/// Why there are no objects.
+#[derive(Clone, Copy)]
+enum Absent<'a> {
+    Failed(&'a Error),
+    Elsewhere,
+}
+
+impl<'a> From<&'a Node> for Side<'a> {
+    fn from(node: &'a Node) -> Self {
+        let objects = match &node.outcome {
+            Outcome::Rendered(rendered) => Ok(rendered.resources.iter().collect()),
+            Outcome::Failed(error) => Err(Absent::Failed(error)),
+            Outcome::Elsewhere => Err(Absent::Elsewhere),
+        };
+        Self { objects, veils: Veils::default() }
+    }
+}
+
+impl<'a> From<&'a Release> for Side<'a> {
+    fn from(release: &'a Release) -> Self {
+        let objects = release.outcome.as_ref().map(|objects| objects.iter().collect());
+        Self { objects: objects.map_err(Absent::Failed), veils: release.veils() }
+    }
+}
+
+/// A root: namespace, name and path.
+type Root = (String, String, String);
+
+/// A Kustomization or release: the root above it, its own namespace and name.
+type Identity = (Root, String, String);
+
+/// Compares all Kustomizations of two states that `is_wanted` picks, and their releases.
 ///
 /// # Errors
 /// Where an object cannot be written.
@@ -113,101 +155,147 @@ pub fn compare<'a>(
     before: &'a Found,
     after: &'a Found,
     is_wanted: &dyn Fn(&Node) -> bool,
-) -> Result<Vec<Compared<'a>>> {
-    let mut old: BTreeMap<Identity, &Node> = BTreeMap::new();
-    for (index, node) in before.nodes.iter().enumerate() {
-        old.insert(identity(before, index), node);
+) -> Result<Comparison<'a>> {
+    let pairs = paired(nodes(before), nodes(after));
+    let pairs = pairs
+        .into_iter()
+        .filter(|(_, one, other)| [one, other].into_iter().flatten().any(|node| is_wanted(node)));
+    let mut comparison = Comparison::default();
+    let mut broken = BTreeSet::new();
+    for (identity, before, after) in pairs {
+        let compared = one(before, after)?;
+        if compared.failure.is_some() {
+            broken.insert(identity);
+        }
+        comparison.kustomizations.push(compared);
     }
-    let mut compared = Vec::new();
-    for (index, node) in after.nodes.iter().enumerate() {
-        let was = old.remove(&identity(after, index));
-        if is_wanted(node) || was.is_some_and(is_wanted) {
-            compared.push(one(was, Some(node))?);
+    for (_, was, is) in paired(releases(before), releases(after)) {
+        let owners = [was.map(|one| (before, one)), is.map(|one| (after, one))];
+        let mut owners = owners.into_iter().flatten().map(|(found, one)| (found, one.owner));
+        // Of a Kustomization that does not render on one side, the releases there are not known.
+        let is_known = |(found, owner): (&Found, usize)| !broken.contains(&identity(found, owner));
+        let wants = |(found, owner): (&Found, usize)| is_wanted(&found.nodes[owner]);
+        if owners.clone().any(wants) && owners.all(is_known) {
+            comparison.releases.push(one(was, is)?);
         }
     }
-    let order = (0..before.nodes.len()).map(|index| identity(before, index));
-    for node in order.filter_map(|identity| old.remove(&identity)) {
-        if is_wanted(node) {
-            compared.push(one(Some(node), None)?);
-        }
-    }
-    Ok(compared)
+    Ok(comparison)
+}
+
+fn root(found: &Found, index: usize) -> Root {
+    let root = &found.nodes[found.root(index)].object;
+    let path = root.spec.path.trim_start_matches("./").trim_end_matches('/');
+    (root.meta.namespace.to_string(), root.meta.name.to_string(), path.to_owned())
 }
 
 fn identity(found: &Found, index: usize) -> Identity {
-    let (own, root) = (&found.nodes[index].object, &found.nodes[found.root(index)].object);
-    let text = |text: &str| text.to_owned();
-    let path = root.spec.path.trim_start_matches("./").trim_end_matches('/');
-    (
-        text(&root.meta.namespace),
-        text(&root.meta.name),
-        text(path),
-        text(&own.meta.namespace),
-        text(&own.meta.name),
-    )
+    let meta = &found.nodes[index].object.meta;
+    (root(found, index), meta.namespace.to_string(), meta.name.to_string())
 }
 
-fn one<'a>(before: Option<&'a Node>, after: Option<&'a Node>) -> Result<Compared<'a>> {
-    let failure = failure(before, after);
+fn nodes(found: &Found) -> impl Iterator<Item = (Identity, &Node)> {
+    found.nodes.iter().enumerate().map(|(index, node)| (identity(found, index), node))
+}
+
+/// By the root alone: a release may go from one Kustomization to another.
+fn releases(found: &Found) -> impl Iterator<Item = (Identity, &Release)> {
+    found.releases.iter().map(|release| {
+        let meta = &release.object.meta;
+        ((root(found, release.owner), meta.namespace.to_string(), meta.name.to_string()), release)
+    })
+}
+
+/// What is the same on both sides, in the order of the later one; what is gone comes last.
+fn paired<'a, T>(
+    before: impl Iterator<Item = (Identity, &'a T)>,
+    after: impl Iterator<Item = (Identity, &'a T)>,
+) -> Vec<(Identity, Option<&'a T>, Option<&'a T>)> {
+    let before: Vec<_> = before.collect();
+    let mut old: BTreeMap<Identity, &T> = before.iter().cloned().collect();
+    let mut pairs: Vec<_> = after
+        .map(|(identity, one)| {
+            let was = old.remove(&identity);
+            (identity, was, Some(one))
+        })
+        .collect();
+    let gone = before.into_iter().filter_map(|(identity, _)| old.remove_entry(&identity));
+    pairs.extend(gone.map(|(identity, one)| (identity, Some(one), None)));
+    pairs
+}
+
+fn one<'a, T>(before: Option<&'a T>, after: Option<&'a T>) -> Result<Compared<'a, T>>
+where
+    Side<'a>: From<&'a T>,
+{
+    let (was, is) = (before.map(Side::from), after.map(Side::from));
+    let failure = failure(was.as_ref(), is.as_ref());
     let objects = match failure {
         Some(_) => Vec::new(),
-        None => objects(before, after)?,
+        None => objects(was.as_ref(), is.as_ref())?,
     };
     Ok(Compared { before, after, objects, failure })
 }
 
-fn failure<'a>(before: Option<&'a Node>, after: Option<&'a Node>) -> Option<Failure<'a>> {
-    let outcome = |node: Option<&'a Node>| node.map(|node| &node.outcome);
-    match (outcome(before), outcome(after)) {
-        (_, Some(Outcome::Failed(error))) => Some(Failure::After(error)),
-        (Some(Outcome::Failed(error)), _) => Some(Failure::Before(error)),
-        (Some(Outcome::Elsewhere), _) | (_, Some(Outcome::Elsewhere)) => Some(Failure::Elsewhere),
-        _ => None,
+fn failure<'a>(before: Option<&Side<'a>>, after: Option<&Side<'a>>) -> Option<Failure<'a>> {
+    let absent = |side: Option<&Side<'a>>| side?.objects.as_ref().err().copied();
+    match (absent(before), absent(after)) {
+        (_, Some(Absent::Failed(error))) => Some(Failure::After(error)),
+        (Some(Absent::Failed(error)), _) => Some(Failure::Before(error)),
+        (Some(Absent::Elsewhere), _) | (_, Some(Absent::Elsewhere)) => Some(Failure::Elsewhere),
+        (None, None) => None,
     }
 }
 
-/// What differs between the objects of two nodes, by their ids. Kustomize lets none be there twice.
-fn objects(before: Option<&Node>, after: Option<&Node>) -> Result<Vec<Changed>> {
+/// What differs between the objects of two sides, by their ids. Kustomize and Flux let none be there twice.
+fn objects(before: Option<&Side<'_>>, after: Option<&Side<'_>>) -> Result<Vec<Changed>> {
     let mut old: BTreeMap<ObjectId, &Resource> = BTreeMap::new();
     let mut order = Vec::new();
-    for resource in before.into_iter().flat_map(Node::resources) {
+    for resource in resources(before) {
         let id = ObjectId::of(resource);
         order.push(id.clone());
         old.insert(id, resource);
     }
     let mut changed = Vec::new();
-    for resource in after.into_iter().flat_map(Node::resources) {
+    for resource in resources(after) {
         let id = ObjectId::of(resource);
-        changed.extend(object(id.clone(), old.remove(&id), Some(resource))?);
+        let was = old.remove(&id);
+        if was.is_some_and(|was| was.value == resource.value) {
+            continue;
+        }
+        let was = was.map(|was| half(before, was)).transpose()?;
+        changed.extend(object(id, was, Some(half(after, resource)?)));
     }
     for id in order {
         if let Some(resource) = old.remove(&id) {
-            changed.extend(object(id, Some(resource), None)?);
+            changed.extend(object(id, Some(half(before, resource)?), None));
         }
     }
     Ok(changed)
 }
 
-fn object(
-    id: ObjectId,
-    before: Option<&Resource>,
-    after: Option<&Resource>,
-) -> Result<Option<Changed>> {
-    if let (Some(before), Some(after)) = (before, after)
-        && before.value == after.value
-    {
-        return Ok(None);
-    }
-    let json =
-        |resource: Option<&Resource>| resource.map(|one| json::to_json(&one.value)).transpose();
-    let (mut before, mut after) = (json(before)?, json(after)?);
-    for object in [&mut before, &mut after].into_iter().flatten().filter_map(Json::as_object_mut) {
+fn resources<'s>(side: Option<&'s Side<'_>>) -> impl Iterator<Item = &'s Resource> {
+    side.into_iter().flat_map(|side| side.objects.iter().flatten().copied())
+}
+
+/// An object on one side, and what of it is secret.
+type Half = (Json, Veil);
+
+fn half(side: Option<&Side<'_>>, resource: &Resource) -> Result<Half> {
+    let mut json = json::to_json(&resource.value)?;
+    if let Some(object) = json.as_object_mut() {
         // When and by whom it was encrypted is not applied.
         object.remove("sops");
     }
-    if before == after {
-        return Ok(None);
+    let veil = side.map(|side| side.veils.of(resource)).transpose()?;
+    Ok((json, veil.unwrap_or_default()))
+}
+
+fn object(id: ObjectId, before: Option<Half>, after: Option<Half>) -> Option<Changed> {
+    let ((was, veil), (is, other)) = (before.unzip(), after.unzip());
+    if was == is {
+        return None;
     }
-    let (before, after) = veil::pair(before.as_ref(), after.as_ref(), &Veil::default());
-    Ok(Some(Changed { id, before, after }))
+    let veil = veil.unwrap_or_default().and(other.unwrap_or_default());
+    let (before, after) = veil::pair(was.as_ref(), is.as_ref(), &veil);
+    Some(Changed { id, before, after })
 }

@@ -5,11 +5,15 @@
 //! all values of Secrets, and what becomes different by that is secret. Of a list all entries count alike,
 //! since a server may have them in another order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+use super::inventory::ObjectId;
+use crate::error::Result;
+use crate::json;
+use crate::resource::Resource;
 use crate::review;
 
 /// Stands for a secret value that both sides have, for one before a change, and for one after it.
@@ -34,6 +38,39 @@ pub fn stand_in(value: &[u8]) -> String {
     format!("{STAND_IN}{digits}__")
 }
 
+/// Whether SOPS has encrypted a text.
+#[must_use]
+pub fn is_encrypted(text: &str) -> bool {
+    text.starts_with(ENCRYPTED)
+}
+
+/// What is secret of some objects that were rendered together.
+#[derive(Debug, Default)]
+pub struct Veils<'a> {
+    /// The objects rendered with stand-ins; nothing where none of them holds a secret.
+    stood_in: Option<BTreeMap<ObjectId, &'a Resource>>,
+}
+
+impl<'a> Veils<'a> {
+    /// Of objects that were rendered with stand-ins too; nothing is secret where they were not. Of an object that is
+    /// not among these, all is secret but its names.
+    pub fn new(stood_in: Option<impl IntoIterator<Item = &'a Resource>>) -> Self {
+        let by_id = |resource: &'a Resource| (ObjectId::of(resource), resource);
+        Self { stood_in: stood_in.map(|resources| resources.into_iter().map(by_id).collect()) }
+    }
+
+    /// What is secret of one of them.
+    ///
+    /// # Errors
+    /// Where it has no JSON.
+    pub fn of(&self, resource: &Resource) -> Result<Veil> {
+        let Some(stood_in) = &self.stood_in else { return Ok(Veil::default()) };
+        let veiled = stood_in.get(&ObjectId::of(resource));
+        let veiled = veiled.map(|other| json::to_json(&other.value)).transpose()?;
+        Ok(Veil::new(&json::to_json(&resource.value)?, veiled.as_ref()))
+    }
+}
+
 /// Which values of an object are secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Veil(BTreeSet<Vec<String>>);
@@ -54,6 +91,13 @@ impl Veil {
             paths.retain(|path| !is_named(path));
         }
         Self(paths)
+    }
+
+    /// What is secret by this or by the other.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     fn covers(&self, path: &[String]) -> bool {

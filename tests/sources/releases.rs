@@ -7,10 +7,11 @@ use overlay::build::Options;
 use overlay::error::Warned;
 use overlay::flux::api::HelmRepository;
 use overlay::flux::discover::{Asked, Charts, Found, Request, discover};
+use overlay::flux::helm::Earlier;
 use overlay::flux::sources::Source;
 use overlay::flux::sources::charts::Charts as Repositories;
 use overlay::flux::sources::elsewhere::Elsewhere;
-use overlay::flux::substitute::Lookup;
+use overlay::flux::substitute::{Kind, Lookup};
 use overlay::flux::{Rendered, Renderer, Untouched};
 use overlay::remote::Remote;
 use overlay::resource::Resource;
@@ -87,12 +88,17 @@ fn found_in(source: &Source, helm: &Helm) -> Found {
     let pull = |repository: &HelmRepository, name: &str, version: &str, secrets: &Lookup<'_>| {
         elsewhere.pull(repository, name, version, secrets)
     };
+    let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
     let charts = Charts {
         helm,
         fetch: &|object, secrets| elsewhere.fetch(object, secrets),
         pull: &pull,
-        lookup: None,
-        mask: "**SOPS**",
+        values: &nowhere,
+        credentials: &nowhere,
+        is_complete: false,
+        is_masked: &|text| text == "**SOPS**",
+        veils: false,
+        earlier: &Earlier::default(),
     };
     let entry = source.root.join("clusters");
     let request = Request {

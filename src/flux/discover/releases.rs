@@ -10,10 +10,11 @@ use super::{Found, Search, located, parallel, root};
 use crate::error::{Error, Place, Result, Warned};
 use crate::flux::api::{self, HelmRelease, Object, Reading, SourceRef};
 use crate::flux::helm::chart::{Provider, Pull, Sources};
-use crate::flux::helm::{References, Releases};
+use crate::flux::helm::{Earlier, Masked, References, Releases, stood_in};
 use crate::flux::inventory::ObjectId;
 use crate::flux::sources::Source;
 use crate::flux::substitute::{Kind, Lookup, Objects};
+use crate::flux::veil::{Veils, stand_in};
 use crate::resource::Resource;
 use crate::tools::Helm;
 use crate::yaml::Step;
@@ -36,10 +37,18 @@ pub struct Charts<'a> {
     pub fetch: &'a Fetch<'a>,
     /// Asks repositories of charts.
     pub pull: &'a PullWith<'a>,
-    /// Finds ConfigMaps and Secrets that no Kustomization renders.
-    pub lookup: Option<&'a Lookup<'a>>,
-    /// What stands for the text of a Secret that is not decrypted.
-    pub mask: &'a str,
+    /// Finds ConfigMaps and Secrets with values that no Kustomization renders.
+    pub values: &'a Lookup<'a>,
+    /// Finds Secrets to sign in with that no Kustomization renders.
+    pub credentials: &'a Lookup<'a>,
+    /// Whether values that are not found are nowhere; else they may be in the cluster, and a release goes without them.
+    pub is_complete: bool,
+    /// Whether a text stands for that of a Secret that is not decrypted, or is it.
+    pub is_masked: &'a Masked<'a>,
+    /// Whether releases are rendered a second time with stand-ins for the values of Secrets, so that nobody need see these.
+    pub veils: bool,
+    /// What was rendered before.
+    pub earlier: &'a Earlier,
 }
 
 /// A HelmRelease.
@@ -51,6 +60,16 @@ pub struct Release {
     pub owner: usize,
     /// Its objects.
     pub outcome: Result<Vec<Resource>>,
+    /// The same with stand-ins for values of Secrets, as far as they render; nothing where there are none, or nobody asked.
+    pub stood_in: Option<Vec<Resource>>,
+}
+
+impl Release {
+    /// What is secret of its objects.
+    #[must_use]
+    pub fn veils(&self) -> Veils<'_> {
+        Veils::new(self.stood_in.as_ref())
+    }
 }
 
 /// What is about to be rendered.
@@ -77,13 +96,14 @@ pub(super) fn render(search: &mut Search<'_>, charts: &Charts<'_>) {
         let own = root(&search.found.nodes, job.owner);
         outcome(search, charts, job, &declared, own)
     });
-    for (job, Warned { output, warnings }) in jobs.into_iter().zip(outcomes) {
+    for (job, (rendered, stood_in)) in jobs.into_iter().zip(outcomes) {
+        let Warned { output: outcome, warnings } = rendered;
         search.found.warnings.extend(warnings);
-        if let Err(error) = &output {
+        if let Err(error) = &outcome {
             search.found.problems.push(error.clone());
         }
         let Job { object, owner, .. } = job;
-        search.found.releases.push(Release { object, owner, outcome: output });
+        search.found.releases.push(Release { object, owner, outcome, stood_in });
     }
 }
 
@@ -164,38 +184,57 @@ fn outcome(
     job: &Job,
     declared: &BTreeMap<usize, Declared>,
     own: usize,
-) -> Warned<Result<Vec<Resource>>> {
+) -> (Warned<Result<Vec<Resource>>>, Option<Vec<Resource>>) {
     // A tree may hold several clusters with the same names: the own one first.
     let others = declared.iter().filter(|(root, _)| **root != own).map(|(_, one)| one);
     let near: Vec<&Declared> = declared.get(&own).into_iter().chain(others).collect();
-    let lookup = |kind: Kind, namespace: &str, name: &str| {
-        for declared in &near {
-            if let Some(found) = declared.data.find(kind, namespace, name)? {
-                return Ok(Some(found));
-            }
-        }
-        match charts.lookup {
-            Some(lookup) => lookup(kind, namespace, name),
-            None => Ok(None),
-        }
+    let known = |kind: Kind, namespace: &str, name: &str| {
+        let found = near.iter().map(|declared| declared.data.find(kind, namespace, name));
+        found.filter_map(Result::transpose).next().transpose()
     };
-    let find = |wanted: &SourceRef| provider(search, charts, job, &near, &lookup, wanted);
+    let credentials = |kind: Kind, namespace: &str, name: &str| match known(kind, namespace, name)?
+    {
+        None => (charts.credentials)(kind, namespace, name),
+        found => Ok(found),
+    };
+    let values = |kind: Kind, namespace: &str, name: &str| match known(kind, namespace, name)? {
+        None => (charts.values)(kind, namespace, name),
+        found => Ok(found),
+    };
+    let limits = search.request.limits;
+    let stand_ins = |kind: Kind, namespace: &str, name: &str| {
+        let found = values(kind, namespace, name)?;
+        Ok(match kind {
+            Kind::Secret => found.map(|found| stood_in(found, charts.is_masked, limits, &stand_in)),
+            Kind::ConfigMap => found,
+        })
+    };
+    let find_source =
+        |wanted: &SourceRef| provider(search, charts, job, &near, &credentials, wanted);
     let pull = |repository: &api::HelmRepository, name: &str, version: &str| {
-        let repository = known(repository, &near).unwrap_or(repository);
-        (charts.pull)(repository, name, version, &lookup)
+        let repository = declared_as(repository, &near).unwrap_or(repository);
+        (charts.pull)(repository, name, version, &credentials)
     };
     let pull: &Pull<'_> = &pull;
-    let releases = Releases {
-        helm: charts.helm,
-        sources: Sources { find: &find, pull },
-        references: References {
-            find: &lookup,
-            is_complete: charts.lookup.is_some(),
-            mask: charts.mask,
-        },
-        limits: search.request.limits,
+    let render = |find: &Lookup<'_>| {
+        let releases = Releases {
+            helm: charts.helm,
+            sources: Sources { find: &find_source, pull },
+            references: References {
+                find,
+                is_complete: charts.is_complete,
+                is_masked: charts.is_masked,
+            },
+            earlier: charts.earlier,
+            limits,
+        };
+        releases.render(&job.object)
     };
-    let mut rendered = releases.render(&job.object);
+    let mut rendered = render(&values);
+    let from_secrets = job.object.values_from.iter().any(|one| one.kind == Kind::Secret);
+    let veils = charts.veils && from_secrets && rendered.output.is_ok();
+    // Where the chart refuses them, nothing tells what is secret: then all is.
+    let stood_in = veils.then(|| render(&stand_ins).output.unwrap_or_default());
     if let Ok(resources) = &mut rendered.output {
         // A namespace that is there is not made.
         let there = near.first().map(|declared| declared.namespaces.as_slice()).unwrap_or_default();
@@ -205,7 +244,7 @@ fn outcome(
                 || !there.iter().any(|name| name == resource.name())
         });
     }
-    rendered
+    (rendered, stood_in)
 }
 
 fn provider(
@@ -237,7 +276,7 @@ fn provider(
 }
 
 /// The repository that is declared with the same address in the same namespace: it has credentials.
-fn known<'d>(
+fn declared_as<'d>(
     repository: &api::HelmRepository,
     near: &[&'d Declared],
 ) -> Option<&'d api::HelmRepository> {

@@ -12,6 +12,7 @@
 //! Source: helm-controller 1.6 `internal/action/install.go`, `internal/postrender`.
 
 pub mod chart;
+mod earlier;
 mod output;
 mod post;
 mod set;
@@ -33,7 +34,8 @@ use crate::resource::Resource;
 use crate::tools::{Asked, Helm};
 use crate::value::Value;
 
-pub use values::References;
+pub use earlier::Earlier;
+pub use values::{Masked, References, stood_in};
 
 /// Renders releases.
 #[derive(Clone, Copy)]
@@ -44,6 +46,8 @@ pub struct Releases<'a> {
     pub sources: Sources<'a>,
     /// Where values come from.
     pub references: References<'a>,
+    /// What was rendered before.
+    pub earlier: &'a Earlier,
     /// Bounds of what is read and printed.
     pub limits: &'a Limits,
 }
@@ -65,20 +69,34 @@ impl Releases<'_> {
     fn run(&self, release: &HelmRelease, warnings: &mut Vec<Warning>) -> Result<Vec<Resource>> {
         let composed = Composed::of(release, &self.references, self.limits, warnings)?;
         let chart = chart::chart(release, &self.sources, self.limits)?;
+        let key = earlier::key(release, &composed, &chart)?;
+        let (resources, more) =
+            self.earlier.or(key, || self.rendered(release, &composed, &chart))?;
+        warnings.extend(more);
+        Ok(resources)
+    }
+
+    fn rendered(
+        &self,
+        release: &HelmRelease,
+        composed: &Composed,
+        chart: &Memory,
+    ) -> Result<earlier::Rendered> {
+        let mut warnings = Vec::new();
         let shown = shown(release);
-        let scratch = written(&chart).map_err(|error| {
+        let scratch = written(chart).map_err(|error| {
             let message = format!("cannot write files for Helm: {error}");
             Error::new(ErrorKind::Io, Place::file(shown.as_str()), message)
         })?;
-        let printed = self.template(release, &scratch, &composed, &Place::file(shown.as_str()))?;
+        let printed = self.template(release, &scratch, composed, &Place::file(shown.as_str()))?;
         let read = Printed {
             file: shown.as_str().into(),
             runs_tests: release.runs_tests,
             limits: self.limits,
         };
-        let output = Output::read(&printed, &read, warnings);
+        let output = Output::read(&printed, &read, &mut warnings);
         let rendered = output.and_then(|output| post::applied(release, output, self.limits));
-        rendered.map_err(|error| composed.hide_in(error))
+        Ok((rendered.map_err(|error| composed.hide_in(error))?, warnings))
     }
 
     /// What Helm prints. The values go through a pipe: they may be secret.

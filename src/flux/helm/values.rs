@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
+use super::chart::written;
 use super::set::{assign, assignments, is_shared, merge};
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::flux::api::{HelmRelease, ValuesReference};
@@ -24,9 +27,12 @@ pub struct References<'a> {
     pub find: &'a Lookup<'a>,
     /// Whether what is not found is nowhere; else it may be in the cluster, and the release goes without it.
     pub is_complete: bool,
-    /// What stands for the text of a Secret that is not decrypted.
-    pub mask: &'a str,
+    /// Whether a text stands for that of a Secret that is not decrypted, or is it.
+    pub is_masked: &'a Masked<'a>,
 }
+
+/// Tells the texts of Secrets that are not decrypted.
+pub type Masked<'a> = dyn Fn(&str) -> bool + Sync + 'a;
 
 /// Values, and what of them is secret. Its `Debug` shows neither.
 #[derive(Clone, Default)]
@@ -169,7 +175,7 @@ fn text(
         let message = format!("\"{}\" is no text", key(reference));
         return Err(Error::new(ErrorKind::Invalid, Place::file(shown), message));
     };
-    if text == references.mask && reference.target_path.is_empty() {
+    if (references.is_masked)(&text) && reference.target_path.is_empty() {
         return warn("is encrypted: rendered without its values");
     }
     Ok(Some(text))
@@ -219,6 +225,43 @@ fn mapping(text: &str, limits: &Limits) -> std::result::Result<Map, String> {
     read(text.as_bytes(), &"values".into(), limits).map_err(problem)
 }
 
+/// The entries of a Secret with what `stand_in` makes of all values in them: of each scalar of an entry that is a
+/// mapping, as the values of charts are, and of the text of any other one.
+///
+/// What is not decrypted stays as it is, and so do booleans: they are no secrets, and charts branch on them.
+#[must_use]
+pub fn stood_in(
+    found: Found,
+    is_masked: &Masked<'_>,
+    limits: &Limits,
+    stand_in: &dyn Fn(&[u8]) -> String,
+) -> Found {
+    let entries = found.into_iter().map(|(key, content)| {
+        let text = std::str::from_utf8(&content).unwrap_or_default();
+        if is_masked(text) {
+            return (key, content);
+        }
+        let values = mapping(text, limits).ok().filter(|values| !values.is_empty());
+        let json = values.and_then(|values| json::to_json(&Value::Map(values)).ok());
+        let stood_in = json.and_then(|mut values| {
+            stand_in_all(&mut values, stand_in);
+            written(&json::from_json(&values)).ok()
+        });
+        (key, stood_in.unwrap_or_else(|| stand_in(&content)).into_bytes())
+    });
+    entries.collect()
+}
+
+fn stand_in_all(value: &mut Json, stand_in: &dyn Fn(&[u8]) -> String) {
+    match value {
+        Json::Object(map) => map.values_mut().for_each(|one| stand_in_all(one, stand_in)),
+        Json::Array(list) => list.iter_mut().for_each(|one| stand_in_all(one, stand_in)),
+        Json::String(text) => *text = stand_in(text.as_bytes()),
+        Json::Number(number) => *value = stand_in(number.to_string().as_bytes()).into(),
+        Json::Bool(_) | Json::Null => {}
+    }
+}
+
 /// The texts of all scalars.
 fn collect(value: &Value, into: &mut Vec<String>) {
     match value {
@@ -233,6 +276,7 @@ fn collect(value: &Value, into: &mut Vec<String>) {
 mod tests {
     use super::*;
     use crate::flux::api::{self, Object, Reading};
+    use crate::flux::veil::stand_in;
 
     fn release(spec: &str) -> HelmRelease {
         let text = format!(
@@ -268,13 +312,33 @@ mod tests {
         )
     }
 
+    fn is_masked(text: &str) -> bool {
+        text == "MASK"
+    }
+
+    #[test]
+    fn secret_values_are_stood_in_for_where_they_are() {
+        let entries = [
+            ("values.yaml", "a: {b: hunter2hunter2, c: [1, true]}\n"),
+            ("word", "hunter2hunter2"),
+            ("hidden", "MASK"),
+        ];
+        let found = entries.map(|(key, text)| (key.to_owned(), text.as_bytes().to_vec()));
+        let stood_in = stood_in(found.into(), &is_masked, &Limits::PERSON, &stand_in);
+        let text = |key: &str| String::from_utf8_lossy(&stood_in[key]).into_owned();
+        let secret = stand_in(b"hunter2hunter2");
+        let values = format!("a:\n  b: {secret}\n  c:\n  - {}\n  - true\n", stand_in(b"1"));
+        assert_eq!(text("values.yaml"), values);
+        assert_eq!((text("word"), text("hidden")), (secret, "MASK".to_owned()));
+    }
+
     fn composed(spec: &str, is_complete: bool) -> (Result<String>, usize) {
         let mut warnings = Vec::new();
         let find = |kind: Kind, namespace: &str, name: &str| {
             assert_eq!(namespace, "shop");
             Ok(found(kind, name))
         };
-        let references = References { find: &find, is_complete, mask: "MASK" };
+        let references = References { find: &find, is_complete, is_masked: &is_masked };
         let composed = Composed::of(&release(spec), &references, &Limits::PERSON, &mut warnings);
         let text = composed.map(|composed| {
             let mut out = String::new();
@@ -355,7 +419,7 @@ mod tests {
         let error = composed(list, true).0.expect_err("a list");
         assert!(error.message().contains("\"odd\" is no YAML of a mapping"), "{error}");
         let find = |kind: Kind, _: &str, name: &str| Ok(found(kind, name));
-        let references = References { find: &find, is_complete: true, mask: "" };
+        let references = References { find: &find, is_complete: true, is_masked: &is_masked };
         let release = release("  valuesFrom: [{kind: Secret, name: s}]\n");
         let composed =
             Composed::of(&release, &references, &Limits::PERSON, &mut Vec::new()).expect("values");

@@ -11,6 +11,7 @@ use ecow::EcoString;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files};
+use crate::flux::veil::is_encrypted;
 use crate::limits::Limits;
 use crate::nearest::nearest;
 use crate::resource::Resource;
@@ -307,6 +308,8 @@ fn data(kind: Kind, value: &Value, file: &Arc<str>) -> Result<Found> {
         for (key, value) in value.get(field).and_then(Value::as_map).into_iter().flat_map(Map::iter)
         {
             let text = value.as_text().filter(|_| !value.is_null()).unwrap_or_default();
+            // What SOPS has encrypted is no base64 any more.
+            let is_encoded = is_encoded && !is_encrypted(text);
             let bytes = if is_encoded { decoded(text) } else { Some(text.as_bytes().to_vec()) };
             let Some(bytes) = bytes else {
                 let message = format!("data.{} of Secret is no base64", key.text);

@@ -4,46 +4,80 @@ use overlay::archive;
 use overlay::error::{Error, ErrorKind, Place};
 use overlay::flux::api::{HelmRepository, Object};
 use overlay::flux::discover::Charts;
+use overlay::flux::helm::Earlier;
 use overlay::flux::sources::charts::Charts as Repositories;
 use overlay::flux::sources::elsewhere::Elsewhere;
 use overlay::flux::substitute::Lookup;
+use overlay::flux::veil::is_encrypted;
 use overlay::remote::Remote;
 use overlay::sops::mask::MASK;
 
 use crate::args::WithHelm;
 use crate::settings::Settings;
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whether releases are rendered, and by which program.
+    pub args: &'a WithHelm,
+    /// Whether nothing is fetched.
+    pub is_offline: bool,
+    /// Whether nobody is to see values of Secrets in what releases render to.
+    pub veils: bool,
+    /// Finds ConfigMaps and Secrets with values that the repository does not have.
+    pub values: &'a Lookup<'a>,
+    /// Finds Secrets to sign in with that the repository does not have.
+    pub credentials: &'a Lookup<'a>,
+    /// Whether what is not found is nowhere.
+    pub is_complete: bool,
+    /// What was rendered before.
+    pub earlier: &'a Earlier,
+}
+
 /// Gives `work` what renders releases, where that is asked for.
-///
-/// `lookup` finds ConfigMaps and Secrets that the repository does not have.
 pub fn using<T>(
-    args: &WithHelm,
+    asked: &Asked<'_>,
     settings: &Settings,
-    lookup: Option<&Lookup<'_>>,
     work: impl FnOnce(Option<&Charts<'_>>) -> T,
 ) -> T {
+    let Asked { args, is_offline, veils, values, credentials, is_complete, earlier } = *asked;
     if !args.with_helm {
         return work(None);
     }
     let helm = args.program.helm(false);
-    let remote = settings.cache.clone().map(|cache| Remote::new(cache, args.offline));
+    let remote = settings.cache.clone().map(|cache| Remote::new(cache, is_offline));
     let repositories = Repositories::default();
     let elsewhere = Elsewhere {
         remote: remote.as_ref(),
         charts: &repositories,
         limits: archive::Limits::WEBHOOK,
     };
-    let fetch = |object: &Object, secrets: &Lookup<'_>| match args.offline {
+    let fetch = |object: &Object, secrets: &Lookup<'_>| match is_offline {
         true => Ok(None),
         false => elsewhere.fetch(object, secrets),
     };
     let pull = |repository: &HelmRepository, name: &str, version: &str, secrets: &Lookup<'_>| {
-        if args.offline {
+        if is_offline {
             let place = Place::file(repository.url.as_str());
             let message = format!("the chart \"{name}\" is not pulled with --offline");
             return Err(Error::new(ErrorKind::Forbidden, place, message));
         }
         elsewhere.pull(repository, name, version, secrets)
     };
-    work(Some(&Charts { helm: &helm, fetch: &fetch, pull: &pull, lookup, mask: MASK }))
+    work(Some(&Charts {
+        helm: &helm,
+        fetch: &fetch,
+        pull: &pull,
+        values,
+        credentials,
+        is_complete,
+        is_masked: &is_masked,
+        veils,
+        earlier,
+    }))
+}
+
+/// Whether a text stands for one that is not decrypted, or is it.
+pub fn is_masked(text: &str) -> bool {
+    text == MASK || is_encrypted(text)
 }

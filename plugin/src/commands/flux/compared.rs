@@ -1,17 +1,19 @@
 //! `flux diff`: what is rendered differently at two revisions, without a cluster.
 
 use overlay::error::{Error, ErrorKind, Place, Result};
-use overlay::flux::compare::{Change, Changed, Compared, Failure, compare};
-use overlay::flux::discover::Found;
+use overlay::flux::api::Meta;
+use overlay::flux::compare::{Change, Changed, Compared, Comparison, Failure, compare};
 use overlay::flux::discover::drawing::named;
+use overlay::flux::discover::{Found, Node, Release};
 use overlay::flux::drift;
+use overlay::flux::helm::Earlier;
 use overlay::flux::report;
 use overlay::flux::sources::{Source, merge_base};
 use serde_json::{Value as Json, json};
 
 use super::cluster::{self, Cluster, Need};
 use super::rendered::{formatted, left_out};
-use super::repository::{Checkout, Choice, Rules, Secrets, shown};
+use super::repository::{Checkout, Choice, Rules, Secrets, shown, shown_release};
 use super::tree::problem;
 use crate::args::{Connection, FluxDiff};
 use crate::exit;
@@ -73,7 +75,8 @@ pub fn run(
     let need = if args.inputs.ask_cluster { Need::Required } else { Need::None };
     cluster::with(need, connection, settings, console, |cluster| {
         let mut choice = Choice::of(&args.chosen, settings)?;
-        let render = |choice: &Choice| rendered(args, choice, cluster, settings);
+        let earlier = Earlier::default();
+        let render = |choice: &Choice| rendered(args, choice, &earlier, cluster, settings);
         let sides = choice.settle(settings, render, |sides| vec![&sides.before, &sides.after])?;
         if let Err(error) = choice.check(&[&sides.before, &sides.after]) {
             sides.after.problems.iter().for_each(|problem| console.error(problem));
@@ -82,13 +85,14 @@ pub fn run(
         let is_new = |warning: &&overlay::Warning| !sides.before.warnings.contains(warning);
         sides.after.warnings.iter().filter(is_new).for_each(|warning| console.warn(warning));
         let compared = compare(&sides.before, &sides.after, &|node| choice.takes(node))?;
-        show(args, &sides, &compared, settings, console)
+        show(args, &choice, &sides, &compared, settings, console)
     })
 }
 
 fn rendered(
     args: &FluxDiff,
     choice: &Choice,
+    earlier: &Earlier,
     cluster: Option<&Cluster>,
     settings: &Settings,
 ) -> Result<Sides> {
@@ -105,13 +109,14 @@ fn rendered(
         return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
     }
     let rules = Rules::new(&args.inputs, Secrets::StandIns, cluster, settings)?.remembering();
-    let render = |source: &Source| match checkout.has_entry(source) {
-        true => {
-            checkout.discover(source, &rules.options.limits, &|asked| rules.render(asked), None)
-        }
-        false => Ok(Found::default()),
-    };
-    let (before, after) = (render(&before)?, render(&after)?);
+    let limits = &rules.options.limits;
+    let (before, after) = rules.with_charts(&args.helm, earlier, |charts| {
+        let render = |source: &Source| match checkout.has_entry(source) {
+            true => checkout.discover(source, limits, &|asked| rules.render(asked), charts),
+            false => Ok(Found::default()),
+        };
+        Ok::<_, Error>((render(&before)?, render(&after)?))
+    })?;
     let begin = if range.is_since { short(&begin) } else { begin };
     let names = (begin, range.after.unwrap_or_else(|| TREE.to_owned()));
     Ok(Sides { names, before, after })
@@ -122,28 +127,55 @@ fn short(commit: &str) -> String {
     commit.chars().take(12).collect()
 }
 
+/// A Kustomization or release as it is shown.
+struct Shown<'a> {
+    name: String,
+    change: Option<Change>,
+    objects: &'a [Changed],
+    failure: Option<Failure<'a>>,
+}
+
+impl<'a> Shown<'a> {
+    /// All of them, the releases last.
+    fn all(compared: &'a Comparison<'_>) -> Vec<Self> {
+        let kustomizations = compared.kustomizations.iter().map(|one| Self::of(one, shown));
+        let releases = compared.releases.iter().map(|one| Self::of(one, shown_release));
+        kustomizations.chain(releases).collect()
+    }
+
+    fn of<T>(one: &'a Compared<'_, T>, shown: fn(&T) -> String) -> Self {
+        let name = one.either().map(shown).unwrap_or_default();
+        Self { name, change: one.change(), objects: &one.objects, failure: one.failure }
+    }
+}
+
 fn show(
     args: &FluxDiff,
+    choice: &Choice,
     sides: &Sides,
-    compared: &[Compared<'_>],
+    compared: &Comparison<'_>,
     settings: &Settings,
     console: &Console,
 ) -> Result<u8> {
+    let all = Shown::all(compared);
     match args.output {
-        Some(format) => console.print(&formatted(&data(sides, compared), format)?),
+        Some(format) => {
+            let data = data(sides, compared, args.helm.with_helm);
+            console.print(&formatted(&data, format)?);
+        }
         None => {
-            for one in compared {
+            for one in &all {
                 console.print(&text(one, &sides.names, settings.colour)?);
             }
         }
     }
     let mut has_failed = false;
-    for (one, failure) in compared.iter().filter_map(|one| Some((one, one.failure?))) {
-        has_failed |= tell(one, failure, &sides.names, console);
+    for (one, failure) in all.iter().filter_map(|one| Some((one, one.failure?))) {
+        has_failed |= tell(&one.name, failure, &sides.names, console);
     }
     let old: Vec<String> = sides.before.problems.iter().map(ToString::to_string).collect();
     let is_told = |problem: &Error| {
-        compared.iter().any(|one| {
+        all.iter().any(|one| {
             matches!(one.failure, Some(Failure::After(error)) if error.to_string() == problem.to_string())
         })
     };
@@ -155,32 +187,25 @@ fn show(
         };
         console.warn(&warning);
     }
-    if args.chosen.kustomizations.is_empty() {
+    if choice.names.is_empty() {
         sides.after.elsewhere.iter().for_each(|error| left_out(error, console));
     }
-    let changed = compared.iter().filter(|one| one.change().is_some()).count();
-    console.say_line(summary(changed, compared));
-    Ok(match (has_failed, changed) {
+    console.say_line(summary(compared));
+    Ok(match (has_failed, all.iter().any(|one| one.change.is_some())) {
         (true, _) => exit::USAGE,
-        (false, 0) => exit::OK,
-        (false, _) => exit::CHANGES,
+        (false, false) => exit::OK,
+        (false, true) => exit::CHANGES,
     })
 }
 
 /// Says why something cannot be compared, and whether that is a failure.
-fn tell(
-    one: &Compared<'_>,
-    failure: Failure<'_>,
-    names: &(String, String),
-    console: &Console,
-) -> bool {
+fn tell(name: &str, failure: Failure<'_>, names: &(String, String), console: &Console) -> bool {
     match failure {
         Failure::After(error) => {
             console.error(error);
             true
         }
         Failure::Before(error) => {
-            let name = one.node().map(shown).unwrap_or_default();
             console.say_line(format_args!(
                 "{name} cannot be compared: at {} it does not render:",
                 names.0
@@ -192,32 +217,44 @@ fn tell(
     }
 }
 
-fn summary(changed: usize, compared: &[Compared<'_>]) -> String {
+fn summary(compared: &Comparison<'_>) -> String {
+    let all = Shown::all(compared);
     let count = |change: Change| {
-        let objects = compared.iter().flat_map(|one| &one.objects);
+        let objects = all.iter().flat_map(|one| one.objects);
         objects.filter(|object| object.change() == change).count()
     };
     let all_kinds = [Change::Created, Change::Changed, Change::Deleted];
     let counts = all_kinds.map(|change| (count(change), change.word()));
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, word)| format!("{count} {word}")).collect();
-    let all = compared.len();
-    let (differ, ones) =
-        (if changed == 1 { "differs" } else { "differ" }, if all == 1 { "" } else { "s" });
-    match counts.is_empty() {
-        true if changed == 0 => format!("no changes in {all} Kustomization{ones}"),
-        true => format!("{changed} of {all} Kustomization{ones} {differ}"),
-        false => format!(
-            "{changed} of {all} Kustomization{ones} {differ}; objects: {}",
-            counts.join(", ")
-        ),
+    let (kustomizations, releases) = all.split_at(compared.kustomizations.len());
+    let groups = [(kustomizations, "Kustomization"), (releases, "HelmRelease")];
+    let groups: Vec<_> = groups
+        .into_iter()
+        .filter(|(all, kind)| !all.is_empty() || *kind == "Kustomization")
+        .collect();
+    let changed = |all: &[Shown<'_>]| all.iter().filter(|one| one.change.is_some()).count();
+    let total: usize = groups.iter().map(|(all, _)| changed(all)).sum();
+    let named = |(all, kind): &(&[Shown<'_>], &str)| {
+        let plural = if all.len() == 1 { "" } else { "s" };
+        match total {
+            0 => format!("{} {kind}{plural}", all.len()),
+            _ => format!("{} of {} {kind}{plural}", changed(all), all.len()),
+        }
+    };
+    let named = groups.iter().map(named).collect::<Vec<_>>().join(" and ");
+    let differ = if total == 1 { "differs" } else { "differ" };
+    match (total, counts.is_empty()) {
+        (0, true) => format!("no changes in {named}"),
+        (_, true) => format!("{named} {differ}"),
+        (_, false) => format!("{named} {differ}; objects: {}", counts.join(", ")),
     }
 }
 
-fn text(one: &Compared<'_>, names: &(String, String), is_coloured: bool) -> Result<String> {
-    let (Some(change), Some(node)) = (one.change(), one.node()) else { return Ok(String::new()) };
-    let mut out = report::folder_line(&visible(&shown(node)), change.word());
-    for object in &one.objects {
+fn text(one: &Shown<'_>, names: &(String, String), is_coloured: bool) -> Result<String> {
+    let Some(change) = one.change else { return Ok(String::new()) };
+    let mut out = report::folder_line(&visible(&one.name), change.word());
+    for object in one.objects {
         out.push_str(&changed(object, names, is_coloured)?);
     }
     Ok(out)
@@ -232,28 +269,36 @@ fn changed(object: &Changed, names: &(String, String), is_coloured: bool) -> Res
     Ok(format!("► {name} {}\n{difference}", object.change().word()))
 }
 
-fn data(sides: &Sides, compared: &[Compared<'_>]) -> Json {
-    let changed = compared.iter().filter(|one| one.change().is_some());
-    let failures = compared.iter().filter_map(|one| match one.failure? {
+fn data(sides: &Sides, compared: &Comparison<'_>, with_helm: bool) -> Json {
+    let failures = Shown::all(compared).into_iter().filter_map(|one| match one.failure? {
         Failure::Before(error) | Failure::After(error) => Some(problem(error)),
         Failure::Elsewhere => None,
     });
-    json!({
+    let mut data = json!({
         "from": sides.names.0,
         "to": sides.names.1,
-        "kustomizations": changed.map(kustomization).collect::<Vec<_>>(),
+        "kustomizations": entries(&compared.kustomizations, |node: &Node| &node.object.meta),
         "problems": failures.collect::<Vec<_>>(),
-    })
+    });
+    if with_helm {
+        let releases = entries(&compared.releases, |release: &Release| &release.object.meta);
+        data["helmReleases"] = releases.into();
+    }
+    data
 }
 
-fn kustomization(one: &Compared<'_>) -> Json {
-    let meta = one.node().map(|node| node.object.meta.clone()).unwrap_or_default();
-    json!({
-        "namespace": meta.namespace.as_str(),
-        "name": meta.name.as_str(),
-        "change": one.change().map(Change::word),
-        "objects": one.objects.iter().map(entry).collect::<Vec<_>>(),
-    })
+/// Those that differ.
+fn entries<T>(compared: &[Compared<'_, T>], meta: fn(&T) -> &Meta) -> Vec<Json> {
+    let one = |one: &Compared<'_, T>| {
+        let (change, meta) = (one.change()?, meta(one.either()?));
+        Some(json!({
+            "namespace": meta.namespace.as_str(),
+            "name": meta.name.as_str(),
+            "change": change.word(),
+            "objects": one.objects.iter().map(entry).collect::<Vec<_>>(),
+        }))
+    };
+    compared.iter().filter_map(one).collect()
 }
 
 /// An object with its differences, or with all of it where it is new or gone.

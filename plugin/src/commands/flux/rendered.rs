@@ -1,14 +1,16 @@
-//! `flux build`: prints what the Kustomizations of a repository render to.
+//! `flux build`: prints what the Kustomizations of a repository render to, and their HelmReleases with `--with-helm`.
 
 use overlay::error::{Error, Result};
 use overlay::flux::Rendered;
-use overlay::flux::discover::{Found, Node, Outcome};
+use overlay::flux::discover::{Found, Node, Outcome, Release};
+use overlay::flux::helm::Earlier;
+use overlay::resources::Resources;
 use overlay::sops::decryption::{self, Finding};
-use overlay::{build, json, yaml};
+use overlay::{Resource, build, json, yaml};
 use serde_json::{Value as Json, json};
 
 use super::cluster::{self, Cluster, Need};
-use super::repository::{Checkout, Choice, Rules, Secrets, shown};
+use super::repository::{Checkout, Choice, Rules, Secrets, shown, shown_release};
 use super::tree::problem;
 use crate::args::{Connection, DataFormat, FluxBuild};
 use crate::exit;
@@ -38,7 +40,8 @@ fn render(
     console: &Console,
 ) -> Result<u8> {
     let mut choice = Choice::of(&args.chosen, settings)?;
-    let render = |choice: &Choice| discover(args, choice, cluster, settings);
+    let earlier = Earlier::default();
+    let render = |choice: &Choice| discover(args, choice, &earlier, cluster, settings);
     let (found, rules) = choice.settle(settings, render, |(found, _)| vec![found])?;
     let limits = rules.options.limits;
     found.warnings.iter().for_each(|warning| console.warn(warning));
@@ -49,7 +52,9 @@ fn render(
         return Err(error);
     }
     match args.output {
-        Some(DataFormat::Json) => console.print(&data(&found, &choice, &errors)?),
+        Some(DataFormat::Json) => {
+            console.print(&data(&found, &choice, &errors, args.helm.with_helm)?);
+        }
         Some(DataFormat::Yaml) | None => console.print(&documents(&found, &choice, &limits)?),
     }
     errors.iter().for_each(|error| console.error(error));
@@ -64,6 +69,7 @@ fn render(
 fn discover<'a>(
     args: &'a FluxBuild,
     choice: &Choice,
+    earlier: &Earlier,
     cluster: Option<&'a Cluster>,
     settings: &'a Settings,
 ) -> Result<(Found, Rules<'a>)> {
@@ -74,8 +80,9 @@ fn discover<'a>(
     };
     let secrets = if args.decrypt { Secrets::Revealed } else { Secrets::Masked };
     let rules = Rules::new(&args.inputs, secrets, cluster, settings)?;
-    let found =
-        checkout.discover(&source, &rules.options.limits, &|asked| rules.render(asked), None)?;
+    let found = rules.with_charts(&args.helm, earlier, |charts| {
+        checkout.discover(&source, &rules.options.limits, &|asked| rules.render(asked), charts)
+    })?;
     Ok((found, rules))
 }
 
@@ -94,6 +101,8 @@ fn errors<'f>(found: &'f Found, choice: &Choice) -> Vec<&'f Error> {
             _ => errors.extend(absent.filter(|_| choice.takes(node))),
         }
     }
+    let releases = found.releases.iter().filter(|one| choice.takes(&found.nodes[one.owner]));
+    errors.extend(releases.filter_map(|release| release.outcome.as_ref().err()));
     errors
 }
 
@@ -110,37 +119,63 @@ pub(super) fn left_out(error: &Error, console: &Console) {
 fn chosen<'f>(
     found: &'f Found,
     choice: &'f Choice,
-) -> impl Iterator<Item = (&'f Node, &'f Rendered)> {
-    found.nodes.iter().filter(|node| choice.takes(node)).filter_map(|node| match &node.outcome {
-        Outcome::Rendered(rendered) => Some((node, rendered)),
+) -> impl Iterator<Item = (usize, &'f Node, &'f Rendered)> {
+    let nodes = found.nodes.iter().enumerate().filter(|(_, node)| choice.takes(node));
+    nodes.filter_map(|(index, node)| match &node.outcome {
+        Outcome::Rendered(rendered) => Some((index, node, rendered)),
         _ => None,
     })
 }
 
+/// The releases of a Kustomization that render.
+fn releases(found: &Found, owner: usize) -> impl Iterator<Item = (&Release, &[Resource])> {
+    let releases = found.releases.iter().filter(move |release| release.owner == owner);
+    releases.filter_map(|release| Some((release, release.outcome.as_ref().ok()?.as_slice())))
+}
+
 fn documents(found: &Found, choice: &Choice, limits: &overlay::Limits) -> Result<String> {
     let mut out = String::new();
-    for (node, rendered) in chosen(found, choice) {
-        if rendered.resources.is_empty() {
-            continue;
+    let mut add = |name: String, text: String| {
+        if !text.is_empty() {
+            let separator = if out.is_empty() { "" } else { "---\n" };
+            out.push_str(&format!("{separator}# {name}\n{text}"));
         }
-        let separator = if out.is_empty() { "" } else { "---\n" };
-        let text = build::print(&rendered.resources, limits)?;
-        out.push_str(&format!("{separator}# {}\n{text}", shown(node)));
+    };
+    for (index, node, rendered) in chosen(found, choice) {
+        add(shown(node), build::print(&rendered.resources, limits)?);
+        for (release, objects) in releases(found, index) {
+            let objects = Resources::from(objects.to_vec());
+            add(shown_release(release), build::print(&objects, limits)?);
+        }
     }
     Ok(out)
 }
 
-fn data(found: &Found, choice: &Choice, errors: &[&Error]) -> Result<String> {
-    let one = |(node, rendered): (&Node, &Rendered)| {
+fn data(found: &Found, choice: &Choice, errors: &[&Error], with_helm: bool) -> Result<String> {
+    let release = |(release, objects): (&Release, &[Resource])| {
+        let meta = &release.object.meta;
+        let objects = objects.iter().map(|one| json::to_json(&one.value));
+        Ok(json!({
+            "namespace": meta.namespace.as_str(),
+            "name": meta.name.as_str(),
+            "objects": objects.collect::<Result<Vec<_>>>()?,
+        }))
+    };
+    let one = |(index, node, rendered): (usize, &Node, &Rendered)| {
         let (object, source) = (&node.object, node.object.source());
         let objects = rendered.resources.iter().map(|one| json::to_json(&one.value));
-        Ok(json!({
+        let mut data = json!({
             "namespace": object.meta.namespace.as_str(),
             "name": object.meta.name.as_str(),
             "path": object.spec.path.as_str(),
             "source": format!("{}/{}/{}", source.kind, source.namespace, source.name),
             "objects": objects.collect::<Result<Vec<_>>>()?,
-        }))
+        });
+        if with_helm {
+            data["helmReleases"] =
+                releases(found, index).map(release).collect::<Result<Vec<Json>>>()?.into();
+        }
+        Ok(data)
     };
     let kustomizations: Vec<Json> = chosen(found, choice).map(one).collect::<Result<_>>()?;
     let problems: Vec<_> = errors.iter().map(|error| problem(error)).collect();

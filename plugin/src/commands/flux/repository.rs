@@ -10,7 +10,10 @@ use overlay::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use overlay::files::{Disk, FileKind, Files, clean};
 use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::named;
-use overlay::flux::discover::{self, Asked, Charts, Found, Known, Local, Node, Render, Request};
+use overlay::flux::discover::{
+    self, Asked, Charts, Found, Known, Local, Node, Release, Render, Request,
+};
+use overlay::flux::helm::{Earlier, stood_in};
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::sources::{Source, committed, working_tree};
 use overlay::flux::substitute::{Found as Data, Kind, Objects, Reference};
@@ -23,8 +26,9 @@ use overlay::sops::{Keys, mask, objects};
 use overlay::store::Store;
 use overlay::{Limits, Value};
 
+use super::charts;
 use super::cluster::Cluster;
-use crate::args::{Chosen, Inputs, Render as RenderFlags};
+use crate::args::{Chosen, Inputs, Render as RenderFlags, WithHelm};
 use crate::commands::build;
 use crate::settings::Settings;
 use crate::{identity, keys};
@@ -520,6 +524,49 @@ impl<'a> Rules<'a> {
         Ok(variables)
     }
 
+    /// Gives `work` what renders releases, where that is asked for: with values and credentials from wherever they are.
+    pub fn with_charts<T>(
+        &self,
+        helm: &WithHelm,
+        earlier: &Earlier,
+        work: impl FnOnce(Option<&Charts<'_>>) -> T,
+    ) -> T {
+        let values = |kind: Kind, namespace: &str, name: &str| {
+            if let Some(given) = self.given(kind, namespace, name)? {
+                return Ok(Some(given));
+            }
+            let answer = self.ask(kind, namespace, name)?;
+            Ok(match (self.secrets, kind) {
+                (Secrets::Masked, Kind::Secret) => answer.map(|data| {
+                    let limits = &self.options.limits;
+                    stood_in(data, &charts::is_masked, limits, &|_| SECRET.to_owned())
+                }),
+                _ => answer,
+            })
+        };
+        let credentials =
+            |kind: Kind, namespace: &str, name: &str| match self.given(kind, namespace, name)? {
+                None => self.ask(kind, namespace, name),
+                given => Ok(given),
+            };
+        let asked = charts::Asked {
+            args: helm,
+            is_offline: self.inputs.offline,
+            veils: self.secrets == Secrets::StandIns,
+            values: &values,
+            credentials: &credentials,
+            is_complete: self.cluster.is_some() && self.inputs.ask_cluster,
+            earlier,
+        };
+        charts::using(&asked, self.settings, work)
+    }
+
+    /// What the directory of `--variables-from` has.
+    fn given(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Data>> {
+        let found = self.folder.as_ref().map(|folder| folder.find(kind, namespace, name));
+        Ok(found.transpose()?.flatten())
+    }
+
     /// What a reference leads to: in the given directory, in the repository, in the cluster.
     fn find(
         &self,
@@ -530,13 +577,12 @@ impl<'a> Rules<'a> {
         let (kind, name) = (reference.kind, reference.name.as_str());
         let namespace = asked.object.meta.namespace.as_str();
         let is_secret = kind == Kind::Secret;
-        let stood_in = |data: Data| match self.secrets {
+        let hidden = |data: Data| match self.secrets {
             Secrets::StandIns if is_secret => stand_ins(data),
             _ => data,
         };
-        let given = self.folder.as_ref().map(|folder| folder.find(kind, namespace, name));
-        if let Some(data) = given.transpose()?.flatten() {
-            return Ok(Some(stood_in(data)));
+        if let Some(data) = self.given(kind, namespace, name)? {
+            return Ok(Some(hidden(data)));
         }
         if let Some(known) = (asked.known)(kind, namespace, name) {
             return self.known(known, kind, namespace, name, keys).map(Some);
@@ -546,7 +592,7 @@ impl<'a> Rules<'a> {
             Secrets::Masked if is_secret => {
                 data.into_keys().map(|key| (key, SECRET.into())).collect()
             }
-            _ => stood_in(data),
+            _ => hidden(data),
         }))
     }
 
@@ -649,6 +695,13 @@ pub fn id(node: &Node) -> ObjectId {
 #[must_use]
 pub fn shown(node: &Node) -> String {
     named(&id(node))
+}
+
+/// `HelmRelease/namespace/name`
+#[must_use]
+pub fn shown_release(release: &Release) -> String {
+    let meta = &release.object.meta;
+    format!("HelmRelease/{}/{}", meta.namespace, meta.name)
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use overlay::error::{Error, ErrorKind, Place, Result, Warned};
 use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::{Branch, draw, named};
 use overlay::flux::discover::{Asked, Found, Node, Outcome};
+use overlay::flux::helm::Earlier;
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::sources::Source;
+use overlay::flux::substitute::Kind;
 use overlay::flux::{Rendered, Renderer};
 use overlay::sops::decryption::Masking;
 use overlay::store::Store;
@@ -39,7 +41,17 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
     let options = Options { threads: 1, ..build::options(&Render::default(), settings) };
     let store = Store::default();
     let render = |asked: &Asked<'_>| rendered(asked.object, asked.source, &store, &options);
-    let found = charts::using(&args.helm, settings, None, |charts| {
+    let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
+    let asked = charts::Asked {
+        args: &args.helm,
+        is_offline: args.offline,
+        veils: false,
+        values: &nowhere,
+        credentials: &nowhere,
+        is_complete: false,
+        earlier: &Earlier::default(),
+    };
+    let found = charts::using(&asked, settings, |charts| {
         checkout.discover(&source, &options.limits, &render, charts)
     })?;
     found.warnings.iter().for_each(|warning| console.warn(warning));
