@@ -18,6 +18,8 @@ use crate::settings::Settings;
 pub struct Cluster {
     /// The server.
     pub server: Server,
+    /// Where it is said what is being done.
+    pub progress: Arc<Progress>,
     handle: Handle,
 }
 
@@ -69,10 +71,14 @@ pub fn with<T>(
     if need == Need::None {
         return work(None);
     }
-    let progress = Arc::new(Progress::new(console, false, false, connection.verbosity));
-    session::run(async {
+    let (can_redraw, verbosity) = (settings.can_redraw, connection.verbosity);
+    let progress = Arc::new(Progress::new(console, false, can_redraw, verbosity));
+    let outcome = session::run(async {
         let cluster = match session::connect(connection, settings, &progress).await {
-            Ok(server) => Some(Cluster { server, handle: Handle::current() }),
+            Ok(server) => {
+                let progress = Arc::clone(&progress);
+                Some(Cluster { server, progress, handle: Handle::current() })
+            }
             Err(error) if need == Need::Required => return Err(error),
             Err(error) => {
                 let place = error.places()[0].clone();
@@ -82,5 +88,7 @@ pub fn with<T>(
             }
         };
         tokio::task::block_in_place(|| work(cluster.as_ref()))
-    })
+    });
+    progress.end();
+    outcome
 }

@@ -3,10 +3,12 @@
 //! Each Kustomization is asked about as the service account that Flux would apply it as. Applying and deleting are both
 //! dry runs, so that admission and rights have their say, and nothing is written.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use overlay::cluster::Server;
+use futures::{StreamExt, TryStreamExt, stream};
 use overlay::cluster::drift::{Coming, Deletion, Drift, Known, Standing, Wanted, drift};
+use overlay::cluster::{Server, flux};
 use overlay::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use overlay::files::Disk;
 use overlay::flux::Rendered;
@@ -18,7 +20,7 @@ use overlay::flux::inventory::ObjectId;
 use overlay::flux::report::{self, folder_line, line};
 use overlay::flux::shown as status;
 use overlay::flux::substitute::Kind;
-use overlay::flux::veil::{self, Veil};
+use overlay::flux::veil::{self, Veils};
 use overlay::resource::Origin;
 use overlay::yaml::Step;
 use overlay::{Limits, Resource, json as objects};
@@ -34,6 +36,11 @@ use crate::exit;
 use crate::output::{Console, visible};
 use crate::settings::Settings;
 
+/// Kustomizations that are asked about at the same time, as many as Flux reconciles.
+///
+/// Source: kustomize-controller `main.go`, `--concurrent`.
+const AT_ONCE: usize = 4;
+
 /// One run of the command.
 struct Run<'a> {
     args: &'a FluxDiff,
@@ -42,6 +49,15 @@ struct Run<'a> {
     settings: &'a Settings,
     console: &'a Console,
     cluster: &'a Cluster,
+}
+
+/// A Kustomization that is asked about.
+struct Job<'n> {
+    node: &'n Node,
+    rendered: &'n Rendered,
+    /// The same with stand-ins for secrets.
+    stood_in: Option<&'n Node>,
+    coming: Coming,
 }
 
 /// A Kustomization, and what the cluster says about it.
@@ -83,9 +99,12 @@ pub fn run(
 
 impl Run<'_> {
     fn run(&self) -> Result<u8> {
+        let progress = &self.cluster.progress;
         let mut choice = Choice::of(&self.args.chosen, self.settings)?;
+        progress.begin("rendering");
         let render = |choice: &Choice| self.render(choice);
         let (found, stand_ins) = choice.settle(self.settings, render, |(found, _)| vec![found])?;
+        progress.end();
         found.warnings.iter().for_each(|warning| self.console.warn(warning));
         if let Err(error) = choice.check(&[&found]) {
             found.problems.iter().for_each(|problem| self.console.error(problem));
@@ -93,15 +112,33 @@ impl Run<'_> {
         }
         one_cluster(&found, &choice)?;
         let coming = coming(&found);
-        let known = self.cluster.wait(Known::ask(&self.cluster.server))?;
-        let mut answers = Vec::new();
+        let mut jobs = Vec::new();
         for (index, node) in found.nodes.iter().enumerate().filter(|(_, node)| choice.takes(node)) {
             let Outcome::Rendered(rendered) = &node.outcome else { continue };
+            if !self.is_here(node) {
+                continue;
+            }
             let coming = coming.get(&found.root(index)).cloned().unwrap_or_default();
             let stood_in = stand_ins.nodes.iter().find(|other| same(other, node));
-            answers.extend(self.ask(node, rendered, stood_in, &coming, &known)?);
+            jobs.push(Job { node, rendered, stood_in, coming });
         }
+        let answers = self.cluster.wait(self.ask_all(jobs))?;
+        progress.end();
         self.show(&found, &choice, &answers)
+    }
+
+    /// Whether the cluster that is asked is the one that a Kustomization is applied to.
+    fn is_here(&self, node: &Node) -> bool {
+        let name = shown(node);
+        if node.object.kube_config.is_some() {
+            self.console.say_line(format_args!("{name} is applied to another cluster: left out"));
+            return false;
+        }
+        if node.object.suspend {
+            let message = "is suspended: Flux applies it once it is resumed";
+            self.console.say_line(format_args!("{name} {message}"));
+        }
+        true
     }
 
     /// All Kustomizations as they are applied, and with stand-ins for all that is secret.
@@ -125,39 +162,43 @@ impl Run<'_> {
         Ok((found, stand_ins))
     }
 
-    /// Asks about one Kustomization; nothing where it is applied to another cluster.
-    fn ask<'n>(
-        &self,
-        node: &'n Node,
-        rendered: &Rendered,
-        stood_in: Option<&Node>,
-        coming: &Coming,
-        known: &Known,
-    ) -> Result<Option<Answer<'n>>> {
+    /// Asks about all of them, some at the same time; answers come in the order of the jobs.
+    async fn ask_all<'n>(&self, jobs: Vec<Job<'n>>) -> Result<Vec<Answer<'n>>> {
+        let known = Known::ask(&self.cluster.server).await?;
+        let (done, all) = (Cell::new(0), jobs.len());
+        let tell = || {
+            let progress = &self.cluster.progress;
+            progress.begin(&format!("asked about {} of {all} Kustomizations", done.get()));
+        };
+        let (known, done, tell) = (&known, &done, &tell);
+        tell();
+        let asked = jobs.into_iter().map(|job| async move {
+            let answer = self.ask(job, known).await;
+            done.set(done.get() + 1);
+            tell();
+            answer
+        });
+        let asked: Vec<_> = asked.collect();
+        stream::iter(asked).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn ask<'n>(&self, job: Job<'n>, known: &Known) -> Result<Answer<'n>> {
+        let Job { node, rendered, stood_in, coming } = job;
         let object = &node.object;
-        if object.kube_config.is_some() {
-            let name = shown(node);
-            self.console.say_line(format_args!("{name} is applied to another cluster: left out"));
-            return Ok(None);
-        }
-        if object.suspend {
-            let name = shown(node);
-            self.console
-                .say_line(format_args!("{name} is suspended: Flux applies it once it is resumed"));
-        }
-        let live = self.cluster.kustomization(&object.meta.namespace, &object.meta.name)?;
+        let (namespace, name) = (&object.meta.namespace, &object.meta.name);
+        let live = flux::kustomization(&self.cluster.server, namespace, name).await?;
         let before = live.as_ref().map(status::inventory).transpose()?.unwrap_or_default();
         let account = self.account(object);
         let server = account.as_ref().map(|account| self.cluster.server.as_user(account.clone()));
         let server = server.as_ref().unwrap_or(&self.cluster.server);
         let resources: Vec<Resource> = rendered.resources.iter().cloned().collect();
-        let drift = self.drift(server, known, object, &resources, &before, coming)?;
+        let drift = self.drift(server, known, object, &resources, &before, &coming).await?;
         let mut answer = Answer { node, account, objects: Vec::new(), errors: Vec::new() };
-        let veils = Veils::new(object, stood_in);
+        let veils = veils(object, stood_in);
         for (resource, standing) in resources.iter().zip(drift.objects) {
             match standing {
                 Ok(standing) => answer.objects.extend(seen(object, resource, standing, &veils)?),
-                Err(error) => answer.errors.push(veils.hide(&error, resource)?),
+                Err(error) => answer.errors.push(hidden(error, resource, &veils)?),
             }
         }
         for (id, deletion) in drift.deletions {
@@ -166,10 +207,10 @@ impl Run<'_> {
                 Err(error) => answer.errors.push(error),
             }
         }
-        Ok(Some(answer))
+        Ok(answer)
     }
 
-    fn drift(
+    async fn drift(
         &self,
         server: &Server,
         known: &Known,
@@ -190,7 +231,7 @@ impl Run<'_> {
             tries_deletions: true,
             locate: &locate,
         };
-        self.cluster.wait(drift(server, known, &wanted))
+        drift(server, known, &wanted).await
     }
 
     /// The user that Flux would apply a Kustomization as, where that is not the controller itself.
@@ -294,40 +335,16 @@ fn coming(found: &Found) -> BTreeMap<usize, Coming> {
     all
 }
 
-/// What has to be hidden of a Kustomization's objects.
-struct Veils<'a> {
-    hides: bool,
-    /// The objects of the same Kustomization with stand-ins.
-    stood_in: BTreeMap<ObjectId, &'a Resource>,
+/// What has to be hidden of a Kustomization's objects, given the same with stand-ins.
+fn veils<'n>(object: &Kustomization, stood_in: Option<&'n Node>) -> Veils<'n> {
+    Veils::new(has_secrets(object).then(|| stood_in.into_iter().flat_map(Node::resources)))
 }
 
-impl<'a> Veils<'a> {
-    fn new(object: &Kustomization, stood_in: Option<&'a Node>) -> Self {
-        let resources = stood_in.into_iter().flat_map(Node::resources);
-        let stood_in = resources.map(|resource| (ObjectId::of(resource), resource)).collect();
-        Self { hides: has_secrets(object), stood_in }
-    }
-
-    /// An error about an object without what is secret in it.
-    fn hide(&self, error: &Error, resource: &Resource) -> Result<Error> {
-        let object = objects::to_json(&resource.value)?;
-        let message = self.of(resource)?.hide_in(error.message(), &object);
-        let hidden = Error::new(error.kind(), error.places()[0].clone(), message);
-        Ok(match error.remedy() {
-            Some(remedy) => hidden.hint(remedy),
-            None => hidden,
-        })
-    }
-
-    fn of(&self, resource: &Resource) -> Result<Veil> {
-        if !self.hides {
-            return Ok(Veil::default());
-        }
-        let real = objects::to_json(&resource.value)?;
-        let veiled = self.stood_in.get(&ObjectId::of(resource));
-        let veiled = veiled.map(|other| objects::to_json(&other.value)).transpose()?;
-        Ok(Veil::new(&real, veiled.as_ref()))
-    }
+/// An error about an object without what is secret in it.
+fn hidden(error: Error, resource: &Resource, veils: &Veils<'_>) -> Result<Error> {
+    let object = objects::to_json(&resource.value)?;
+    let veil = veils.of(resource)?;
+    Ok(error.reworded(&|text| veil.hide_in(text, &object)))
 }
 
 /// What a person sees of an object; nothing where it stays as it is.
