@@ -192,18 +192,18 @@ impl Asking<'_> {
         let sending = self.sending(resource, kind)?;
         let live =
             self.find(&sending.key, kind).await.map_err(|f| self.explain(&f, "get", &sending))?;
-        if let Some(live) = &live {
-            let there = Wishes::of(&read(live));
-            if !there.is_applied() || wishes.apply == Apply::IfNotPresent {
-                return Ok(Standing::Skipped);
-            }
+        let there = live.as_ref().map(|live| Wishes::of(&read(live))).unwrap_or_default();
+        let only_where_absent = live.is_some() && wishes.apply == Apply::IfNotPresent;
+        if !there.is_applied() || only_where_absent {
+            return Ok(Standing::Skipped);
         }
+        let is_forced = wishes.forced || there.forced;
         let path =
             format!("{}?fieldManager={MANAGER}&force=true&dryRun=All", kind.path(&sending.key));
         match (self.server.call(&Call::apply(path, &sending.body)).await, live) {
             (Ok(merged), Some(live)) => Ok(self.compared(sending, live, merged)),
             (Ok(_), None) => Ok(Standing::Created),
-            (Err(failure), live) => self.refused(failure, sending, live, wishes.forced).await,
+            (Err(failure), live) => self.refused(failure, sending, live, is_forced).await,
         }
     }
 

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
+use super::known::known;
+
 /// Where the template of pods is in kinds that have one.
 const TEMPLATES: [(&str, &str, &str); 6] = [
     ("apps", "Deployment", "/spec/template"),
@@ -42,6 +44,9 @@ pub fn object(object: &mut Json) {
     let is_role = api_version == "rbac.authorization.k8s.io/v1";
     if is_role && matches!(kind.as_str(), "Role" | "ClusterRole") || !object.is_object() {
         return;
+    }
+    if let Some(known) = known(object) {
+        *object = known;
     }
     typed(object, &api_version, &kind);
     let metadata = make(object, "metadata");
