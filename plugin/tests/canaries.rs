@@ -6,11 +6,16 @@
 #![expect(clippy::print_stderr, reason = "what is skipped is said")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
+#[path = "support/peers.rs"]
+mod peers;
+
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use peers::peer;
 
 /// Texts in inputs that are plain in the repository: rendered, they are printed.
 const PLAIN: [&str; 3] = ["canaryplainsecret", "canaryvariable", "canaryhelmvalue"];
@@ -30,20 +35,6 @@ const SECRET: [&str; 12] = [
     "canaryvaulttoken",
     "CANARYPGPKEY",
 ];
-
-/// A program of `PATH`, or of `tests/peers.sh`.
-fn peer(name: &str) -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([cache.join("overlay-test-peers")]);
-    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{name} is needed: run tests/peers.sh");
-        eprintln!("SKIPPED: there is no {name} (tests/peers.sh brings it)");
-    }
-    found
-}
 
 /// The key of age whose bytes are all 0x42, and its recipient.
 const KEY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
@@ -134,6 +125,31 @@ impl World {
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
             err: text(&output.stderr),
+        }
+    }
+
+    /// Runs Git on the repository.
+    fn git(&self, line: &str) {
+        let status = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
+            .args(line.split(' '))
+            .current_dir(self.path("repo"))
+            .env("HOME", self.path("home"))
+            .status()
+            .unwrap();
+        assert!(status.success(), "git {line}");
+    }
+
+    /// Puts other values in the place of all that are plain, in the folders that Flux is asked about.
+    fn change(&self) {
+        for folder in ["clusters", "plain", "vars", "apps"] {
+            for file in files(&self.path(&format!("repo/{folder}"))) {
+                let text = std::fs::read_to_string(&file).unwrap();
+                let changed = PLAIN
+                    .iter()
+                    .fold(text, |text, secret| text.replace(secret, &format!("{secret}changed")));
+                std::fs::write(file, changed).unwrap();
+            }
         }
     }
 
@@ -387,6 +403,11 @@ impl World {
             "repo/vars/vars.yaml",
             &secret("vars", "stringData", "{secret: canaryvariable}"),
         );
+        // Where it is found before anything is rendered.
+        self.write(
+            "repo/clusters/hidden.yaml",
+            &secret("vars", "stringData", "{secret: canaryvariable}"),
+        );
         self.write("repo/vars/web.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: flux-system}\ndata: {a: '${secret}'}\n");
         self.write("repo/failing/changed.yaml", &kustomization("changed", DECRYPTS));
         self.write("repo/failing/cut.yaml", &kustomization("cut", DECRYPTS));
@@ -610,6 +631,90 @@ fn no_secret_shows_in_what_flux_would_do() {
 }
 
 #[test]
+fn no_secret_shows_in_all_that_a_repository_renders() {
+    let Some(world) = World::new() else { return };
+    let helm = format!("--with-helm --helm-command {}", world.helm.display());
+    let opened =
+        ["canarysopsyaml", "canarysopsjson", "canarysopsenv", "canarysopsini", "canarysopsbinary"];
+    let decrypted = [&PLAIN[..], &opened].concat();
+    for output in ["", " -o json", " -o yaml"] {
+        let build = |line: &str, shows: &[&str]| {
+            let run = world.check(&format!("flux build {line}{output}"), &[], shows);
+            assert_ne!(run.code, 2, "{line}\n{}", run.err);
+            run
+        };
+        // What is plain in the repository is printed; of the rest, nothing that nobody asked for.
+        let run = build("./clusters", &PLAIN);
+        assert_eq!(run.code, 0, "{}", run.err);
+        assert!(run.out.contains("canaryvariable"), "{}", run.out);
+        let run = build("./clusters --decrypt", &decrypted);
+        assert!(
+            opened.iter().all(|secret| run.out.contains(secret)
+                || forms(secret).iter().any(|form| run.out.contains(form))),
+            "{}",
+            run.out
+        );
+        build("./failing", &PLAIN);
+        build("./failing --decrypt", &decrypted);
+        let logins = [
+            "canaryhelmvalue",
+            "canarychartlogin",
+            "canaryregistry",
+            "canarygitpassword",
+            "canaryvaulttoken",
+            "canaryplainsecret",
+        ];
+        let run = build(&format!("./releases {helm}"), &logins);
+        assert_eq!(run.code, 1, "{}", run.err);
+        assert!(
+            run.out.contains("good")
+                && run.err.contains("is encrypted: rendered without its values"),
+            "{}\n{}",
+            run.out,
+            run.err
+        );
+        let all = [&logins[..], &opened].concat();
+        let run = build(&format!("./releases {helm} --decrypt"), &all);
+        assert!(run.out.contains("canarysopsyaml"), "{}", run.out);
+        assert_eq!(build("./clusters --ask-cluster", &PLAIN).code, 1);
+    }
+    world.finish();
+}
+
+#[test]
+fn no_secret_shows_in_what_differs() {
+    let Some(world) = World::new() else { return };
+    let helm = format!("--with-helm --helm-command {}", world.helm.display());
+    world.git("init -q -b main");
+    world.git("add .");
+    world.git("commit -q -m one");
+    world.change();
+    for output in ["", " -o json", " -o yaml"] {
+        let run = world.check(&format!("flux diff ./clusters{output}"), &[], &[]);
+        assert_eq!(run.code, 1, "{}\n{}", run.out, run.err);
+        assert_eq!(world.check(&format!("flux diff ./failing{output}"), &[], &[]).code, 2);
+        let run = world.check(&format!("flux diff ./releases {helm}{output}"), &[], &[]);
+        assert_eq!(run.code, 2, "{}\n{}", run.out, run.err);
+        assert!(run.out.contains("good") && run.out.contains("*** (after)"), "{}", run.out);
+        // All of it new, and all of it gone.
+        world.git("commit -q -a -m two");
+        for range in ["HEAD~1..HEAD", "HEAD..HEAD~1"] {
+            let line = format!("flux diff ./clusters --revision {range}{output}");
+            assert_eq!(world.check(&line, &[], &[]).code, 1);
+        }
+        world.git("reset -q --soft HEAD~1");
+        for command in ["", " --ask-cluster", " --live", " --live --impersonate=false"] {
+            for kubeconfig in ["kubeconfig", "broken-kubeconfig", "odd-kubeconfig", "none"] {
+                let path = world.path(kubeconfig);
+                let line = format!("flux diff ./clusters{command}{output}");
+                world.check(&line, &[("KUBECONFIG", path.to_str().unwrap())], &[]);
+            }
+        }
+    }
+    world.finish();
+}
+
+#[test]
 fn keys_do_not_show_where_they_are_wrong() {
     let Some(world) = World::new() else { return };
     let pgp = world.path("keys.asc");
@@ -621,6 +726,8 @@ fn keys_do_not_show_where_they_are_wrong() {
         for line in [
             "flux tree clusters",
             "flux tree failing -o json",
+            "flux build sops ./clusters",
+            "flux build sops ./clusters --decrypt",
             "flux build kustomization sops --path sops --kustomization-file clusters/sops.yaml --dry-run",
         ] {
             world.check(line, environment, &[]);
