@@ -229,6 +229,135 @@ fn who_may_not_delete_is_told_so() -> Result<()> {
 }
 
 #[test]
+fn a_denied_deletion_is_a_failure_and_without_prune_nothing_is_deleted() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-denied")?;
+    site.deployer(&["configmaps"])?;
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "deployer" },
+        "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"] }] });
+    site.apply("roles", &role)?;
+    let account = "  serviceAccountName: deployer\n";
+    let text = site.kustomization(account);
+    site.deployed(&text, &["gone"])?;
+    site.applied("gone", &json!({}), "apps")?;
+    site.write("apps/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n");
+    let run = site.diff(&[]).ends_with(2).says("may not delete configmaps");
+    // What would be applied is known all the same.
+    let ns = site.namespace.clone();
+    let run = run.shows(&format!("► ConfigMap/{ns}/new created\n"));
+    assert!(!run.out.contains("gone"), "{}", run.out);
+    let text = site.kustomization(account).replace("prune: true", "prune: false");
+    site.write("clusters/apps.yaml", &text);
+    let run = site.diff(&[]).ends_with(1);
+    assert!(!run.out.contains("gone") && !run.err.contains("gone"), "{}\n{}", run.out, run.err);
+    Ok(())
+}
+
+#[test]
+fn what_is_applied_elsewhere_is_left_out_and_what_is_suspended_is_said() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-elsewhere")?;
+    let ns = site.namespace.clone();
+    site.write("apps/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\n");
+    site.kustomization("  kubeConfig: {secretRef: {name: other-cluster}}\n");
+    let run = site.diff(&[]).ends_with(0);
+    let run = run.says(&format!("Kustomization/{ns}/apps is applied to another cluster: left out"));
+    assert_eq!(run.out, "");
+    let text = site.kustomization("  suspend: true\n");
+    let run = site.diff(&[]).ends_with(1).shows(&format!("► ConfigMap/{ns}/new created\n"));
+    run.says(&format!("Kustomization/{ns}/apps is suspended: Flux applies it once it is resumed"));
+    // The same Kustomization for two clusters: only one of them can be asked.
+    site.write("clusters/other/apps.yaml", &text);
+    site.diff(&[]).ends_with(2).says("is there twice").says("as of two clusters");
+    Ok(())
+}
+
+#[test]
+fn several_kustomizations_are_asked_about_and_told_in_their_order() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-many")?;
+    let ns = site.namespace.clone();
+    let names: Vec<_> = (10..22).map(|number| format!("app-{number}")).collect();
+    for name in &names {
+        let text = site.kustomization("").replace("name: apps,", &format!("name: {name},"));
+        site.write(&format!("clusters/{name}.yaml"), &text.replace("./apps", &format!("./{name}")));
+        let object = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+        site.write(&format!("{name}/a.yaml"), &object);
+    }
+    std::fs::remove_file(site.folder.path().join("clusters/apps.yaml")).unwrap();
+    let run = site.diff(&[]).ends_with(1);
+    let line =
+        |name| format!("📁 Kustomization/{ns}/{name} changed\n► ConfigMap/{ns}/{name} created\n");
+    assert_eq!(run.out, names.iter().map(line).collect::<String>());
+    Ok(())
+}
+
+#[test]
+fn what_others_have_set_stays_as_flux_leaves_it() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-merge")?;
+    site.kustomization("");
+    site.applied("web", &json!({ "a": "1", "theirs": "x" }), "apps")?;
+    let web = |wish: &str, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: web, annotations: {{kustomize.toolkit.fluxcd.io/ssa: {wish}}}}}\ndata: {{a: '{value}'}}\n"
+        )
+    };
+    site.write("apps/web.yaml", &web("Merge", "2"));
+    let run = site.diff(&[]).ends_with(1).shows("data.a\n± value change\n- 1\n+ 2\n");
+    assert!(!run.out.contains("theirs"), "{}", run.out);
+    site.write("apps/web.yaml", &web("IfNotPresent", "2"));
+    site.diff(&[]).ends_with(0).shows("web skipped\n");
+    site.write("apps/web.yaml", &web("Ignore", "2"));
+    site.diff(&[]).ends_with(0).shows("web skipped\n");
+    // What the cluster's object asks for counts as well.
+    let ignored = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "web",
+        "annotations": { "kustomize.toolkit.fluxcd.io/reconcile": "disabled" } }, "data": { "a": "1" } });
+    site.apply("configmaps", &ignored)?;
+    site.write("apps/web.yaml", &web("Override", "2"));
+    site.diff(&[]).ends_with(0).shows("web skipped\n");
+    Ok(())
+}
+
+#[test]
+fn fields_that_flux_drops_are_no_failure() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-dropped")?;
+    let ns = site.namespace.clone();
+    site.kustomization("");
+    site.write(
+        "apps/web.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}], selectr: {a: b}}\n",
+    );
+    site.diff(&[]).ends_with(1).shows(&format!("► Service/{ns}/web created\n"));
+    // Of another type it is sent as it is, and refused.
+    site.write(
+        "apps/web.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: x}\n",
+    );
+    site.diff(&[]).ends_with(2);
+    Ok(())
+}
+
+#[test]
+fn a_refusal_does_not_repeat_a_secret() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let site = Site::new(plane, "live-refused")?;
+    site.kustomization("  postBuild: {substituteFrom: [{kind: Secret, name: hidden}]}\n");
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "hidden" },
+        "stringData": { "value": "canary no label" } });
+    site.apply("secrets", &secret)?;
+    site.write(
+        "apps/web.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, labels: {a: '${value}'}}\n",
+    );
+    for output in [&[][..], &["-o", "json"]] {
+        site.diff(output).ends_with(2).says("a valid label must");
+    }
+    Ok(())
+}
+
+#[test]
 fn objects_that_cannot_be_changed_are_made_anew_where_that_is_allowed() -> Result<()> {
     let Some(plane) = shared() else { return Ok(()) };
     let site = Site::new(plane, "live-force")?;
@@ -249,6 +378,12 @@ fn objects_that_cannot_be_changed_are_made_anew_where_that_is_allowed() -> Resul
         "name: fixed, annotations: {kustomize.toolkit.fluxcd.io/force: Enabled}",
     );
     site.write("apps/fixed.yaml", &forced);
+    site.diff(&[]).ends_with(1).shows("fixed recreated\n");
+    // As well where only the object of the cluster asks for it.
+    let mut asking = fixed.clone();
+    asking["metadata"]["annotations"] = json!({ "kustomize.toolkit.fluxcd.io/force": "Enabled" });
+    site.apply("configmaps", &asking)?;
+    site.write("apps/fixed.yaml", changed);
     site.diff(&[]).ends_with(1).shows("fixed recreated\n");
     let merged = forced.replace("force: Enabled", "ssa: IfNotPresent");
     site.write("apps/fixed.yaml", &merged);
