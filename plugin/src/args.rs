@@ -532,8 +532,9 @@ pub struct Beginning {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  eval \"$(kubectl overlay rehearse &)\"; kubectl get namespaces
-  kubectl overlay rehearse --from manifests/ -- kubectl apply --server-side -f new.yaml")]
+  kubectl overlay rehearse -- bash                 # a shell whose kubectl talks to it
+  kubectl overlay rehearse --from manifests/ -- kubectl apply --server-side -f new.yaml
+  kubectl overlay rehearse --from production@git:HEAD~1 -- kubectl overlay sync production --yes")]
 pub struct Rehearse {
     /// The port to listen on; any free one without it
     #[arg(long, default_value = "0")]
@@ -545,6 +546,10 @@ pub struct Rehearse {
     #[command(flatten)]
     pub beginning: Beginning,
     /// Begin with a copy of what the cluster of the kubeconfig has; it is only read
+    ///
+    /// Objects keep their uids and the owners of their fields. Secrets come along with their values: they
+    /// are kept in memory alone, and whoever has the printed kubeconfig can read them. Pods of the cluster
+    /// stay as they are; new ones run on a node of the rehearsal.
     #[arg(long)]
     pub from_cluster: bool,
     /// Run until stopped; that is so without a command

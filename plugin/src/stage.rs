@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use overlay::build::{Options, build};
@@ -29,9 +30,6 @@ const BEFORE: &str = "before";
 /// Between two steps of the controllers.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// By how much the clock goes on in each.
-const STEP: Duration = Duration::from_secs(1);
-
 /// A rehearsal with its controllers, which end with it.
 pub struct Stage {
     /// The API.
@@ -39,6 +37,7 @@ pub struct Stage {
     /// The version of Kubernetes, e.g. `1.36`.
     pub version: String,
     ends: Arc<AtomicBool>,
+    controllers: JoinHandle<()>,
 }
 
 impl Stage {
@@ -70,8 +69,8 @@ impl Stage {
                 Fault::Requests(fault) => api.inject(fault),
             }
         }
-        std::thread::spawn(move || run(&mut controllers, &end));
-        Ok(Self { api, version: format!("1.{minor}"), ends })
+        let controllers = thread::spawn(move || controllers.run(PAUSE, &end));
+        Ok(Self { api, version: format!("1.{minor}"), ends, controllers })
     }
 
     /// It, as a server to sync to. There has to be a runtime around.
@@ -110,14 +109,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-    }
-}
-
-fn run(controllers: &mut Controllers, ends: &AtomicBool) {
-    while !ends.load(Ordering::Relaxed) {
-        controllers.step();
-        controllers.advance(STEP);
-        std::thread::sleep(PAUSE);
+        self.controllers.thread().unpark();
     }
 }
 

@@ -142,6 +142,10 @@ fn a_command_gets_a_kubeconfig_and_gives_its_code() {
     let words =
         ["rehearse", "--", "sh", "-c", "grep -q certificate-authority-data $KUBECONFIG && exit 7"];
     assert_eq!(run(web().path(), &words).0, 7);
+    // It is on this machine alone, and so is who may read the token.
+    let script = r#"grep -q '"server": "https://127.0.0.1:' $KUBECONFIG && grep -q token $KUBECONFIG &&
+        [ "$(ls -l $KUBECONFIG | cut -c1-10)" = -rw------- ] && exit 8"#;
+    assert_eq!(run(web().path(), &["rehearse", "--", "sh", "-c", script]).0, 8);
 }
 
 #[test]

@@ -36,7 +36,7 @@ use crate::yaml::Step;
 pub use apply::{Outcome, carry_out};
 pub use ask::{Review, Wanted, review};
 pub use connect::{Connection, connect};
-pub use copy::everything;
+pub use copy::{Copy, everything};
 pub use prepare::digest;
 pub use request::Server;
 pub use survey::{Standing, Teardown, survey, tear_down};

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::rehearsal::options::Writing;
+use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::Named;
 use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::store::{Key, Stored, Table};
@@ -45,10 +47,16 @@ pub(super) fn check(
     old: Option<&Value>,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let plain =
-        !call.resource.custom && call.subresource().is_none() && !call.spot.namespace.is_empty();
+    let whole = !call.resource.custom && call.subresource().is_none();
+    let plain = whole && !call.spot.namespace.is_empty();
+    let kind = &call.resource.kind;
+    if whole && kind.pair() == ("", "Namespace") {
+        let name = new["metadata"]["name"].as_str().unwrap_or_default();
+        let pods = objects(state, "", "pods", name);
+        let warnings = kinds::check_namespace_security(new, old, &pods)?;
+        call.warnings.extend(warnings);
+    }
     if plain {
-        let kind = &call.resource.kind;
         let namespace = &*call.spot.namespace;
         let ranges = objects(state, "", "limitranges", namespace);
         kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
@@ -116,11 +124,14 @@ fn ask_policies(
 /// Notes what quotas count from now on.
 fn count(state: &mut State, namespace: &str, quotas: Vec<Value>, used: Vec<Value>) {
     let Some(resource) = state.catalogue.find("", "v1", "resourcequotas").cloned() else { return };
-    for (mut quota, used) in quotas.into_iter().zip(used) {
-        if quota["status"]["used"] == used || used.is_null() {
+    let owners = Owners::of(state, &resource, Some("status"));
+    for (old, used) in quotas.into_iter().zip(used) {
+        if old["status"]["used"] == used || used.is_null() {
             continue;
         }
+        let mut quota = old.clone();
         quota["status"]["used"] = used;
+        owners.updated(Some(&old), &mut quota, &Writing::of_server());
         let name = quota["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         state.write(&resource, Key::new(namespace, &name), &mut quota);
     }

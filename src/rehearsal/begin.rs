@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::faults::Within;
+use crate::rehearsal::server::State;
 use crate::rehearsal::store::Key;
 use crate::rehearsal::{Failure, Kind, Rehearsal};
 
@@ -48,21 +49,17 @@ impl Rehearsal {
         Err(Failure::new(code, "", status["message"].as_str().unwrap_or_default()))
     }
 
-    /// Takes over an object of a real cluster as it is, with its uid and managed fields.
+    /// Takes over objects of a real cluster as they are, with their uids and managed fields; how many
+    /// were left out because their kind is not served.
     ///
-    /// # Errors
-    /// Where its kind is not served.
-    pub fn adopt(&self, object: &Value) -> Result<(), Failure> {
-        let resource = self.resource_of(object)?;
-        let metadata = &object["metadata"];
-        let text = |key: &str| metadata[key].as_str().unwrap_or_default();
-        let namespace = if resource.namespaced { text("namespace") } else { "" };
-        if !namespace.is_empty() {
-            self.ensure_namespace(namespace);
-        }
-        let mut object = object.clone();
-        self.state().write(&resource, Key::new(namespace, text("name")), &mut object);
-        Ok(())
+    /// They are there all at once: whoever looks sees no owner without its dependents.
+    pub fn adopt(&self, objects: &[Value]) -> usize {
+        let mut state = self.state();
+        // Definitions first: the others may be of their kinds.
+        let is_definition = |object: &&Value| object["kind"] == "CustomResourceDefinition";
+        let (definitions, others): (Vec<_>, Vec<_>) = objects.iter().partition(is_definition);
+        let all = definitions.into_iter().chain(others);
+        all.filter(|object| state.adopt(object).is_none()).count()
     }
 
     /// Makes a namespace, where it is not there.
@@ -90,7 +87,27 @@ impl Rehearsal {
 
     /// The resource of a kind, where it is served.
     pub(super) fn served(&self, kind: &Kind) -> Option<Arc<Resource>> {
-        self.state().catalogue.all().find(|resource| resource.kind == *kind).cloned()
+        self.state().served(kind)
+    }
+}
+
+impl State {
+    fn served(&self, kind: &Kind) -> Option<Arc<Resource>> {
+        self.catalogue.all().find(|resource| resource.kind == *kind).cloned()
+    }
+
+    fn adopt(&mut self, object: &Value) -> Option<()> {
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let resource = self.served(&Kind::new(text("apiVersion"), text("kind")))?;
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let namespace = if resource.namespaced { text("namespace") } else { "" };
+        let mut object = object.clone();
+        if resource.kind.pair() == ("", "Service") {
+            self.addresses.hold(&object);
+        }
+        let key = Key::new(namespace, object["metadata"]["name"].as_str().unwrap_or_default());
+        self.write(&resource, key, &mut object);
+        Some(())
     }
 }
 
@@ -131,7 +148,7 @@ mod tests {
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"key": "value"},
             "metadata": {"name": "a", "namespace": "shop", "uid": "u", "managedFields": fields},
         });
-        api.adopt(&object).expect("adopted");
+        assert_eq!(api.adopt(&[object]), 0);
         let map = get(&api, "/api/v1/namespaces/shop/configmaps/a");
         assert_eq!(
             (&map["metadata"]["uid"], &map["metadata"]["managedFields"]),
@@ -140,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_refused() {
+    fn an_unknown_kind_is_left_out() {
         let object =
             json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a"}});
-        assert_eq!(api().adopt(&object).map_err(|failure| failure.code), Err(404));
+        assert_eq!(api().adopt(&[object]), 1);
     }
 }

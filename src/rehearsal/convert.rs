@@ -19,16 +19,21 @@ pub(super) fn is_needed(resource: &Resource) -> bool {
     !resource.custom && *resource.kind.version != *resource.stored
 }
 
+/// Whether a built-in kind has other fields in other versions.
+pub(super) fn differs(resource: &Resource) -> bool {
+    resource.kind.pair() == ("autoscaling", "HorizontalPodAutoscaler")
+}
+
 /// From the version that is kept to that of a resource.
 pub(super) fn from_stored(resource: &Resource, object: &mut Value) {
-    if is_needed(resource) && resource.kind.pair() == ("autoscaling", "HorizontalPodAutoscaler") {
+    if is_needed(resource) && differs(resource) {
         autoscaler_to_v1(object);
     }
 }
 
 /// From the version of a resource to the one that is kept.
 pub(super) fn to_stored(resource: &Resource, object: &mut Value) {
-    if is_needed(resource) && resource.kind.pair() == ("autoscaling", "HorizontalPodAutoscaler") {
+    if is_needed(resource) && differs(resource) {
         autoscaler_to_v2(object);
     }
 }
@@ -57,19 +62,21 @@ fn autoscaler_to_v1(object: &mut Value) {
     }
     object["spec"] = spec.into();
     if !others.is_empty() {
-        annotate(object, METRICS, &Value::Array(others));
+        annotate(object, METRICS, Value::Array(others).to_string());
     }
     if let Some(behavior) = behavior {
-        annotate(object, BEHAVIOR, &behavior);
+        annotate(object, BEHAVIOR, behavior_text(&behavior));
     }
     let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) else { return };
+    // A count that is always written there, and never here.
+    status.entry("currentReplicas").or_insert_with(|| 0.into());
     let conditions = status.remove("conditions");
     let current = status.remove("currentMetrics");
     for (name, value) in [(CONDITIONS, conditions), (CURRENT, current)] {
         if let Some(value) =
             value.filter(|value| value.as_array().is_some_and(|list| !list.is_empty()))
         {
-            annotate(object, name, &value);
+            annotate(object, name, value.to_string());
         }
     }
 }
@@ -92,8 +99,11 @@ fn autoscaler_to_v2(object: &mut Value) {
             spec.insert("metrics".into(), list.into());
         }
         if let Some(behavior) = behavior {
-            spec.insert("behavior".into(), behavior);
+            spec.insert("behavior".into(), with_api_names(behavior));
         }
+    }
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|key, value| key != "currentReplicas" || *value != 0);
     }
     for (name, value) in [("conditions", conditions), ("currentMetrics", current)] {
         if let Some(value) = value
@@ -104,11 +114,51 @@ fn autoscaler_to_v2(object: &mut Value) {
     }
 }
 
-fn annotate(object: &mut Value, name: &str, value: &Value) {
+/// A behavior as the server notes it: by a type whose fields have no names but those of Go.
+fn behavior_text(behavior: &Value) -> String {
+    let policy = |policy: &Value| {
+        let [kind, value, period] = ["type", "value", "periodSeconds"].map(|key| &policy[key]);
+        format!(r#"{{"Type":{kind},"Value":{value},"PeriodSeconds":{period}}}"#)
+    };
+    let rules = |rules: &Value| {
+        if rules.is_null() {
+            return "null".to_owned();
+        }
+        let [window, select, tolerance] =
+            ["stabilizationWindowSeconds", "selectPolicy", "tolerance"].map(|key| &rules[key]);
+        let policies = match rules["policies"].as_array() {
+            Some(list) => format!("[{}]", list.iter().map(policy).collect::<Vec<_>>().join(",")),
+            None => "null".to_owned(),
+        };
+        format!(
+            r#"{{"StabilizationWindowSeconds":{window},"SelectPolicy":{select},"Policies":{policies},"Tolerance":{tolerance}}}"#
+        )
+    };
+    let [up, down] = ["scaleUp", "scaleDown"].map(|key| rules(&behavior[key]));
+    format!(r#"{{"ScaleUp":{up},"ScaleDown":{down}}}"#)
+}
+
+/// The same with the names of the API, whichever it has.
+fn with_api_names(value: Value) -> Value {
+    let lower = |mut key: String| {
+        key.get_mut(..1).into_iter().for_each(str::make_ascii_lowercase);
+        key
+    };
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(key, value)| (lower(key), with_api_names(value))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(with_api_names).collect(),
+        other => other,
+    }
+}
+
+fn annotate(object: &mut Value, name: &str, value: String) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let annotations = metadata.entry("annotations").or_insert_with(|| Map::new().into());
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(name.into(), value.to_string().into());
+        annotations.insert(name.into(), value.into());
     }
 }
 

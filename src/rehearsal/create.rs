@@ -50,8 +50,7 @@ pub(super) fn insert(
     // Of a custom resource even the kind may be wrong.
     let called = object["kind"].as_str().unwrap_or_default().to_owned();
     let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &called, &name, causes);
-    let addresses = allocate(state, kind, &mut object, None, writing);
-    let addresses = addresses.map_err(|causes| invalid(&causes))?;
+    let addresses = allocate(state, kind, &mut object, None, writing)?;
     rules::prepare_create(state, &resource, &mut object);
     let causes = rules::validate_create(&resource, &object);
     if !causes.is_empty() {
@@ -165,14 +164,14 @@ pub(super) fn allocate(
     new: &mut Value,
     old: Option<&Value>,
     writing: &Writing,
-) -> Result<Option<Addresses>, Vec<Cause>> {
+) -> Result<Option<Addresses>, Failure> {
     if kind.pair() != ("", "Service") {
         return Ok(None);
     }
     let mut addresses = Addresses { dry_run: writing.dry_run, ..state.addresses.clone() };
-    let causes = kinds::allocate(kind, new, old, &mut addresses);
+    kinds::allocate(kind, new, old, &mut addresses)?;
     addresses.dry_run = false;
-    if causes.is_empty() { Ok(Some(addresses)) } else { Err(causes) }
+    Ok(Some(addresses))
 }
 
 impl State {
@@ -189,7 +188,7 @@ impl State {
         convert::to_stored(resource, &mut stored);
         let revision = self.store.put(&resource.table, key, &mut stored);
         metadata(object).insert("resourceVersion".into(), revision.to_string().into());
-        self.wake();
+        self.waiting.wake(&resource.table);
         if custom::defines(resource) {
             custom::refresh(self, resource);
         }

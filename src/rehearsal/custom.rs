@@ -3,6 +3,7 @@
 //!
 //! What the server's own controllers do a moment later is done at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,15 +12,11 @@ use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::crd::{self, Definition};
 use crate::rehearsal::delete::{self, Deleting, Outcome};
 use crate::rehearsal::discovery::CustomResource;
-use crate::rehearsal::fields::Validation;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::server::State;
 use crate::rehearsal::store::{Key, Table};
 use crate::rehearsal::{Kind, list};
-
-/// Who writes the status of definitions.
-const MANAGER: &str = "kube-apiserver";
 
 /// Whether objects of this resource are definitions.
 pub(super) fn defines(resource: &Resource) -> bool {
@@ -58,19 +55,14 @@ fn write_status(
     old: &Value,
     mut new: Value,
 ) {
-    let writing = Writing {
-        dry_run: false,
-        manager: MANAGER.into(),
-        validation: Validation::Ignore,
-        force: false,
-    };
-    Owners::of(state, resource, Some("status")).updated(Some(old), &mut new, &writing);
+    let owners = Owners::of(state, resource, Some("status"));
+    owners.updated(Some(old), &mut new, &Writing::of_server());
     state.write(resource, key.clone(), &mut new);
 }
 
 /// Brings the catalogue in line with the definitions.
 fn serve(state: &mut State, all: &[(Key, Value)]) {
-    let before: Vec<Table> = state.catalogue.custom_tables();
+    let before: BTreeSet<Table> = state.catalogue.custom_tables().into_iter().collect();
     state.catalogue.remove_custom();
     for (_, crd) in all {
         let Ok(definition) = Definition::parse(crd) else { continue };
@@ -86,6 +78,9 @@ fn serve(state: &mut State, all: &[(Key, Value)]) {
             state.catalogue.add(resource_of(&definition, version, &table));
         }
     }
+    let after: BTreeSet<Table> = state.catalogue.custom_tables().into_iter().collect();
+    // Their watches end.
+    before.difference(&after).for_each(|gone| state.waiting.wake(gone));
 }
 
 fn table_of(definition: &Definition) -> Table {

@@ -41,6 +41,7 @@ pub(super) fn body(
         return Err(bad_request(message));
     }
     complain(call, writing, &read);
+    call.hollow = read.hollow;
     let mut object = read.object;
     rules::default(resource, &mut object);
     if memchr::memmem::find(&call.body, b"managedFields").is_some() {
@@ -128,6 +129,7 @@ pub(super) fn patched(
         return Err(bad_patch(&shown(), &why));
     }
     complain(call, writing, &read);
+    call.hollow = read.hollow;
     let mut decoded = read.object;
     rules::default(resource, &mut decoded);
     forget_owners(object, &mut decoded);

@@ -424,7 +424,8 @@ fn finalizers(resource: &Resource, object: &Value, deleting: &Deleting) -> Vec<S
     if foreground && collected {
         new.push(FOREGROUND.into());
     }
-    let same = new.len() == old.len() && new.iter().all(|name| old.contains(name));
+    let same =
+        new.iter().all(|name| old.contains(name)) && old.iter().all(|name| new.contains(name));
     if same { old } else { new }
 }
 

@@ -13,6 +13,9 @@ const STREAMS: &str =
 /// How newer clients send built-in kinds.
 pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
+/// A patch that knows the lists of a kind.
+pub(super) const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {

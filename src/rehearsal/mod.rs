@@ -18,7 +18,7 @@
 //! |---|---|
 //! | who asks for what, and which part answers | `server`; `path`, `media`, `body`, `rights` |
 //! | what there is | `catalogue`, `store` |
-//! | reading | `list` with `selectors`, `watch`, `table` |
+//! | reading | `list` with `selectors`, `watch` with `waiting`, `table` |
 //! | writing | `create`, `update`, `patch`, `delete` with `options`, `admission`, `convert` |
 //! | parts of objects, questions | `subresources`, `reviews` |
 //! | who owns which field | [`ownership`] |
@@ -76,6 +76,7 @@ mod store;
 mod subresources;
 mod table;
 mod update;
+mod waiting;
 mod watch;
 
 pub use answer::Body;

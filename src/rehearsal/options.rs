@@ -19,6 +19,16 @@ pub(super) struct Writing {
 }
 
 impl Writing {
+    /// How the server itself writes.
+    pub(super) fn of_server() -> Self {
+        Self {
+            dry_run: false,
+            manager: "kube-apiserver".into(),
+            validation: Validation::Ignore,
+            force: false,
+        }
+    }
+
     /// `kind` is that of the options, e.g. `CreateOptions`; `apply` where it is an apply.
     pub(super) fn read(call: &Call, kind: &str, apply: bool) -> Result<Self, Failure> {
         let parameters = &call.parameters;

@@ -8,7 +8,7 @@ use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::ownership::{self, Filters, Subject};
 use crate::rehearsal::server::State;
-use crate::rehearsal::{Failure, convert};
+use crate::rehearsal::{Failure, convert, kinds};
 use crate::ssa::schema::{Schema, TypeId};
 use crate::ssa::{Type, Versions};
 
@@ -142,8 +142,12 @@ impl Versions for Owners {
         }
         let find = |version| self.version(version).ok_or_else(|| format!("no version {version}"));
         convert::to_stored(&find(from)?.resource, &mut value);
-        convert::from_stored(&find(to)?.resource, &mut value);
+        let target = &find(to)?.resource;
+        convert::from_stored(target, &mut value);
         value["apiVersion"] = to.into();
+        if !target.custom && convert::differs(target) {
+            kinds::default(&target.kind, &mut value);
+        }
         Ok(value)
     }
 }

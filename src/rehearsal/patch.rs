@@ -38,10 +38,8 @@ impl Type {
         match media::plain(call.content_type.as_deref()) {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" if call.resource.custom => {
-                Err(unknown_format(CUSTOM_TYPES))
-            }
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            media::STRATEGIC if call.resource.custom => Err(unknown_format(CUSTOM_TYPES)),
+            media::STRATEGIC => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
             _ if call.resource.custom => Err(unknown_format(CUSTOM_TYPES)),
             _ => Err(Failure {
@@ -92,12 +90,12 @@ pub(super) fn patched(
         }
         failure
     });
-    let Decoded { object: read, complaints } = read?;
+    let Decoded { object: read, complaints, .. } = read?;
     let (patched, opened) = match kind {
         Type::Json => (json_patch(old, &read)?, Opened::by_json_patch(&read)),
         Type::Strategic => {
             let merged = strategic::merge(old, &read, state.minor, &resource.kind)?;
-            let read = Decoded { object: read, complaints };
+            let read = Decoded { object: read, complaints, hollow: false };
             return strategically(state, call, resource, &merged, &read, writing);
         }
         _ => (merge_patch(old, &read)?, Opened::by_merge(&read)),
@@ -125,6 +123,7 @@ fn strategically(
         return Err(bad_patch(&shown, &why));
     }
     decode::complain(call, writing, &read);
+    call.hollow = read.hollow;
     Ok(read.object)
 }
 

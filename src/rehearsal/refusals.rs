@@ -127,6 +127,16 @@ pub(super) fn unknown_format(accepted: &str) -> Failure {
     Failure::new(415, "UnsupportedMediaType", message)
 }
 
+/// More is asked for at the same time than the server bears.
+///
+/// Source: apiserver `pkg/server/filters/maxinflight.go`.
+pub(super) fn too_many_requests() -> Failure {
+    Failure {
+        details: Some(json!({"retryAfterSeconds": 1})),
+        ..Failure::new(429, "TooManyRequests", "Too many requests, please try again later.")
+    }
+}
+
 pub(super) fn too_old(revision: u64, oldest: u64) -> Failure {
     let message = format!("too old resource version: {revision} ({oldest})");
     Failure::new(410, "Expired", message)

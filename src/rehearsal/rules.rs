@@ -49,10 +49,23 @@ pub(super) fn prepare_update(
 
 /// A part of the spec that has a path of its own counts as the spec does.
 fn count_change(new: &mut Value, old: &Value) {
-    let generation = &old["metadata"]["generation"];
-    if new["spec"] != old["spec"] && new["metadata"]["generation"] == *generation {
-        let next = generation.as_i64().unwrap_or_default() + 1;
-        create::metadata(new).insert("generation".into(), next.into());
+    if new["spec"] != old["spec"] {
+        count(new, old);
+    }
+}
+
+fn count(new: &mut Value, old: &Value) {
+    let next = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
+    create::metadata(new).insert("generation".into(), next.into());
+}
+
+/// Counts what is no change but to who tells an empty list from none, as the server does for
+/// NetworkPolicies.
+///
+/// Source: Kubernetes `pkg/registry/networking/networkpolicy/strategy.go`, which compares with `reflect`.
+pub(super) fn count_hollow(resource: &Resource, new: &mut Value, old: &Value) {
+    if resource.kind.pair() == ("networking.k8s.io", "NetworkPolicy") {
+        count(new, old);
     }
 }
 
@@ -60,7 +73,6 @@ fn count_change(new: &mut Value, old: &Value) {
 pub(super) fn validate_create(resource: &Resource, new: &Value) -> Vec<Cause> {
     let mut metadata = kinds::validate_create(&resource.kind, new);
     drop_scope(resource, &mut metadata);
-    metadata.extend(long_managers(new));
     if let Some(version) = resource.version() {
         return version.validate(new, metadata);
     }
@@ -80,7 +92,6 @@ pub(super) fn validate_update(
 ) -> (Vec<Cause>, Vec<String>) {
     let mut metadata = kinds::validate_update(&resource.kind, subresource, new, old);
     drop_scope(resource, &mut metadata);
-    metadata.extend(long_managers(new));
     let status = subresource == Some("status");
     if let Some(version) = resource.version() {
         let checked = match status {
@@ -102,20 +113,6 @@ pub(super) fn validate_update(
         });
     }
     (causes, Vec::new())
-}
-
-/// Names of managers are no longer than 128 bytes.
-fn long_managers(object: &Value) -> Vec<Cause> {
-    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let long = entries
-        .enumerate()
-        .filter(|(_, entry)| entry["manager"].as_str().is_some_and(|manager| manager.len() > 128));
-    long.map(|(at, _)| Cause {
-        reason: "FieldValueTooLong",
-        message: "Too long: may not be more than 128 bytes".into(),
-        field: format!("metadata.managedFields[{at}].manager"),
-    })
-    .collect()
 }
 
 /// How surely the containers of a Pod get what they need.

@@ -47,13 +47,21 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
         None => decode::body(state, call, &resource, &writing)?,
         Some(Type::Apply) if call.resource.custom => {
             let read = fields::read_apply(&call.body, writing.validation)?;
-            owners.applied(Some(&live), &read.object, &writing, &|_| Ok(()))?;
-            // So the server ends, whatever is applied.
-            return Err(internal(format!(
-                "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper \
-                 version: request to convert CR to an invalid group/version: autoscaling/v1",
-                call.spot.namespace, call.spot.name
-            )));
+            // So the server ends, whatever is applied, unless that changes nothing.
+            let failed = |what: &str, place: &str| {
+                internal(format!(
+                    "{what} ({place}; autoscaling/v1, Kind=Scale) to proper version: request to \
+                     convert CR to an invalid group/version: autoscaling/v1"
+                ))
+            };
+            if entries.is_empty() {
+                let what =
+                    "failed to create manager for existing fields: failed to convert live object";
+                return Err(failed(what, "/"));
+            }
+            let place = format!("{}/{}", call.spot.namespace, call.spot.name);
+            let settle = |_: &mut Value| Err(failed("failed to convert new object", &place));
+            owners.applied(Some(&live), &read.object, &writing, &settle)?
         }
         Some(Type::Apply) => {
             let read = fields::read_apply(&call.body, writing.validation)?;

@@ -1,7 +1,6 @@
 //! The server itself: who asks, for what, and which part answers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +17,12 @@ use crate::rehearsal::kinds::Addresses;
 use crate::rehearsal::media::{self, Form, Wanted};
 use crate::rehearsal::path::{self, Parameters, Spot};
 use crate::rehearsal::refusals::{
-    LARGEST_BODY, Named, bad_request, body_too_large, method_not_allowed, no_such_resource,
+    LARGEST_BODY, Named, bad_request, body_too_large, internal, method_not_allowed,
+    no_such_resource,
 };
 use crate::rehearsal::rights::{self, User};
 use crate::rehearsal::store::Store;
+use crate::rehearsal::waiting::Waiting;
 use crate::rehearsal::{
     Clock, Failure, create, custom, delete, fields, list, patch, reviews, subresources, update,
     watch,
@@ -41,6 +42,8 @@ pub struct Options {
     pub seed: u64,
     /// Host and port that discovery names, e.g. `127.0.0.1:6443`.
     pub address: String,
+    /// How many bytes of objects it takes; etcd takes 2 GiB unless told otherwise.
+    pub bytes: usize,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             clock: Clock::System,
             seed: 0,
             address: "127.0.0.1:6443".into(),
+            bytes: 2 << 30,
         }
     }
 }
@@ -71,10 +75,12 @@ pub(super) struct State {
     pub(super) addresses: Addresses,
     /// Host and port that discovery names.
     pub(super) address: String,
+    /// How many bytes of objects it takes.
+    bytes: usize,
     /// What is to go wrong.
     pub(super) faults: Faults,
     /// Those who wait for the next change.
-    pub(super) waiting: Vec<Waker>,
+    pub(super) waiting: Waiting,
 }
 
 /// One request to a resource, read.
@@ -88,6 +94,8 @@ pub(super) struct Call {
     pub(super) content_type: Option<String>,
     pub(super) body: Bytes,
     pub(super) user: User,
+    /// Whether the spec in the body had empty lists or maps, which nothing keeps.
+    pub(super) hollow: bool,
     /// What the client calls itself.
     pub(super) agent: String,
     /// What the answer warns of.
@@ -136,8 +144,9 @@ impl Rehearsal {
             catalogue: Catalogue::built_in(minor),
             addresses: Addresses::default(),
             address: options.address.clone(),
+            bytes: options.bytes,
             faults: Faults::default(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
         };
         state.begin();
         Some(Self(Arc::new(Mutex::new(state))))
@@ -237,13 +246,6 @@ impl State {
         self.minor.schema(&kind.group, &kind.version, &kind.kind)
     }
 
-    /// Tells watches that something changed.
-    pub(super) fn wake(&mut self) {
-        for waker in self.waiting.drain(..) {
-            waker.wake();
-        }
-    }
-
     fn answer(&mut self, api: &Rehearsal, asked: Asked<'_>, body: Bytes) -> http::Response<Body> {
         let text = |name| asked.headers.get(name).and_then(|value| value.to_str().ok());
         let Some(spot) = Spot::read(asked.path) else {
@@ -302,6 +304,7 @@ impl State {
             content_type,
             body,
             user: asked.user,
+            hollow: false,
             agent: text(USER_AGENT).unwrap_or("unknown").to_owned(),
             warnings: Vec::new(),
         };
@@ -337,6 +340,9 @@ impl State {
         rights::check(self, call, verb)?;
         if !call.resource.allows(&call.spot.subresource, verb) {
             return Err(method_not_allowed());
+        }
+        if matches!(verb, "create" | "update" | "patch") && self.store.bytes() >= self.bytes {
+            return Err(internal("etcdserver: mvcc: database space exceeded"));
         }
         call.warnings.extend(deprecation(self, &call.resource));
         match (verb, call.subresource()) {

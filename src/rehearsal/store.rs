@@ -71,6 +71,8 @@ pub(super) struct Store {
     tables: BTreeMap<Table, BTreeMap<Key, Stored>>,
     /// Version before which a table was not served.
     since: BTreeMap<Table, u64>,
+    /// Bytes of the objects that are there.
+    bytes: usize,
     log: VecDeque<Change>,
     log_bytes: usize,
     /// The version of the last change that the log forgot.
@@ -81,6 +83,11 @@ impl Store {
     /// The version of the last change.
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// How many bytes the objects have that are there.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn get(&self, table: &Table, key: &Key) -> Option<&Stored> {
@@ -131,6 +138,11 @@ impl Store {
     /// The oldest version from which the changes of a table are known.
     pub(super) fn oldest(&self, table: &Table) -> u64 {
         self.since.get(table).copied().unwrap_or_default().max(self.forgotten)
+    }
+
+    /// The last version whose change is forgotten.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Says that a table is served from now on.
@@ -184,11 +196,14 @@ impl Store {
     }
 
     fn note(&mut self, change: Change) {
-        self.log_bytes += change.before.as_ref().map_or(0, |before| before.json.len());
+        let bytes = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.json.len());
+        self.bytes += bytes(&change.after);
+        self.bytes -= bytes(&change.before);
+        self.log_bytes += bytes(&change.before);
         self.log.push_back(change);
         while self.log.len() > LOG_CHANGES || self.log_bytes > LOG_BYTES {
             let Some(gone) = self.log.pop_front() else { break };
-            self.log_bytes -= gone.before.as_ref().map_or(0, |before| before.json.len());
+            self.log_bytes -= bytes(&gone.before);
             self.forgotten = gone.revision;
         }
     }

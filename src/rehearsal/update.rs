@@ -143,13 +143,15 @@ pub(super) fn change(
     let name = call.spot.name.clone();
     let invalid = |causes: &[Cause]| Failure::invalid(&kind.group, &kind.kind, &name, causes);
     let addresses = match subresource {
-        None => create::allocate(state, kind, &mut new, Some(old), writing)
-            .map_err(|causes| invalid(&causes))?,
+        None => create::allocate(state, kind, &mut new, Some(old), writing)?,
         Some(_) => None,
     };
     // A scale changes the object itself.
     let part = subresource.filter(|part| *part != "scale");
     rules::prepare_update(state, &resource, part, &mut new, old);
+    if call.hollow && part.is_none() {
+        rules::count_hollow(&resource, &mut new, old);
+    }
     let (causes, warnings) = rules::validate_update(&resource, part, &new, old);
     if !causes.is_empty() {
         return Err(invalid(&causes));
@@ -168,7 +170,7 @@ pub(super) fn change(
         return Ok(new);
     }
     let untouched = state.store.get(&resource.table, &key).is_some_and(|stored| stored.untouched);
-    let rewritten = untouched && is_kept_otherwise(&resource);
+    let rewritten = untouched && is_kept_otherwise(&resource, old);
     if (new != *old || rewritten) && !writing.dry_run {
         state.hold(addresses);
         state.write(&resource, key, &mut new);
@@ -178,8 +180,14 @@ pub(super) fn change(
 
 /// Kinds that a server keeps a little differently from how it answered their create, so that the
 /// first write after it is a new version even where nothing changes. Measured.
-fn is_kept_otherwise(resource: &Resource) -> bool {
-    matches!(resource.kind.pair(), ("batch", "Job") | ("", "PersistentVolumeClaim"))
+fn is_kept_otherwise(resource: &Resource, object: &Value) -> bool {
+    match resource.kind.pair() {
+        // One that was given no labels has those of its template.
+        ("batch", "Job") => {
+            object["metadata"]["labels"]["batch.kubernetes.io/controller-uid"].is_string()
+        }
+        pair => pair == ("", "PersistentVolumeClaim"),
+    }
 }
 
 /// Refuses a change that was made to another version than the one that is there.
@@ -242,7 +250,7 @@ impl State {
     /// Forgets an object.
     pub(super) fn erase(&mut self, resource: &Arc<Resource>, key: &Key) {
         let Some(gone) = self.store.remove(&resource.table, key) else { return };
-        self.wake();
+        self.waiting.wake(&resource.table);
         if resource.kind.pair() == ("", "Service") {
             self.addresses.release(&gone.value());
         }

@@ -14,13 +14,18 @@ use crate::rehearsal::answer::{Answer, Content};
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::list::{self, Filter, metadata_only};
 use crate::rehearsal::media::Form;
-use crate::rehearsal::refusals::{internal, too_old};
+use crate::rehearsal::refusals::{internal, too_many_requests, too_old};
 use crate::rehearsal::server::{Call, State};
 use crate::rehearsal::store::{Change, Stored};
+use crate::rehearsal::waiting::Seat;
 use crate::rehearsal::{Failure, Rehearsal, table};
 
 /// Says that all objects were sent that there were when the watch began.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// How many events are made ready at once. Whoever does not read holds no more than these, and is told
+/// that the rest is gone once the log has forgotten it.
+const AT_ONCE: usize = 16;
 
 /// The events of a watch, each a line of JSON.
 pub struct Watcher {
@@ -28,6 +33,10 @@ pub struct Watcher {
     resource: Arc<Resource>,
     filter: Filter,
     form: Form,
+    /// What was there when it began, and is yet to be sent.
+    initial: VecDeque<Stored>,
+    /// Whether the end of that is to be marked.
+    marks_end: bool,
     /// Everything up to this version is sent, or among what is ready.
     position: u64,
     ready: VecDeque<Bytes>,
@@ -35,6 +44,7 @@ pub struct Watcher {
     /// Whether a table has been sent with its columns.
     columns_sent: bool,
     ended: bool,
+    seat: Seat,
 }
 
 impl fmt::Debug for Watcher {
@@ -48,16 +58,20 @@ pub(super) fn start(state: &State, api: &Rehearsal, call: &Call) -> Result<Answe
     list::check_options(call, true)?;
     let filter = Filter::read(call)?;
     let asked = list::revision(call).map_err(internal)?;
+    let seat = state.waiting.seat(&call.resource.table).ok_or_else(too_many_requests)?;
     let mut watcher = Watcher {
         api: api.clone(),
         resource: Arc::clone(&call.resource),
         filter,
         form: call.wanted.form,
+        initial: VecDeque::new(),
+        marks_end: false,
         position: state.store.revision(),
         ready: VecDeque::new(),
         bookmarks: call.parameters.is_on("allowWatchBookmarks"),
         columns_sent: false,
         ended: false,
+        seat,
     };
     let initial = call.parameters.is_on("sendInitialEvents");
     match asked {
@@ -68,7 +82,12 @@ pub(super) fn start(state: &State, api: &Rehearsal, call: &Call) -> Result<Answe
             }
             watcher.position = revision;
         }
-        _ => watcher.begin(state, initial),
+        _ => {
+            let meant = state.store.list(&call.resource.table, &watcher.filter.namespace);
+            let meant = meant.filter(|(key, stored)| watcher.filter.admits(key, stored));
+            watcher.initial = meant.map(|(_, stored)| stored.clone()).collect();
+            watcher.marks_end = initial && watcher.bookmarks;
+        }
     }
     Ok(Answer { code: 200, content: Content::Watch(watcher) })
 }
@@ -85,23 +104,14 @@ impl Watcher {
 
     /// The next event, or a wake-up when there may be one; `None` after the last.
     pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(event) = self.next_event() {
-            return Poll::Ready(Some(event));
+        if !self.ended {
+            // Before the look, so that what changes after it is not missed.
+            self.seat.wait(context.waker());
         }
-        if self.ended {
-            return Poll::Ready(None);
+        match self.next_event() {
+            None if !self.ended => Poll::Pending,
+            event => Poll::Ready(event),
         }
-        let api = self.api.clone();
-        let mut state = api.state();
-        // Between the look before and this one something may have changed.
-        self.follow(&state);
-        if let Some(event) = self.ready.pop_front() {
-            return Poll::Ready(Some(event));
-        }
-        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            state.waiting.push(context.waker().clone());
-        }
-        Poll::Pending
     }
 
     /// An event that only says how far the watch has come, if the client asked for such.
@@ -119,37 +129,39 @@ impl Watcher {
         line(&json!({"type": "BOOKMARK", "object": object}))
     }
 
-    fn begin(&mut self, state: &State, bookmark: bool) {
-        let table = &self.resource.table;
-        let meant = state.store.list(table, &self.filter.namespace);
-        let meant: Vec<_> = meant
-            .filter(|(key, stored)| self.filter.admits(key, stored))
-            .map(|(_, stored)| stored.clone())
-            .collect();
-        for stored in meant {
+    /// Makes the next events ready: what was there first, then what changed since.
+    fn follow(&mut self, state: &State) {
+        let oldest = state.store.oldest(&self.resource.table);
+        if self.position < oldest {
+            self.initial.clear();
+            self.fail(&too_old(self.position, oldest));
+            return;
+        }
+        while self.ready.len() < AT_ONCE
+            && let Some(stored) = self.initial.pop_front()
+        {
             self.send(state, "ADDED", &stored, stored.revision);
         }
-        if bookmark && self.bookmarks {
+        if !self.initial.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.marks_end) {
             let annotations = json!({"annotations": {INITIAL_EVENTS_END: "true"}});
             let event = self.bookmark_of(annotations);
             self.ready.push_back(event);
         }
-    }
-
-    /// Takes in what changed since.
-    fn follow(&mut self, state: &State) {
-        if self.position < state.store.oldest(&self.resource.table) {
-            let oldest = state.store.oldest(&self.resource.table);
-            self.fail(&too_old(self.position, oldest));
-            return;
-        }
-        let position = self.position;
-        for change in state.store.changes(position) {
+        for change in state.store.changes(self.position) {
+            if self.ready.len() >= AT_ONCE {
+                return;
+            }
             self.position = change.revision;
             if change.table == self.resource.table {
                 self.note(state, change);
             }
         }
+        let kind = &self.resource.kind;
+        let served = state.catalogue.find(&kind.group, &kind.version, &self.resource.plural);
+        self.ended = served.is_none();
     }
 
     fn note(&mut self, state: &State, change: &Change) {

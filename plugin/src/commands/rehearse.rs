@@ -68,7 +68,10 @@ async fn serve(
             "Kubernetes {} in memory at https://{address}; Ctrl-C ends it",
             stage.version
         ));
-        serving.await;
+        tokio::select! {
+            () = serving => {}
+            () = session::interrupted() => {}
+        }
         return Ok(exit::OK);
     };
     let child = Command::new(program)
@@ -96,19 +99,21 @@ async fn copy_cluster(
     console: &Console,
 ) -> Result<()> {
     let server = session::server(flags, settings).await?;
-    let objects = overlay::cluster::everything(&server).await?;
-    // Definitions first: the others may be of their kinds.
-    let (definitions, others): (Vec<_>, Vec<_>) =
-        objects.iter().partition(|object| object["kind"] == "CustomResourceDefinition");
-    let mut left_out = 0;
-    for object in definitions.into_iter().chain(others) {
-        left_out += usize::from(stage.api.adopt(object).is_err());
-    }
+    let copy = overlay::cluster::everything(&server).await?;
+    let unknown = stage.api.adopt(&copy.objects);
     console.say_line(format_args!(
-        "{} objects copied from {}, {left_out} of kinds that Kubernetes {} does not have left out",
-        objects.len() - left_out,
-        server.address,
-        stage.version
+        "{} objects copied from {}",
+        copy.objects.len() - unknown,
+        server.address
     ));
+    if unknown > 0 {
+        console.say_line(format_args!(
+            "{unknown} left out: Kubernetes {} does not have their kinds",
+            stage.version
+        ));
+    }
+    if !copy.left_out.is_empty() {
+        console.say_line(format_args!("not readable: {}", copy.left_out.join(", ")));
+    }
     Ok(())
 }

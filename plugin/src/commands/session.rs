@@ -26,6 +26,8 @@ pub fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     })?;
     let outcome = runtime.block_on(async {
         tokio::select! {
+            // What knows how to end is asked first.
+            biased;
             outcome = work => outcome,
             () = interrupted() => Err(Error::new(
                 ErrorKind::Cancelled,
@@ -41,7 +43,7 @@ pub fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// Waits for Ctrl-C, or for being told to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,29 +1,40 @@
 //! The requests of a controller.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
+use super::sight::Sight;
 use crate::rehearsal::Rehearsal;
 use crate::rehearsal::faults::Within;
 
-/// A client with a name of its own.
-#[derive(Clone, Copy, Debug)]
+/// A client with a name of its own, which sees who owns whom.
+#[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) api: &'a Rehearsal,
+    pub(super) sight: &'a Sight,
     agent: &'static str,
+    /// Whether something was refused that it wanted to write.
+    refused: Cell<bool>,
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn new(api: &'a Rehearsal, agent: &'static str) -> Self {
-        Self { api, agent }
+    pub(super) fn new(api: &'a Rehearsal, sight: &'a Sight, agent: &'static str) -> Self {
+        Self { api, sight, agent, refused: Cell::new(false) }
     }
 
-    /// The answer, where it is no refusal. What is refused is tried again in the next step.
+    /// Whether something was refused that it wanted to write, and is to be tried again.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// The answer, where it is no refusal.
     fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Value> {
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(path)
             .header("user-agent", self.agent)
             .header("content-type", "application/json")
@@ -32,6 +43,9 @@ impl<'a> Ask<'a> {
             .ok()?;
         let response = self.api.handle(request);
         let is_success = response.status().is_success();
+        // What is there already, or gone already, is as it should be.
+        let is_settled = is_success || matches!(response.status().as_u16(), 404 | 409);
+        self.refused.set(self.refused.get() || method != Method::GET && !is_settled);
         let body = response.into_body().into_bytes();
         is_success.then(|| serde_json::from_slice(&body).unwrap_or_default())
     }
@@ -41,11 +55,17 @@ impl<'a> Ask<'a> {
     }
 
     /// The items of a collection.
+    #[cfg(test)]
     pub(super) fn list(&self, path: &str) -> Vec<Value> {
-        match self.get(path).map(|mut list| list["items"].take()) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
-        }
+        let items = self.get(path).map(|mut list| list["items"].take());
+        items.and_then(|items| items.as_array().cloned()).unwrap_or_default()
+    }
+
+    /// The objects of a resource that `owner` controls.
+    pub(super) fn controlled(&self, owner: &Value, resource: (&str, &str)) -> Vec<Value> {
+        let places = self.sight.dependents(owner).filter(|place| place.is_of(resource));
+        let objects = places.filter_map(|place| self.api.read(place));
+        objects.filter(|object| is_controlled(object, owner)).collect()
     }
 
     pub(super) fn create(&self, path: &str, object: &Value) -> Option<Value> {
@@ -105,8 +125,11 @@ pub(super) fn is_ending(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
+/// The resource of pods, as they are owned.
+pub(super) const PODS: (&str, &str) = ("", "pods");
+
 /// Whether `owner` controls `object`.
-pub(super) fn is_controlled(object: &Value, owner: &Value) -> bool {
+fn is_controlled(object: &Value, owner: &Value) -> bool {
     let uid = &owner["metadata"]["uid"];
     object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| {
         owners.iter().any(|one| one["uid"] == *uid && one["controller"] == true)
@@ -158,6 +181,29 @@ pub(super) fn plain_condition(
         condition.retain(|_, value| value != "");
     }
     condition
+}
+
+/// What a real controller has noted of the template that a set has, in a copy of a cluster.
+pub(super) fn revision(ask: &Ask<'_>, set: &Value) -> Option<Value> {
+    let noted = ask.controlled(set, ("apps", "controllerrevisions"));
+    noted.into_iter().find(|revision| {
+        let mut template = revision["data"]["spec"]["template"].clone();
+        if let Some(template) = template.as_object_mut() {
+            template.remove("$patch");
+        }
+        without_nulls(template) == without_nulls(set["spec"]["template"].clone())
+    })
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(key, value)| (key, without_nulls(value))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
 }
 
 /// A short name for a template: the same for the same text.

@@ -2,22 +2,20 @@
 //!
 //! Source: Kubernetes `pkg/controller/namespace`, `pkg/controller/garbagecollector`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::{Value, json};
 
 use super::ask::{Ask, is_ending, text};
+use super::sight::Place;
 
-/// Gives new namespaces what each has, and ends those that are to go.
-pub(super) fn namespaces(ask: &Ask<'_>) {
-    for namespace in ask.list("/api/v1/namespaces") {
-        let name = text(&namespace["metadata"]["name"]);
-        if is_ending(&namespace) {
-            end(ask, &namespace, name);
-        } else {
-            furnish(ask, name);
-        }
+/// Gives a namespace what each has, or ends it if it is to go.
+pub(super) fn look(ask: &Ask<'_>, namespace: &Value) -> Option<u64> {
+    let name = text(&namespace["metadata"]["name"]);
+    if is_ending(namespace) {
+        end(ask, namespace, name);
+    } else {
+        furnish(ask, name);
     }
+    None
 }
 
 fn furnish(ask: &Ask<'_>, namespace: &str) {
@@ -39,18 +37,13 @@ fn furnish(ask: &Ask<'_>, namespace: &str) {
 }
 
 fn end(ask: &Ask<'_>, namespace: &Value, name: &str) {
-    let mut left = false;
-    for (root, plural) in ask.api.collections(true) {
-        let place = format!("{root}/namespaces/{name}/{plural}");
-        for object in ask.list(&place) {
-            left = true;
-            if !is_ending(&object) {
-                let path = format!("{place}/{}", text(&object["metadata"]["name"]));
-                ask.delete(&path, "Background");
-            }
+    let left = ask.api.contents(name);
+    for found in left.iter().filter_map(|place| Found::read(ask, place)) {
+        if !is_ending(&found.object) {
+            ask.delete(&found.path, "Background");
         }
     }
-    if left {
+    if !left.is_empty() {
         return;
     }
     let mut namespace = namespace.clone();
@@ -68,6 +61,10 @@ struct Found {
 }
 
 impl Found {
+    fn read(ask: &Ask<'_>, place: &Place) -> Option<Self> {
+        Some(Self { path: ask.api.path(place)?, object: ask.api.read(place)? })
+    }
+
     fn uid(&self) -> &str {
         text(&self.object["metadata"]["uid"])
     }
@@ -82,38 +79,23 @@ impl Found {
     }
 }
 
-/// Deletes what has lost its owners, and lets owners go whose dependents are gone.
-pub(super) fn dependents(ask: &Ask<'_>) {
-    let all = everything(ask);
-    let there: BTreeSet<&str> = all.iter().map(Found::uid).collect();
-    let owned = by_owner(&all);
-    for found in &all {
-        let mut owners = found.owners().peekable();
-        let has_owners = owners.peek().is_some();
-        if has_owners && !owners.any(|owner| there.contains(text(&owner["uid"]))) {
-            if !is_ending(&found.object) {
-                ask.delete(&found.path, "Background");
-            }
-        } else if is_ending(&found.object) {
-            let_go(ask, found, owned.get(found.uid()).map_or(&[], Vec::as_slice));
-        }
+/// Deletes an object that has lost its owners, and lets one go whose dependents are gone.
+pub(super) fn look_at_ties(ask: &Ask<'_>, place: &Place) {
+    let Some(found) = Found::read(ask, place) else { return };
+    if is_ending(&found.object) {
+        let dependents = ask.sight.dependents(&found.object);
+        let dependents: Vec<_> = dependents.filter_map(|place| Found::read(ask, place)).collect();
+        let_go(ask, &found, &dependents);
+        return;
+    }
+    let mut owners = found.owners().peekable();
+    let has_owners = owners.peek().is_some();
+    if has_owners && !owners.any(|owner| ask.sight.is_there(text(&owner["uid"]))) {
+        ask.delete(&found.path, "Background");
     }
 }
 
-/// The objects that each uid owns. Thousands may end at once, and each is looked up in here.
-fn by_owner(all: &[Found]) -> BTreeMap<&str, Vec<&Found>> {
-    let mut owned: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
-    for found in all {
-        // An owner may be named twice.
-        let owners: BTreeSet<&str> = found.owners().map(|owner| text(&owner["uid"])).collect();
-        for owner in owners {
-            owned.entry(owner).or_default().push(found);
-        }
-    }
-    owned
-}
-
-fn let_go(ask: &Ask<'_>, owner: &Found, dependents: &[&Found]) {
+fn let_go(ask: &Ask<'_>, owner: &Found, dependents: &[Found]) {
     if owner.has_finalizer("orphan") {
         for dependent in dependents {
             let mut object = dependent.object.clone();
@@ -127,12 +109,12 @@ fn let_go(ask: &Ask<'_>, owner: &Found, dependents: &[&Found]) {
         for dependent in dependents.iter().filter(|one| !is_ending(&one.object)) {
             ask.delete(&dependent.path, "Foreground");
         }
-        let blocks = |one: &&&Found| {
+        let blocks = |one: &Found| {
             one.owners().any(|reference| {
                 text(&reference["uid"]) == owner.uid() && reference["blockOwnerDeletion"] == true
             })
         };
-        if !dependents.iter().any(|one| blocks(&one)) {
+        if !dependents.iter().any(blocks) {
             release(ask, owner, "foregroundDeletion");
         }
     }
@@ -144,22 +126,4 @@ fn release(ask: &Ask<'_>, found: &Found, finalizer: &str) {
         finalizers.retain(|one| one != finalizer);
     }
     ask.put(&found.path, &object);
-}
-
-/// All objects of all kinds.
-fn everything(ask: &Ask<'_>) -> Vec<Found> {
-    let mut all = Vec::new();
-    for (root, plural) in ask.api.collections(false) {
-        for object in ask.list(&format!("{root}/{plural}")) {
-            let metadata = &object["metadata"];
-            let path = match text(&metadata["namespace"]) {
-                "" => format!("{root}/{plural}/{}", text(&metadata["name"])),
-                namespace => {
-                    format!("{root}/namespaces/{namespace}/{plural}/{}", text(&metadata["name"]))
-                }
-            };
-            all.push(Found { path, object });
-        }
-    }
-    all
 }

@@ -3,25 +3,26 @@
 use serde_json::{Value, json};
 
 use super::NODE;
-use super::ask::{Ask, collection, controller, hash, is_controlled, is_ending, path, text};
+use super::ask::{
+    Ask, PODS, collection, controller, hash, is_ending, number, path, revision, text,
+};
 use super::pods::{of_template, ready};
 
 const VERSION: &str = "apps/v1";
 const REVISION: &str = "controller-revision-hash";
 
-pub(super) fn step(ask: &Ask<'_>) {
-    for set in ask.list("/apis/apps/v1/daemonsets") {
-        if !is_ending(&set) {
-            look_after(ask, &set);
-        }
+/// Looks after a DaemonSet.
+pub(super) fn look(ask: &Ask<'_>, set: &Value) -> Option<u64> {
+    if is_ending(set) {
+        return None;
     }
-}
-
-fn look_after(ask: &Ask<'_>, set: &Value) {
     let pods = collection("v1", "pods", text(&set["metadata"]["namespace"]));
-    let mut own = ask.list(&pods);
-    own.retain(|pod| is_controlled(pod, set) && !is_ending(pod));
-    let revision = hash(&set["spec"]["template"]);
+    let mut own = ask.controlled(set, PODS);
+    own.retain(|pod| !is_ending(pod));
+    let revision = match revision(ask, set) {
+        Some(noted) => text(&noted["metadata"]["labels"][REVISION]).to_owned(),
+        None => hash(&set["spec"]["template"]),
+    };
     let selector = set["spec"]["template"]["spec"]["nodeSelector"].as_object();
     // The node has no labels but those that every node has.
     let fits = selector.is_none_or(|labels| {
@@ -31,6 +32,11 @@ fn look_after(ask: &Ask<'_>, set: &Value) {
             _ => false,
         })
     });
+    // In a copy of a cluster there were other nodes, as many as there are pods.
+    let before = number(&set["status"]["desiredNumberScheduled"]);
+    let is_observed = set["status"]["observedGeneration"] == set["metadata"]["generation"];
+    let fits = if is_observed { before > 0 } else { fits };
+    let wanted = if fits { before.max(1) } else { 0 };
     let is_new = |pod: &Value| pod["metadata"]["labels"][REVISION] == *revision;
     let on_delete = set["spec"]["updateStrategy"]["type"] == "OnDelete";
     for pod in &own {
@@ -39,13 +45,14 @@ fn look_after(ask: &Ask<'_>, set: &Value) {
         }
     }
     own.retain(|pod| fits && (is_new(pod) || on_delete));
-    if fits && own.is_empty() {
+    for _ in i64::try_from(own.len()).unwrap_or(i64::MAX)..wanted {
         let mut pod = of_template(&set["spec"]["template"], controller(VERSION, "DaemonSet", set));
         pod["metadata"]["generateName"] = format!("{}-", text(&set["metadata"]["name"])).into();
         pod["metadata"]["labels"][REVISION] = revision.clone().into();
-        own.extend(ask.create(&pods, &pod));
+        let Some(pod) = ask.create(&pods, &pod) else { break };
+        own.push(pod);
     }
-    let (wanted, ready) = (i64::from(fits), ready(&own));
+    let ready = ready(&own);
     let mut status = json!({
         "observedGeneration": set["metadata"]["generation"],
         "desiredNumberScheduled": wanted, "currentNumberScheduled": own.len(), "numberMisscheduled": 0,
@@ -57,4 +64,5 @@ fn look_after(ask: &Ask<'_>, set: &Value) {
         counts.retain(|key, value| !may_be_left_out.contains(&key.as_str()) || *value != 0);
     }
     ask.status(&path(VERSION, "daemonsets", set), set, &status);
+    None
 }

@@ -2,29 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::ask::{
-    Ask, collection, condition, controller, hash, is_controlled, is_ending, number, path, text,
-};
+use super::ask::{Ask, collection, condition, controller, hash, is_ending, number, path, text};
 use crate::rehearsal::clock;
 
 const VERSION: &str = "apps/v1";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
 
-pub(super) fn step(ask: &Ask<'_>) {
-    for deployment in ask.list("/apis/apps/v1/deployments") {
-        if !is_ending(&deployment) {
-            look_after(ask, &deployment);
-        }
+/// Looks after a Deployment; when to look again, if nothing happens.
+pub(super) fn look(ask: &Ask<'_>, deployment: &Value) -> Option<u64> {
+    if is_ending(deployment) {
+        return None;
     }
-}
-
-fn look_after(ask: &Ask<'_>, deployment: &Value) {
-    let namespace = text(&deployment["metadata"]["namespace"]);
-    let mut sets = ask.list(&collection(VERSION, "replicasets", namespace));
-    sets.retain(|set| is_controlled(set, deployment) && !is_ending(set));
+    let mut sets = ask.controlled(deployment, ("apps", "replicasets"));
+    sets.retain(|set| !is_ending(set));
     let newest = hash(&deployment["spec"]["template"]);
-    let at = sets.iter().position(|set| set["metadata"]["labels"][HASH] == *newest);
+    let at = sets.iter().position(|set| is_of(set, deployment));
     let is_paused = deployment["spec"]["paused"] == true;
     let new = match at {
         Some(at) => Some(sets.remove(at)),
@@ -43,6 +36,16 @@ fn look_after(ask: &Ask<'_>, deployment: &Value) {
     if let Some(current) = ask.get(&place) {
         ask.status(&place, &current, &status);
     }
+    deadline(deployment, &status)
+}
+
+/// Whether a set has the template of a Deployment, whoever has named it.
+fn is_of(set: &Value, deployment: &Value) -> bool {
+    let mut template = set["spec"]["template"].clone();
+    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+        labels.remove(HASH);
+    }
+    template == deployment["spec"]["template"]
 }
 
 fn make(ask: &Ask<'_>, deployment: &Value, hash: &str, others: &[Value]) -> Option<Value> {
@@ -181,8 +184,7 @@ fn conditions(
     };
     let reason = if is_complete { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" };
     let progress = condition(deployment, &now, "Progressing", true, reason, &message);
-    let seconds = |time: &str| clock::read(time).unwrap_or_default();
-    let deadline = deployment["spec"]["progressDeadlineSeconds"].as_u64().unwrap_or(600);
+    let deadline = seconds_to_progress(deployment);
     let since = last_progress(deployment, &progress);
     let is_late = !is_complete && seconds(&now).saturating_sub(seconds(&since)) > deadline;
     if !is_late {
@@ -192,6 +194,22 @@ fn conditions(
     let late =
         condition(deployment, &now, "Progressing", false, "ProgressDeadlineExceeded", &message);
     json!([minimum, late])
+}
+
+/// The time at which a rollout that goes on will be late.
+fn deadline(deployment: &Value, status: &Value) -> Option<u64> {
+    let conditions = status["conditions"].as_array()?;
+    let goes_on = conditions.iter().find(|one| one["reason"] == "ReplicaSetUpdated")?;
+    let since = seconds(text(&goes_on["lastUpdateTime"]));
+    Some(since.saturating_add(seconds_to_progress(deployment)).saturating_add(1))
+}
+
+fn seconds_to_progress(deployment: &Value) -> u64 {
+    deployment["spec"]["progressDeadlineSeconds"].as_u64().unwrap_or(600)
+}
+
+fn seconds(time: &str) -> u64 {
+    clock::read(time).unwrap_or_default()
 }
 
 /// When the rollout last went on. Once it is late, that was when it was found to be.

@@ -2,29 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::ask::{
-    Ask, collection, controller, is_controlled, is_ending, path, plain_condition, text,
-};
+use super::ask::{Ask, PODS, collection, controller, is_ending, path, plain_condition, text};
 use super::pods::{of_template, ready};
 
 const VERSION: &str = "batch/v1";
 
-pub(super) fn step(ask: &Ask<'_>) {
-    for job in ask.list("/apis/batch/v1/jobs") {
-        let is_over = job["status"]["conditions"].as_array().into_iter().flatten().any(|one| {
+/// Looks after a Job.
+pub(super) fn look(ask: &Ask<'_>, job: &Value) -> Option<u64> {
+    let is_over =
+        job["status"]["conditions"].as_array().into_iter().flatten().any(|one| {
             matches!(text(&one["type"]), "Complete" | "Failed") && one["status"] == "True"
         });
-        if !is_ending(&job) && !is_over {
-            look_after(ask, &job);
-        }
+    if is_ending(job) || is_over {
+        return None;
     }
-}
-
-fn look_after(ask: &Ask<'_>, job: &Value) {
     let spec = &job["spec"];
     let pods = collection("v1", "pods", text(&job["metadata"]["namespace"]));
-    let mut own = ask.list(&pods);
-    own.retain(|pod| is_controlled(pod, job));
+    let own = ask.controlled(job, PODS);
     let count = |phase: &str| {
         let is_in = |pod: &&Value| pod["status"]["phase"] == phase;
         i64::try_from(own.iter().filter(is_in).count()).unwrap_or(i64::MAX)
@@ -74,4 +68,5 @@ fn look_after(ask: &Ask<'_>, job: &Value) {
         counts.retain(|key, value| !may_be_left_out.contains(&key.as_str()) || *value != 0);
     }
     ask.status(&path(VERSION, "jobs", job), job, &status);
+    None
 }

@@ -1,9 +1,11 @@
 //! What a cluster's controllers make of objects, so that a sync has something to wait for.
 //!
-//! They are clients like any other: each [`step`](Controllers::step) lists, compares and writes through
-//! [`Rehearsal::handle`], under the name that the real ones have in managed fields. There is one node,
-//! pods are ready a second after they are bound, and nothing runs. Time is the rehearsal's own, so a
-//! rollout takes as long as the caller lets the clock go on.
+//! They are clients like any other: they compare and write through [`Rehearsal::handle`], under the
+//! name that the real ones have in managed fields. What they look after in a [`step`](Controllers::step)
+//! is what has changed since the last one, what owns that, and what waits for a time; so a step costs
+//! what has happened, whatever else is there. There is one node, pods are ready a second after they are
+//! bound, and nothing runs. Time is the rehearsal's own, so a rollout takes as long as the caller lets
+//! the clock go on.
 //!
 //! Left out: what writes into specs (autoscalers, injectors), schedules (CronJob), endpoints.
 //!
@@ -21,62 +23,226 @@ mod sight;
 mod stateful_set;
 mod volumes;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::rehearsal::Rehearsal;
+use crate::rehearsal::waiting::Seat;
 
 use ask::Ask;
+use sight::{Place, Sight};
 
 pub use pods::{PodFault, Trouble};
 
 /// The name of the only node.
 pub const NODE: &str = "rehearsal";
 
-/// How far the clock goes in one step of [`Controllers::settle`].
+/// How far the clock goes in one step.
 const STEP: Duration = Duration::from_secs(1);
+
+/// The longest that something that was refused waits before it is tried again, in seconds; the
+/// controllers of Kubernetes wait up to 1,000.
+const LONGEST_REST: u64 = 600;
+
+/// Looks after an object, and says when to look again if nothing happens.
+type Look = fn(&Ask<'_>, &Value) -> Option<u64>;
+
+const MANAGER: &str = "kube-controller-manager";
+
+/// Who looks after which resource, in the order of their turns: what one makes, the next one sees.
+const TURNS: [(&str, (&str, &str), Look); 9] = [
+    (MANAGER, ("apps", "deployments"), deployment::look),
+    (MANAGER, ("apps", "replicasets"), replica_set::look),
+    (MANAGER, ("", "replicationcontrollers"), replica_set::look_at_old),
+    (MANAGER, ("apps", "statefulsets"), stateful_set::look),
+    (MANAGER, ("apps", "daemonsets"), daemon_set::look),
+    (MANAGER, ("batch", "jobs"), job::look),
+    (MANAGER, ("", "persistentvolumeclaims"), volumes::look),
+    ("cloud-controller-manager", ("", "services"), network::look),
+    (MANAGER, ("", "namespaces"), cleanup::look),
+];
 
 /// The controllers of one rehearsal.
 #[derive(Debug)]
 pub struct Controllers {
     api: Rehearsal,
     troubles: Vec<PodFault>,
-    /// Up to where deletions were looked after.
-    seen: u64,
+    sight: Sight,
+    /// What is to be looked after.
+    due: BTreeSet<Place>,
+    /// What has lost an owner, or waits for its dependents.
+    tied: BTreeSet<Place>,
+    /// What is to be looked after at a time, if nothing happens to it before.
+    resting: BTreeMap<Place, Rest>,
+    /// How many pods have an address.
+    addresses: usize,
+    seat: Seat,
+}
+
+/// Until when something rests, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: u64,
+    /// How often it was refused.
+    refused: u32,
+}
+
+/// Lets a thread go on that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 impl Controllers {
     /// Controllers that look after `api`, which gets a node.
     #[must_use]
     pub fn new(api: &Rehearsal) -> Self {
-        let controllers = Self { api: api.clone(), troubles: Vec::new(), seen: 0 };
-        pods::make_node(&controllers.ask("kubelet"));
-        controllers
+        let sight = Sight::default();
+        pods::make_node(&Ask::new(api, &sight, "kubelet"));
+        Self {
+            api: api.clone(),
+            troubles: Vec::new(),
+            sight,
+            due: BTreeSet::new(),
+            tied: BTreeSet::new(),
+            resting: BTreeMap::new(),
+            addresses: 0,
+            seat: api.state().waiting.seat_for_all(),
+        }
     }
 
-    /// Lets pods go wrong.
+    /// Lets pods go wrong, those too that are there.
     pub fn trouble(&mut self, fault: PodFault) {
         self.troubles.push(fault);
+        self.due.extend(self.api.places(ask::PODS));
     }
 
     /// One round of all of them; whether any of them wrote something.
     pub fn step(&mut self) -> bool {
         let before = self.api.revision();
-        let manager = self.ask("kube-controller-manager");
-        deployment::step(&manager);
-        replica_set::step(&manager);
-        stateful_set::step(&manager);
-        daemon_set::step(&manager);
-        job::step(&manager);
-        volumes::step(&manager);
-        network::step(&self.ask("cloud-controller-manager"));
-        cleanup::namespaces(&manager);
-        if self.api.has_deletions_since(self.seen) {
-            cleanup::dependents(&manager);
+        self.rouse();
+        for (agent, resource, look) in TURNS {
+            for place in self.take(resource) {
+                self.look(agent, &place, look);
+            }
         }
-        self.seen = before;
-        pods::schedule(&self.ask("kube-scheduler"), &self.troubles);
-        pods::run(&self.ask("kubelet"), &self.troubles);
+        self.notice();
+        for place in std::mem::take(&mut self.tied) {
+            let ask = Ask::new(&self.api, &self.sight, MANAGER);
+            cleanup::look_at_ties(&ask, &place);
+            if ask.was_refused() {
+                self.rest(&place, None, true);
+            }
+        }
+        let pods = self.take(ask::PODS);
+        for place in &pods {
+            if let Some(pod) = self.api.read(place) {
+                let ask = Ask::new(&self.api, &self.sight, "kube-scheduler");
+                pods::schedule(&ask, &pod, &self.troubles);
+            }
+        }
+        let troubles = self.troubles.clone();
+        for place in &pods {
+            self.addresses += 1;
+            let number = self.addresses;
+            self.look("kubelet", place, |ask, pod| pods::run(ask, pod, number, &troubles));
+        }
         self.api.revision() != before
+    }
+
+    /// Goes on until `ends`: with `pause` between the steps and a second of the rehearsal's time in each
+    /// while something is under way, and not at all while nothing is. Whoever sets `ends` unparks the
+    /// thread.
+    pub fn run(&mut self, pause: Duration, ends: &AtomicBool) {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        while !ends.load(Ordering::Relaxed) {
+            self.seat.wait(&waker);
+            self.step();
+            if !self.resting.is_empty() {
+                self.api.advance(STEP);
+            }
+            if self.is_busy() {
+                thread::sleep(pause);
+            } else {
+                thread::park();
+            }
+        }
+    }
+
+    /// Whether there is something to do, or to wait for.
+    fn is_busy(&self) -> bool {
+        let is_idle = self.due.is_empty() && self.tied.is_empty() && self.resting.is_empty();
+        !is_idle || self.sight.seen() != self.api.revision()
+    }
+
+    /// Sees what has changed.
+    fn notice(&mut self) {
+        let touched = self.sight.follow(&self.api);
+        self.tied.extend(touched.orphans);
+        for place in touched.places {
+            self.concern(place);
+        }
+    }
+
+    fn concern(&mut self, place: Place) {
+        if self.sight.is_ending(&place) {
+            self.tied.insert(place.clone());
+        }
+        if place.is_of(ask::PODS) || TURNS.iter().any(|(_, resource, _)| place.is_of(*resource)) {
+            self.due.insert(place);
+        }
+    }
+
+    /// What has rested long enough is looked after in this step.
+    fn rouse(&mut self) {
+        let now = self.api.time();
+        let over = self.resting.iter().filter(|(_, rest)| rest.until <= now);
+        for place in over.map(|(place, _)| place.clone()).collect::<Vec<_>>() {
+            self.concern(place);
+        }
+    }
+
+    /// What is due of a resource, with what has changed just now.
+    fn take(&mut self, resource: (&str, &str)) -> BTreeSet<Place> {
+        self.notice();
+        let due = std::mem::take(&mut self.due);
+        let (taken, left) = due.into_iter().partition(|place| place.is_of(resource));
+        self.due = left;
+        taken
+    }
+
+    fn look(
+        &mut self,
+        agent: &'static str,
+        place: &Place,
+        look: impl FnOnce(&Ask<'_>, &Value) -> Option<u64>,
+    ) {
+        let ask = Ask::new(&self.api, &self.sight, agent);
+        let until = self.api.read(place).and_then(|object| look(&ask, &object));
+        let refused = ask.was_refused();
+        self.rest(place, until, refused);
+    }
+
+    /// Lets something rest until a time; what was refused for twice as long each time.
+    fn rest(&mut self, place: &Place, until: Option<u64>, refused: bool) {
+        let before = self.resting.remove(place).map_or(0, |rest| rest.refused);
+        let refused = if refused { before.saturating_add(1) } else { 0 };
+        let again = (refused > 0).then(|| {
+            let seconds = 1_u64.checked_shl(refused - 1).unwrap_or(LONGEST_REST);
+            self.api.time().saturating_add(seconds.min(LONGEST_REST))
+        });
+        if let Some(until) = until.into_iter().chain(again).min() {
+            self.resting.insert(place.clone(), Rest { until, refused });
+        }
     }
 
     /// Steps, a second each, until two of them in a row change nothing, but `most` of them at the
@@ -97,15 +263,11 @@ impl Controllers {
     pub fn advance(&self, by: Duration) {
         self.api.advance(by);
     }
-
-    fn ask(&self, agent: &'static str) -> Ask<'_> {
-        Ask::new(&self.api, agent)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::health::{self, Status};
@@ -117,7 +279,7 @@ mod tests {
     }
 
     fn user(api: &Rehearsal) -> Ask<'_> {
-        Ask::new(api, "user")
+        Ask::new(api, Box::leak(Box::default()), "user")
     }
 
     fn workload(kind: &str, name: &str, spec: Value) -> Value {
@@ -137,6 +299,7 @@ mod tests {
         object
     }
 
+    const HASH: &str = "pod-template-hash";
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
     const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -256,6 +419,90 @@ mod tests {
         assert_eq!(state(&api, &format!("{jobs}/once")).0, Status::Current);
         let agent = user(&api).get(&format!("{sets}/agent")).expect("it is there");
         assert_eq!(agent["status"]["numberReady"], 1);
+    }
+
+    #[test]
+    fn a_step_looks_at_nothing_where_nothing_happened() {
+        let api = api();
+        let mut controllers = Controllers::new(&api);
+        user(&api).create(DEPLOYMENTS, &workload("Deployment", "web", json!({"replicas": 3})));
+        controllers.settle(60);
+        controllers.step();
+        assert!(!controllers.is_busy());
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        user(&api).create("/api/v1/namespaces/default/configmaps", &map);
+        assert!(controllers.is_busy());
+        assert!(!controllers.step());
+        assert!(!controllers.is_busy());
+    }
+
+    #[test]
+    fn what_is_refused_is_tried_again_ever_more_seldom() {
+        let api = api();
+        let mut controllers = Controllers::new(&api);
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+            "spec": {"hard": {"pods": "0"}},
+        });
+        let quotas = "/api/v1/namespaces/default/resourcequotas";
+        let mut quota = user(&api).create(quotas, &quota).expect("created");
+        quota["status"] = json!({"hard": {"pods": "0"}, "used": {"pods": "0"}});
+        assert!(user(&api).put(&format!("{quotas}/none/status"), &quota));
+        user(&api).create(DEPLOYMENTS, &workload("Deployment", "web", json!({})));
+        controllers.settle(30);
+        assert!(user(&api).list(PODS).is_empty());
+        let refused = controllers.resting.values().map(|rest| rest.refused).max();
+        assert!(matches!(refused, Some(2..=6)), "{refused:?}");
+        user(&api).delete(&format!("{quotas}/none"), "Background");
+        api.advance(Duration::from_secs(LONGEST_REST));
+        controllers.settle(60);
+        assert_eq!(user(&api).list(PODS).len(), 1);
+    }
+
+    #[test]
+    fn a_copy_of_a_cluster_stays_as_it_is() {
+        let api = api();
+        let mut controllers = Controllers::new(&api);
+        let labels = |hash: &str| json!({"app": "web", HASH: hash});
+        let template = json!({
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "a", "image": "a"}]},
+        });
+        let mut hashed = template.clone();
+        hashed["metadata"]["labels"] = labels("6b7f");
+        let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+        let ready = json!({"replicas": 1, "readyReplicas": 1, "availableReplicas": 1});
+        let objects = [
+            // Its owner is of a kind that is not here.
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": "node-1", "containers": []},
+                "metadata": {"name": "web-6b7f-x", "namespace": "default", "uid": "p", "labels": labels("6b7f"),
+                    "ownerReferences": owner("ReplicaSet", "web-6b7f", "r")},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+            }),
+            json!({
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "status": ready,
+                "metadata": {"name": "web-6b7f", "namespace": "default", "uid": "r", "labels": labels("6b7f"),
+                    "ownerReferences": owner("Deployment", "web", "d")},
+                "spec": {"replicas": 1, "selector": {"matchLabels": labels("6b7f")}, "template": hashed},
+            }),
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "status": ready,
+                "metadata": {"name": "web", "namespace": "default", "uid": "d",
+                    "ownerReferences": owner("Thing", "thing", "t")},
+                "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template},
+            }),
+        ];
+        assert_eq!(api.adopt(&objects), 0);
+        controllers.settle(30);
+        assert!(user(&api).get(&format!("{DEPLOYMENTS}/web")).is_some());
+        assert_eq!(user(&api).list("/apis/apps/v1/namespaces/default/replicasets").len(), 1);
+        let pods = user(&api).list(PODS);
+        assert_eq!(pods.len(), 1);
+        assert_eq!(
+            (&pods[0]["spec"]["nodeName"], &pods[0]["metadata"]["uid"]),
+            (&json!("node-1"), &json!("p"))
+        );
     }
 
     #[test]

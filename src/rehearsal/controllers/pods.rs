@@ -67,44 +67,49 @@ pub(super) fn make_node(ask: &Ask<'_>) {
     ask.status(&format!("/api/v1/nodes/{NODE}"), &node, &status);
 }
 
-/// Binds the pods that have no node.
-pub(super) fn schedule(ask: &Ask<'_>, faults: &[PodFault]) {
-    for pod in ask.list("/api/v1/pods") {
-        let is_free = pod["spec"]["nodeName"].is_null() && !is_ending(&pod);
-        let is_gated = pod["spec"]["schedulingGates"].as_array().is_some_and(|all| !all.is_empty());
-        if !is_free || is_gated {
-            continue;
-        }
-        let place = path("v1", "pods", &pod);
-        if troubles(&pod, faults).any(|trouble| trouble == Trouble::Unschedulable) {
-            let (now, why) = (ask.api.now(), "0/1 nodes are available: 1 Insufficient cpu.");
-            let condition =
-                plain_condition(&pod, &now, "PodScheduled", false, "Unschedulable", why);
-            let mut status = pod["status"].clone();
-            status["conditions"] = json!([condition]);
-            ask.status(&place, &pod, &status);
-            continue;
-        }
-        let binding = json!({
-            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
-        });
-        ask.create(&format!("{place}/binding"), &binding);
+/// Binds a pod that has no node.
+pub(super) fn schedule(ask: &Ask<'_>, pod: &Value, faults: &[PodFault]) {
+    let is_free = pod["spec"]["nodeName"].is_null() && !is_ending(pod);
+    let is_gated = pod["spec"]["schedulingGates"].as_array().is_some_and(|all| !all.is_empty());
+    if !is_free || is_gated {
+        return;
     }
+    let place = path("v1", "pods", pod);
+    if troubles(pod, faults).any(|trouble| trouble == Trouble::Unschedulable) {
+        let (now, why) = (ask.api.now(), "0/1 nodes are available: 1 Insufficient cpu.");
+        let condition = plain_condition(pod, &now, "PodScheduled", false, "Unschedulable", why);
+        let mut status = pod["status"].clone();
+        status["conditions"] = json!([condition]);
+        ask.status(&place, pod, &status);
+        return;
+    }
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
+    });
+    ask.create(&format!("{place}/binding"), &binding);
 }
 
-/// Goes on with the pods that are bound.
-pub(super) fn run(ask: &Ask<'_>, faults: &[PodFault]) {
+/// Goes on with a pod that is bound; when to look again, if nothing happens. `number` makes its address.
+pub(super) fn run(ask: &Ask<'_>, pod: &Value, number: usize, faults: &[PodFault]) -> Option<u64> {
+    let place = path("v1", "pods", pod);
+    if is_ending(pod) {
+        // Nothing runs, so nothing needs the time that it is given.
+        ask.kill(&place);
+        return None;
+    }
+    // What ran on the nodes of a cluster that this is a copy of goes on as it was.
+    if pod["spec"]["nodeName"] != NODE {
+        return None;
+    }
     let now = ask.api.now();
-    for (number, pod) in ask.list("/api/v1/pods").into_iter().enumerate() {
-        let place = path("v1", "pods", &pod);
-        if is_ending(&pod) {
-            // Nothing runs, so nothing needs the time that it is given.
-            ask.kill(&place);
-        } else if pod["spec"]["nodeName"].is_string() {
-            let status = status(&pod, &now, number, faults);
-            ask.status(&place, &pod, &status);
-        }
+    ask.status(&place, pod, &status(pod, &now, number, faults));
+    let started = clock::read(text(&pod["status"]["startTime"]))?;
+    let ready = started.saturating_add(needs(pod, faults));
+    match state(pod, &now, faults) {
+        State::Starting => Some(ready),
+        State::Running if ends(pod) => Some(ready.saturating_add(1)),
+        _ => None,
     }
 }
 
@@ -119,22 +124,34 @@ enum State {
     Failed,
 }
 
+/// Whether a pod is done some time.
+fn ends(pod: &Value) -> bool {
+    pod["spec"]["restartPolicy"] != "Always"
+}
+
+/// Seconds that a pod takes to become ready.
+fn needs(pod: &Value, faults: &[PodFault]) -> u64 {
+    let slow = troubles(pod, faults).filter_map(|trouble| match trouble {
+        Trouble::Slow(seconds) => Some(seconds),
+        _ => None,
+    });
+    slow.fold(START, u64::max)
+}
+
 fn state(pod: &Value, now: &str, faults: &[PodFault]) -> State {
-    let started = clock::read(text(&pod["status"]["startTime"]));
-    let age = started.map(|start| clock::read(now).unwrap_or_default().saturating_sub(start));
-    let ends = pod["spec"]["restartPolicy"] != "Always";
-    let mut needs = START;
     for trouble in troubles(pod, faults) {
         match trouble {
             Trouble::CrashLoop if pod["spec"]["restartPolicy"] == "Never" => return State::Failed,
             Trouble::CrashLoop => return State::Crashing,
             Trouble::ImagePull => return State::WithoutImage,
-            Trouble::Slow(seconds) => needs = needs.max(seconds),
-            Trouble::Unschedulable => {}
+            Trouble::Slow(_) | Trouble::Unschedulable => {}
         }
     }
+    let started = clock::read(text(&pod["status"]["startTime"]));
+    let age = started.map(|start| clock::read(now).unwrap_or_default().saturating_sub(start));
+    let needs = needs(pod, faults);
     match age {
-        Some(age) if ends && age > needs => State::Done,
+        Some(age) if ends(pod) && age > needs => State::Done,
         Some(age) if age >= needs => State::Running,
         _ => State::Starting,
     }

@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::ask::{Ask, collection, controller, hash, is_controlled, is_ending, number, path, text};
+use super::ask::{
+    Ask, PODS, collection, controller, hash, is_ending, number, path, revision, text,
+};
 use super::pods::{is_ready, of_template, ready};
 
 const VERSION: &str = "apps/v1";
 const REVISION: &str = "controller-revision-hash";
 
-pub(super) fn step(ask: &Ask<'_>) {
-    for set in ask.list("/apis/apps/v1/statefulsets") {
-        if !is_ending(&set) {
-            look_after(ask, &set);
-        }
+/// Looks after a StatefulSet.
+pub(super) fn look(ask: &Ask<'_>, set: &Value) -> Option<u64> {
+    if is_ending(set) {
+        return None;
     }
-}
-
-fn look_after(ask: &Ask<'_>, set: &Value) {
-    let namespace = text(&set["metadata"]["namespace"]);
     let name = text(&set["metadata"]["name"]);
-    let revision = format!("{name}-{}", hash(&set["spec"]["template"]));
-    let mut pods = ask.list(&collection("v1", "pods", namespace));
-    pods.retain(|pod| is_controlled(pod, set));
+    let revision = match revision(ask, set) {
+        Some(noted) => text(&noted["metadata"]["name"]).to_owned(),
+        None => format!("{name}-{}", hash(&set["spec"]["template"])),
+    };
+    let pods = ask.controlled(set, PODS);
     let wanted = number(&set["spec"]["replicas"]);
     change(ask, set, &pods, wanted, &revision);
     let place = path(VERSION, "statefulsets", set);
     ask.status(&place, set, &status(set, &pods, wanted, &revision));
+    None
 }
 
 /// Makes or deletes pods: one at a time, or all at once with `podManagementPolicy: Parallel`.

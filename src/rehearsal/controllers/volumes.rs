@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::ask::{Ask, is_ending, path, text};
 
-pub(super) fn step(ask: &Ask<'_>) {
-    for claim in ask.list("/api/v1/persistentvolumeclaims") {
-        if !is_ending(&claim) && claim["status"]["phase"] != "Bound" {
-            bind(ask, &claim);
-        } else if is_ending(&claim) {
-            release(ask, &claim);
-        }
+/// Looks after a claim.
+pub(super) fn look(ask: &Ask<'_>, claim: &Value) -> Option<u64> {
+    if is_ending(claim) {
+        release(ask, claim);
+    } else if claim["status"]["phase"] != "Bound" {
+        bind(ask, claim);
     }
+    None
 }
 
 fn bind(ask: &Ask<'_>, claim: &Value) {
@@ -56,13 +56,7 @@ fn bind(ask: &Ask<'_>, claim: &Value) {
 
 /// Takes away what protects a claim, once no pod uses it.
 fn release(ask: &Ask<'_>, claim: &Value) {
-    let namespace = text(&claim["metadata"]["namespace"]);
-    let name = &claim["metadata"]["name"];
-    let uses = |pod: &Value| {
-        let volumes = pod["spec"]["volumes"].as_array();
-        volumes.into_iter().flatten().any(|one| one["persistentVolumeClaim"]["claimName"] == *name)
-    };
-    if ask.list(&super::ask::collection("v1", "pods", namespace)).iter().any(uses) {
+    if ask.sight.is_used(claim) {
         return;
     }
     let mut claim = claim.clone();

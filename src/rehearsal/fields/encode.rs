@@ -3,6 +3,8 @@
 //! Source: Go `encoding/json/encode.go`, `isEmptyValue`; what is stored as protobuf has no empty
 //! lists and maps.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::decode::{SCHEMA, Special, special};
@@ -12,20 +14,29 @@ use crate::schema::kubernetes::{Definition, Minor, Node, Property, Shape};
 /// in apimachinery 0.34.
 const OMITS_CREATION: u32 = 34;
 
-/// Makes an object what the server would give back of it.
-pub(super) fn encode(object: &mut Value, minor: &Minor, definition: &'static Definition) {
+/// Makes an object what the server would give back of it, and says whether its spec had empty lists or
+/// maps, which are kept nowhere, but which Go tells from those that are not there.
+pub(super) fn encode(object: &mut Value, minor: &Minor, definition: &'static Definition) -> bool {
     // The groups whose objects are stored as JSON, which keeps empty lists.
     let group = definition.kinds.first().map_or("", |kind| kind.group);
     let keeps_empty = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
-    let encoder = Encoder { minor, keeps_empty };
+    let encoder = Encoder { minor, keeps_empty, hollow: Cell::new(false) };
+    let mut is_hollow = false;
     if let Value::Object(object) = object {
-        encoder.object(object, definition, 0);
+        for property in &definition.properties {
+            encoder.hollow.set(false);
+            encoder.property(object, property, definition, 0);
+            is_hollow |= property.name == "spec" && encoder.hollow.get();
+        }
     }
+    is_hollow
 }
 
 struct Encoder<'a> {
     minor: &'a Minor,
     keeps_empty: bool,
+    /// Whether an empty list or map was left out.
+    hollow: Cell<bool>,
 }
 
 impl Encoder<'_> {
@@ -36,28 +47,40 @@ impl Encoder<'_> {
         depth: usize,
     ) {
         for property in &definition.properties {
-            let written = match object.get_mut(property.name) {
-                None | Some(Value::Null) => {
-                    let empty = self.unset(property, definition, depth);
-                    if let Some(empty) = empty {
-                        object.insert(property.name.into(), empty);
-                        continue;
-                    }
-                    false
+            self.property(object, property, definition, depth);
+        }
+    }
+
+    fn property(
+        &self,
+        object: &mut Map<String, Value>,
+        property: &Property,
+        definition: &'static Definition,
+        depth: usize,
+    ) {
+        let written = match object.get_mut(property.name) {
+            None | Some(Value::Null) => {
+                let empty = self.unset(property, definition, depth);
+                if let Some(empty) = empty {
+                    object.insert(property.name.into(), empty);
+                    return;
                 }
-                Some(value) => match self.value(value, &property.node, depth + 1) {
-                    true => true,
-                    // What is set to nothing, in a field that is always written.
-                    false if always(&property.node) => {
-                        *value = Value::Null;
-                        true
-                    }
-                    false => false,
-                },
-            };
-            if !written {
-                object.remove(property.name);
+                false
             }
+            Some(value) => match self.value(value, &property.node, depth + 1) {
+                true => true,
+                // No policies are not the same as none given, and are refused.
+                false if is_policies(property, definition) => true,
+                // What is set to nothing, in a field that is always written.
+                false if always(&property.node) => {
+                    *value = Value::Null;
+                    true
+                }
+                false => false,
+            },
+        };
+        if !written {
+            object.remove(property.name);
         }
     }
 
@@ -124,13 +147,13 @@ impl Encoder<'_> {
                 for value in list.iter_mut() {
                     self.value(value, element, depth);
                 }
-                !(list.is_empty() && (omits || !self.keeps_empty))
+                !(list.is_empty() && self.leaves_out(omits))
             }
             (Shape::Object(Some(values)), Value::Object(object)) => {
                 for (_, value) in object.iter_mut() {
                     self.value(value, values, depth);
                 }
-                !(object.is_empty() && (omits || !self.keeps_empty))
+                !(object.is_empty() && self.leaves_out(omits))
             }
             (Shape::String, Value::String(text)) => !(omits && text.is_empty()),
             (Shape::Integer | Shape::Number, Value::Number(number)) => {
@@ -139,6 +162,13 @@ impl Encoder<'_> {
             (Shape::Boolean, Value::Bool(set)) => !omits || *set,
             _ => true,
         }
+    }
+
+    /// Whether an empty list or map is left out.
+    fn leaves_out(&self, omits: bool) -> bool {
+        let leaves_out = omits || !self.keeps_empty;
+        self.hollow.set(self.hollow.get() || leaves_out);
+        leaves_out
     }
 
     fn defined(&self, value: &mut Value, definition: &'static Definition, depth: usize) {
@@ -166,6 +196,11 @@ impl Encoder<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether it is the policies of how a HorizontalPodAutoscaler scales.
+fn is_policies(property: &Property, definition: &Definition) -> bool {
+    property.name == "policies" && definition.short_name() == "HPAScalingRules"
 }
 
 /// Whether the field is written even where it is nothing.

@@ -64,6 +64,8 @@ pub struct Decoded {
     /// Unknown and double fields, e.g. `unknown field "spec.foo"`: the texts of warnings, in the
     /// server's order.
     pub complaints: Vec<String>,
+    /// Whether its spec had empty lists or maps, which the object has no longer.
+    pub hollow: bool,
 }
 
 impl Decoded {
@@ -95,7 +97,7 @@ pub fn read(
     }
     let mut decoded = match definition(minor, kind) {
         Some(definition) => decode_raw(&raw, minor, definition).map_err(|error| refuse(&error))?,
-        None => Decoded { object: raw.to_value(), complaints: Vec::new() },
+        None => Decoded { object: raw.to_value(), ..Decoded::default() },
     };
     if let Value::Object(object) = &mut decoded.object {
         object.insert("apiVersion".into(), kind.api_version().into());
@@ -163,7 +165,7 @@ pub fn read_apply(body: &[u8], validation: Validation) -> Result<Decoded, Failur
         }
         _ => doubles,
     };
-    Ok(Decoded { object, complaints })
+    Ok(Decoded { object, complaints, hollow: false })
 }
 
 /// A JSON patch, a merge patch or a strategic merge patch. Double keys are the complaints, which come
@@ -174,7 +176,7 @@ pub fn read_apply(body: &[u8], validation: Validation) -> Result<Decoded, Failur
 pub fn read_patch(body: &[u8]) -> Result<Decoded, Failure> {
     let bad = |error| Failure::new(400, "BadRequest", format!("error decoding patch: {error}"));
     let raw = Raw::read(body).map_err(bad)?;
-    Ok(Decoded { object: raw.to_value(), complaints: raw.doubles() })
+    Ok(Decoded { object: raw.to_value(), complaints: raw.doubles(), hollow: false })
 }
 
 /// Takes over an object that a JSON patch or a merge patch has given, with the words of a body.
@@ -184,7 +186,7 @@ pub fn read_patch(body: &[u8]) -> Result<Decoded, Failure> {
 pub fn decode(object: &Value, minor: &Minor, kind: &Kind) -> Result<Decoded, String> {
     match definition(minor, kind) {
         Some(definition) => decode_raw(&Raw::from(object), minor, definition),
-        None => Ok(Decoded { object: object.clone(), complaints: Vec::new() }),
+        None => Ok(Decoded { object: object.clone(), ..Decoded::default() }),
     }
 }
 
@@ -194,8 +196,8 @@ fn decode_raw(
     definition: &'static Definition,
 ) -> Result<Decoded, String> {
     let mut read = decode::decode(raw, minor, definition)?;
-    encode::encode(&mut read.value, minor, definition);
-    Ok(Decoded { object: read.value, complaints: read.complaints })
+    let hollow = encode::encode(&mut read.value, minor, definition);
+    Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
 }
 
 /// Takes over an object that was merged: by an apply, or by a strategic merge patch.
@@ -204,11 +206,11 @@ fn decode_raw(
 /// The message of the first value that its type cannot hold.
 pub fn convert(object: &Value, minor: &Minor, kind: &Kind) -> Result<Decoded, String> {
     let Some(definition) = definition(minor, kind) else {
-        return Ok(Decoded { object: object.clone(), complaints: Vec::new() });
+        return Ok(Decoded { object: object.clone(), ..Decoded::default() });
     };
     let mut read = convert::convert(object, minor, definition)?;
-    encode::encode(&mut read.value, minor, definition);
-    Ok(Decoded { object: read.value, complaints: read.complaints })
+    let hollow = encode::encode(&mut read.value, minor, definition);
+    Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
 }
 
 /// Makes an object of known fields what the server writes of it: empty fields left out, or written,

@@ -11,6 +11,7 @@ use base64::prelude::*;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -22,12 +23,25 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::patient::Patient;
 use super::wire::{self, Wire};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::rehearsal::{Failure, Rehearsal, User};
 
 /// How many connections may be open; more wait.
 const CONNECTIONS: usize = 1_000;
+
+/// How many requests may be on their way in at the same time; more wait. Each may have a body of 3 MB.
+const REQUESTS: usize = 64;
+
+/// How long a client may take to send a request.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// How long a client may take to read what it asked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much is kept ready to be sent on a connection, in bytes.
+const BUFFER: usize = 64 << 10;
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -74,6 +88,7 @@ impl Front {
 /// Serves `api` on `listener`, as `front` says, until the future is dropped.
 pub async fn serve(api: Rehearsal, listener: TcpListener, front: Front) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let requests = Arc::new(Semaphore::new(REQUESTS));
     loop {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
@@ -82,16 +97,25 @@ pub async fn serve(api: Rehearsal, listener: TcpListener, front: Front) {
             continue;
         };
         let (api, token, tls) = (api.clone(), Arc::clone(&front.token), front.tls.clone());
+        let requests = Arc::clone(&requests);
+        let stream = Patient::new(stream, PATIENCE);
         tokio::spawn(async move {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else {
                 return;
             };
             let service = tower::service_fn(move |request: Request<Incoming>| {
                 let (api, token) = (api.clone(), Arc::clone(&token));
-                async move { Ok::<_, std::convert::Infallible>(ask(&api, &token, request).await) }
+                let requests = Arc::clone(&requests);
+                async move {
+                    let _turn = requests.acquire().await;
+                    Ok::<_, std::convert::Infallible>(ask(&api, &token, request).await)
+                }
             });
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+            builder.http1().max_buf_size(BUFFER);
+            builder.http2().timer(TokioTimer::new()).keep_alive_interval(REQUEST);
+            builder.http2().max_send_buf_size(BUFFER);
             let service = TowerToHyperService::new(service);
             // A client that goes away is no failure.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
@@ -102,16 +126,24 @@ pub async fn serve(api: Rehearsal, listener: TcpListener, front: Front) {
 
 async fn ask(api: &Rehearsal, token: &str, mut request: Request<Incoming>) -> Response<Wire> {
     let shown = request.headers().get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let user = match shown {
-        None => User::anonymous(),
-        Some(shown) if is_token(shown, token) => User::admin(),
-        Some(_) => {
-            let failure = Failure::new(401, "Unauthorized", "Unauthorized");
-            return wire::whole(failure.send(false, &[]));
+    match shown {
+        // Of who shows nothing, nothing is read.
+        None => {
+            request.extensions_mut().insert(User::anonymous());
+            wire::answer(api, request.map(|_| Empty::new())).await
         }
-    };
-    request.extensions_mut().insert(user);
-    wire::answer(api, request).await
+        Some(shown) if is_token(shown, token) => {
+            request.extensions_mut().insert(User::admin());
+            let answer = tokio::time::timeout(REQUEST, wire::answer(api, request)).await;
+            answer
+                .unwrap_or_else(|_| refuse(408, "Timeout", "the request took too long to come in"))
+        }
+        Some(_) => refuse(401, "Unauthorized", "Unauthorized"),
+    }
+}
+
+fn refuse(code: u16, reason: &'static str, why: &str) -> Response<Wire> {
+    wire::whole(Failure::new(code, reason, why).send(false, &[]))
 }
 
 /// A token that nobody can guess.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::{At, Check};
 use super::{go, service};
-use crate::rehearsal::{Cause, Kind};
+use crate::rehearsal::{Failure, Kind};
 
 type Object = Map<String, Value>;
 
@@ -102,7 +102,9 @@ impl Addresses {
     }
 
     fn next_port(&mut self) -> Option<u16> {
-        let free = PORTS.clone().find(|port| !self.ports.contains(port))?;
+        // A dry run shows ports that are nobody's.
+        let range = if self.dry_run { PORTS.end() + 2..=u16::MAX } else { PORTS };
+        let free = range.clone().find(|port| !self.ports.contains(port))?;
         self.ports.insert(free);
         Some(free)
     }
@@ -122,17 +124,20 @@ fn node_ports(spec: &Value) -> Vec<u16> {
 ///
 /// It comes before `prepare_create` and `prepare_update`. Work on a clone of `addresses`, and keep
 /// it only where the write succeeds and is no dry run.
+///
+/// # Errors
+/// 422 where something cannot be had, 500 where a change gives two ports of a protocol the same node port.
 pub fn allocate(
     kind: &Kind,
     new: &mut Value,
     old: Option<&Value>,
     addresses: &mut Addresses,
-) -> Vec<Cause> {
+) -> Result<(), Failure> {
     if kind.pair() != ("", "Service") {
-        return Vec::new();
+        return Ok(());
     }
     let name = new["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) else { return Vec::new() };
+    let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
     let before = old.map(|old| &old["spec"]);
     if let Some(before) = before {
         patch_what_was_allocated(spec, before);
@@ -144,9 +149,12 @@ pub fn allocate(
         take_ips(&mut check, &name, spec, before, addresses);
     }
     if check.causes.is_empty() {
-        take_ports(&mut check, spec, before, addresses);
+        take_ports(&mut check, spec, before, addresses)?;
     }
-    check.causes
+    match check.causes.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::invalid("", "Service", &name, &check.causes)),
+    }
 }
 
 fn text<'a>(spec: &'a Object, key: &str) -> &'a str {
@@ -395,7 +403,7 @@ fn take_ports(
     spec: &mut Object,
     old: Option<&Value>,
     addresses: &mut Addresses,
-) {
+) -> Result<(), Failure> {
     let kind = text(spec, "type").to_owned();
     let absent = Value::Null;
     let old = old.unwrap_or(&absent);
@@ -404,6 +412,7 @@ fn take_ports(
         let open = kind == "NodePort"
             || spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
         let mut given: Vec<(i64, u16)> = Vec::new();
+        let mut taken: Vec<(String, u16)> = Vec::new();
         for (at, port) in ports_of(spec).enumerate() {
             let own = port.get("port").and_then(Value::as_i64).unwrap_or(0);
             let asked = port.get("nodePort").and_then(number);
@@ -414,7 +423,7 @@ fn take_ports(
                     if is_new && let Err(why) = addresses.take_port(asked) {
                         let path = format!("spec.ports[{at}].nodePort");
                         check.invalid_as(path, asked.to_string(), why);
-                        return;
+                        return Ok(());
                     }
                     asked
                 }
@@ -428,6 +437,13 @@ fn take_ports(
             };
             port.insert("nodePort".into(), node.into());
             given.push((own, node));
+            let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or_default();
+            let pair = (protocol.to_owned(), node);
+            if !old.is_null() && taken.contains(&pair) {
+                let message = format!("duplicate nodePort: {{{protocol} {node}}}");
+                return Err(Failure::new(500, "", message));
+            }
+            taken.push(pair);
         }
     }
     let after = node_ports(&Value::Object(spec.clone()));
@@ -459,6 +475,7 @@ fn take_ports(
         }
         _ => {}
     }
+    Ok(())
 }
 
 /// What a Service of another type had, and was not changed by hand, goes with the type.
@@ -504,7 +521,12 @@ pub(super) fn drop_what_the_type_has_not(object: &mut Object, old: &Value) {
     {
         spec.remove("externalTrafficPolicy");
     }
-    if kind != "LoadBalancer" {
-        object.insert("status".into(), json!({"loadBalancer": {}}));
+    if needs_ip(before) && kind == "ExternalName" && unchanged(spec, "internalTrafficPolicy") {
+        spec.remove("internalTrafficPolicy");
+    }
+    if kind != "LoadBalancer"
+        && let Some(status) = object.entry("status").or_insert_with(|| json!({})).as_object_mut()
+    {
+        status.insert("loadBalancer".into(), json!({}));
     }
 }

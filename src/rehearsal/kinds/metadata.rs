@@ -22,6 +22,9 @@ pub(super) enum Naming {
 /// The bytes that all annotations together may have.
 const ANNOTATIONS_SIZE: usize = 256 * 1024;
 
+/// The bytes that the name of a field manager may have.
+const LONGEST_MANAGER: usize = 128;
+
 /// How objects of a kind are named, and whether they live in a namespace.
 pub(super) fn naming(kind: &Kind) -> (Naming, bool) {
     match kind.pair() {
@@ -108,6 +111,7 @@ fn common(check: &mut Check, namespaced: bool, metadata: &At<'_>) {
     annotations(check, &metadata.get("annotations"));
     owners(check, &metadata.get("ownerReferences"));
     finalizers(check, &metadata.get("finalizers"));
+    managers(check, &metadata.get("managedFields"));
 }
 
 /// The metadata of a new object, as all kinds are looked at.
@@ -148,13 +152,24 @@ fn changed(check: &mut Check, new: &At<'_>, old: &Value) {
         "deletionGracePeriodSeconds",
     ] {
         let value = new.get(key);
-        if *value.value != old[key] && !(value.is_empty() && old[key].is_null()) {
+        let is_unset = value.value.is_null() || *value.value == "";
+        if *value.value != old[key] && !(is_unset && old[key].is_null()) {
             check.invalid(&value, "field is immutable");
         }
     }
     labels(check, &new.get("labels"));
     annotations(check, &new.get("annotations"));
     owners(check, &new.get("ownerReferences"));
+    managers(check, &new.get("managedFields"));
+}
+
+/// The names of those who own fields.
+fn managers(check: &mut Check, at: &At<'_>) {
+    for (number, entry) in at.value.as_array().into_iter().flatten().enumerate() {
+        if entry["manager"].as_str().is_some_and(|manager| manager.len() > LONGEST_MANAGER) {
+            check.too_long(format!("{}[{number}].manager", at.path), LONGEST_MANAGER);
+        }
+    }
 }
 
 /// Labels, of an object, a selector or a template.

@@ -152,7 +152,7 @@ pub fn check_pod_security(
 pub fn check_namespace_security(
     new: &Value,
     old: Option<&Value>,
-    pods: &[&Value],
+    pods: &[Value],
 ) -> Result<Vec<String>, Failure> {
     let after = policies(&new["metadata"]["labels"]);
     let before = old.map(|old| policies(&old["metadata"]["labels"]));

@@ -177,7 +177,7 @@ fn prepare_object(kind: &Kind, object: &mut Object, old: &Value) {
     let Some(parts) = counted(kind) else { return };
     let absent = Value::Null;
     let part = |key: &str| object.get(key).unwrap_or(&absent);
-    let mut changed = parts.iter().any(|key| !same(part(key), &old[*key]));
+    let mut changed = parts.iter().any(|key| !is_copy(part(key), &old[*key]));
     let metadata = &object["metadata"];
     match kind.pair() {
         // A Deployment's annotations are copied to its ReplicaSets.
@@ -192,6 +192,22 @@ fn prepare_object(kind: &Kind, object: &mut Object, old: &Value) {
     if changed {
         let before = old["metadata"]["generation"].as_i64().unwrap_or(0);
         child(object, "metadata").insert("generation".into(), (before + 1).into());
+    }
+}
+
+/// Whether two parts are the same to Go: a struct that is empty is not one that is not there. Empty lists
+/// and maps are gone by now.
+fn is_copy(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let absent = Value::Null;
+            let mut keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+            keys.all(|key| is_copy(a.get(key).unwrap_or(&absent), b.get(key).unwrap_or(&absent)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_copy(a, b))
+        }
+        (a, b) => a == b,
     }
 }
 

@@ -104,6 +104,11 @@ impl Quantity {
         self.nano < 0
     }
 
+    /// The whole number that it is, rounded up.
+    pub(super) fn value(self) -> i128 {
+        self.nano / NANO + i128::from(self.nano % NANO > 0)
+    }
+
     pub(super) fn is_zero(self) -> bool {
         self.nano == 0
     }

@@ -224,10 +224,12 @@ pub(super) fn volume(check: &mut Check, object: &Value) {
     }
     for (name, value) in capacity.entries() {
         let path = capacity.key(name);
-        if Quantity::of(value).is_negative() {
-            check.invalid_as(&*path, go::show(value), "must be a valid resource quantity");
+        let quantity = Quantity::of(value);
+        if quantity.is_negative() {
+            let shown = quantity.value().to_string();
+            check.invalid_as(&*path, shown, "must be a valid resource quantity");
         }
-        if Quantity::of(value) <= Quantity::ZERO {
+        if quantity <= Quantity::ZERO {
             check.invalid_as(path, go::show(value), "must be greater than zero");
         }
     }

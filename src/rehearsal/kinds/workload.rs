@@ -36,9 +36,10 @@ fn percent(value: &Value) -> Option<i64> {
     fits.then(|| digits.parse().unwrap_or(i64::MAX))
 }
 
-/// The number, or the number of percents.
+/// The number, which may be a text, or the number of percents.
 fn amount(value: &Value) -> i64 {
-    percent(value).unwrap_or_else(|| value.as_i64().unwrap_or(0))
+    let number = || value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    percent(value).or_else(number).unwrap_or(0)
 }
 
 /// More than all cannot be meant.
