@@ -84,7 +84,7 @@ mod tests {
             let places = ["/metadata", "/spec", "/spec/template/spec/containers/0"];
             if more.is_number() {
                 places.into_iter().for_each(|place| {
-                    object.pointer_mut(place).expect("there")["misspelt"] = more.clone()
+                    object.pointer_mut(place).expect("there")["misspelt"] = more.clone();
                 });
             }
             object
