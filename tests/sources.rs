@@ -10,6 +10,8 @@
 #[cfg(feature = "sops-cloud")]
 #[path = "sources/bucket.rs"]
 mod bucket;
+#[path = "sources/declared.rs"]
+mod declared;
 #[path = "sources/discover.rs"]
 mod discover;
 #[path = "sources/git.rs"]

@@ -15,6 +15,8 @@ use overlay::flux::{Rendered, Renderer, Untouched};
 use overlay::store::Store;
 use overlay::{Limits, Memory, Value, yaml};
 
+use super::declared;
+
 const LIMITS: Limits = Limits::WEBHOOK;
 
 fn tree(files: &[(&str, &str)]) -> Source {
@@ -23,10 +25,10 @@ fn tree(files: &[(&str, &str)]) -> Source {
     for (path, text) in files {
         memory.insert(path, text.to_string());
     }
-    Source { files: Arc::new(memory), root: PathBuf::from("/"), revision: String::new() }
+    Source::new(Arc::new(memory), PathBuf::from("/"), String::new())
 }
 
-fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) {
+pub(super) fn found(source: &Source, entry: &str, local: &[Local]) -> (Found, Vec<String>) {
     cloned(source, entry, local, &[])
 }
 
@@ -76,7 +78,7 @@ fn cloned(
     (found, rendered)
 }
 
-fn kustomization(name: &str, path: &str, more: &str) -> String {
+pub(super) fn kustomization(name: &str, path: &str, more: &str) -> String {
     format!(
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: {name}, namespace: flux-system}}\n\
          spec:\n  interval: 5m\n  prune: true\n  path: {path}\n  sourceRef: {{kind: GitRepository, name: flux-system}}\n{more}---\n"
@@ -99,7 +101,7 @@ fn outline(found: &Found) -> String {
     out
 }
 
-fn problems(found: &Found) -> Vec<String> {
+pub(super) fn problems(found: &Found) -> Vec<String> {
     found.problems.iter().chain(&found.elsewhere).map(ToString::to_string).collect()
 }
 
@@ -338,11 +340,12 @@ fn a_source_counts_where_its_url_is_a_remote() {
 #[test]
 fn what_a_source_ignores_is_not_rendered() {
     let rendered = |more: &str| {
-        let source = tree(&[
+        let folder = declared::written(&[
             ("clusters/a.yaml", &other("a", "./ok", more)),
             ("ok/a.yaml", CONFIG_MAP),
             ("ok/b.yaml", &CONFIG_MAP.replace("metadata: {name: a", "metadata: {name: b")),
         ]);
+        let source = declared::tree(&folder);
         let (found, _) = cloned(&source, "clusters", &[], &["git.example/team/shop".to_owned()]);
         let objects = found.nodes[0].resources().map(|one| one.name().to_owned()).collect();
         (objects, problems(&found).join("\n"))

@@ -9,7 +9,7 @@ use overlay::remote::Remote;
 
 use super::text;
 
-fn run(directory: &Path, arguments: &[&str]) -> String {
+pub(super) fn run(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(["-c", "user.name=n", "-c", "user.email=n@example.org"]);
     command.args(["-c", "init.defaultBranch=main", "-c", "commit.gpgsign=false"]);

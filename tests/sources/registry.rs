@@ -96,6 +96,26 @@ fn an_artifact_is_fetched_from_a_registry_that_asks_anything() {
 }
 
 #[test]
+fn an_artifact_is_without_what_is_ignored_unless_its_layer_is_copied() {
+    let layer = super::archive(&[("a.yaml", b"a"), ("b.yaml", b"b"), ("c.png", b"c")]);
+    let (url, _) = registry(Asks::Nothing, layer.clone(), &digest(&layer));
+    let has = |ignore: Option<&str>, operation: &str| {
+        let object = OciRepository {
+            url: url.as_str().into(),
+            ignore: ignore.map(Into::into),
+            layer_operation: operation.into(),
+            insecure: true,
+            ..OciRepository::default()
+        };
+        let source = oci(&object, None, &LIMITS).unwrap();
+        ["a.yaml", "b.yaml", "c.png"].map(|path| text(&source, path).is_some())
+    };
+    assert_eq!(has(None, ""), [true, true, false]);
+    assert_eq!(has(Some("/b.yaml"), "extract"), [true, false, true]);
+    assert_eq!(has(Some("/b.yaml"), "copy"), [true, true, true]);
+}
+
+#[test]
 fn the_highest_version_of_a_range_is_taken() {
     let layer = super::archive(&[("a", b"")]);
     let (url, seen) = registry(Asks::Nothing, layer.clone(), &digest(&layer));

@@ -61,7 +61,7 @@ fn repository(files: &[(&str, &str)]) -> Source {
     for (path, text) in files {
         memory.insert(path, text.to_string());
     }
-    Source { files: Arc::new(memory), root: PathBuf::from("/"), revision: String::new() }
+    Source::new(Arc::new(memory), PathBuf::from("/"), String::new())
 }
 
 fn found_in(source: &Source, helm: &Helm) -> Found {

@@ -6,10 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ecow::EcoString;
+
 use super::Request;
-use super::own::is_named_own;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Memory};
+use crate::flux::api::SourceRef;
 use crate::flux::ignore;
 use crate::flux::sources::Source;
 use crate::value::Value;
@@ -26,9 +28,7 @@ pub(super) struct Generator {
 
 struct Input {
     alias: String,
-    kind: String,
-    namespace: String,
-    name: String,
+    source: SourceRef,
 }
 
 struct Artifact {
@@ -52,13 +52,16 @@ impl Generator {
             return None;
         }
         let namespace = text(value, &["metadata", "namespace"]);
-        let inputs = list(value, &["spec", "sources"]).map(|input| Input {
-            alias: text(input, &["alias"]),
-            kind: text(input, &["kind"]),
-            namespace: Some(text(input, &["namespace"]))
-                .filter(|n| !n.is_empty())
-                .unwrap_or_else(|| namespace.clone()),
-            name: text(input, &["name"]),
+        let inputs = list(value, &["spec", "sources"]).map(|input| {
+            let field = |name: &str| EcoString::from(text(input, &[name]));
+            let own = Some(field("namespace")).filter(|own| !own.is_empty());
+            let source = SourceRef {
+                api_version: EcoString::new(),
+                kind: field("kind"),
+                name: field("name"),
+                namespace: own.unwrap_or_else(|| namespace.as_str().into()),
+            };
+            Input { alias: text(input, &["alias"]), source }
         });
         let artifacts = list(value, &["spec", "artifacts"]).map(|artifact| Artifact {
             name: text(artifact, &["name"]),
@@ -89,8 +92,13 @@ impl Generator {
         self.namespace == namespace && self.artifacts.iter().any(|artifact| artifact.name == name)
     }
 
-    /// The artifact, or nothing where one of its sources is elsewhere.
-    pub(super) fn artifact(&self, name: &str, request: &Request<'_>) -> Result<Option<Source>> {
+    /// The artifact of the sources that `find` finds, or nothing where one of them is elsewhere.
+    pub(super) fn artifact(
+        &self,
+        name: &str,
+        request: &Request<'_>,
+        find: &dyn Fn(&SourceRef) -> Result<Option<Source>>,
+    ) -> Result<Option<Source>> {
         let mut files = Memory::default();
         files.insert_directory("/");
         let Some(artifact) = self.artifacts.iter().find(|artifact| artifact.name == name) else {
@@ -111,7 +119,7 @@ impl Generator {
                     format!("copies from \"@{alias}\", which is none of its sources"),
                 ));
             };
-            let Some(source) = input.find(request) else { return Ok(None) };
+            let Some(source) = find(&input.source)? else { return Ok(None) };
             let Some(to) = copy.to.strip_prefix("@artifact/") else {
                 return Err(invalid(
                     name,
@@ -120,21 +128,7 @@ impl Generator {
             };
             copy_files(&source, pattern, to, &copy.exclude, request, &mut files)?;
         }
-        Ok(Some(Source {
-            files: Arc::new(files),
-            root: PathBuf::from("/"),
-            revision: String::new(),
-        }))
-    }
-}
-
-impl Input {
-    fn find(&self, request: &Request<'_>) -> Option<Source> {
-        let local = request.local.iter().find(|local| {
-            local.kind == self.kind && local.name == self.name && local.namespace == self.namespace
-        });
-        let local = local.map(|local| local.source.clone());
-        local.or_else(|| is_named_own(&self.name).then(|| request.repository.clone()))
+        Ok(Some(Source::new(Arc::new(files), PathBuf::from("/"), String::new())))
     }
 }
 

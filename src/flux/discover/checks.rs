@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::own::Declared;
+use super::declared::Declared;
 use super::{Found, Node, Outcome, Request, locate, root, shown};
 use crate::error::{Error, ErrorKind};
 use crate::flux::api::Kustomization;

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod checks;
+mod declared;
 pub mod drawing;
 mod known;
 mod own;
@@ -14,8 +15,8 @@ mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::Rendered;
 use super::api::{self, Kustomization, Object, Reading, SourceRef};
@@ -24,7 +25,7 @@ use super::substitute::{Kind, Reference};
 use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::limits::Limits;
-use crate::resource::Resource;
+use crate::resource::{Origin, Resource};
 use crate::yaml::{self, Step};
 
 pub use known::Known;
@@ -174,6 +175,7 @@ pub fn discover(request: &Request<'_>) -> Result<Found> {
         owners: BTreeMap::new(),
         generators: scanned.generators,
         sources: scanned.sources,
+        artifacts: Mutex::default(),
         known: known::Store::new(scanned.files),
         candidates: scanned.candidates,
         found: Found { problems: scanned.problems, warnings: scanned.warnings, ..Found::default() },
@@ -191,7 +193,9 @@ struct Search<'a> {
     request: &'a Request<'a>,
     generators: Vec<artifacts::Generator>,
     /// The sources that are declared.
-    sources: Vec<own::Declared>,
+    sources: Vec<declared::Declared>,
+    /// What was made of them, by index and namespace.
+    artifacts: Mutex<BTreeMap<(usize, String), Result<Source>>>,
     known: known::Store,
     candidates: Vec<Candidate>,
     /// Candidates by what their file is called, and the document.
@@ -354,28 +358,43 @@ impl Search<'_> {
     /// The files that a Kustomization is rendered from; `None` where they are elsewhere.
     fn source(&self, job: &Job) -> Result<Option<Source>> {
         let file = job.written.as_ref().map(|(path, _)| path.as_path());
-        Ok(match self.files(&job.object.source(), file)? {
+        let wanted = job.object.source();
+        match self.files(&wanted, file)? {
             None if self.is_own(&job.object, file) => {
-                Some(own::artifact(self.request, &self.sources, &job.object.source()))
+                self.artifact(self.request.repository, &wanted, file, &mut Vec::new()).map(Some)
             }
-            source => source,
-        })
+            source => Ok(source),
+        }
     }
 
     /// The files of a source, for what stands in a file; `None` where they are elsewhere.
     fn files(&self, wanted: &SourceRef, file: Option<&Path>) -> Result<Option<Source>> {
+        self.files_within(wanted, file, &mut Vec::new())
+    }
+
+    /// The same for a source that others include: these are `above`.
+    fn files_within(
+        &self,
+        wanted: &SourceRef,
+        file: Option<&Path>,
+        above: &mut Vec<String>,
+    ) -> Result<Option<Source>> {
         let local = self.request.local.iter().find(|local| {
             local.kind == wanted.kind
                 && local.name == wanted.name
                 && local.namespace == wanted.namespace
         });
         if let Some(local) = local {
-            return Ok(Some(local.source.clone()));
+            return self.artifact(&local.source, wanted, file, above).map(Some);
         }
         if wanted.kind == "ExternalArtifact" {
             let shown = file.map(|path| self.request.repository.files.shown(path));
             let near = |generator: &&artifacts::Generator| {
                 shown.as_ref().map_or(0, |shown| generator.nearness(Path::new(&**shown)))
+            };
+            let find = |input: &SourceRef| match input.kind.as_str() {
+                "ExternalArtifact" => Ok(None),
+                _ => self.files(input, file),
             };
             // The first of those that are equally near.
             let makers = self.generators.iter().rev();
@@ -383,12 +402,13 @@ impl Search<'_> {
                 .filter(|generator| generator.makes(&wanted.namespace, &wanted.name))
                 .max_by_key(near);
             return generator
-                .map(|generator| generator.artifact(&wanted.name, self.request))
+                .map(|generator| generator.artifact(&wanted.name, self.request, &find))
                 .transpose()
                 .map(Option::flatten);
         }
         let is_own = own::is_own(self.request, &self.sources, wanted) == Some(true);
-        Ok(is_own.then(|| own::artifact(self.request, &self.sources, wanted)))
+        let own = is_own.then_some(self.request.repository);
+        own.map(|own| self.artifact(own, wanted, file, above)).transpose()
     }
 
     /// Takes what came of a job in, and queues the Kustomizations among its objects.
@@ -407,7 +427,9 @@ impl Search<'_> {
                 let root = parent.map_or(index, |parent| root(&self.found.nodes, parent));
                 self.known.add(root, rendered.resources.iter());
                 for resource in rendered.resources.iter() {
-                    self.sources.extend(own::Declared::read(&resource.value));
+                    let Origin { file, document } = &resource.origin;
+                    let declared = declared::Declared::read(&resource.value, file, *document);
+                    self.sources.extend(declared);
                     children.extend(self.child(resource, &object, index));
                 }
             }

@@ -12,79 +12,12 @@
 
 use std::path::Path;
 
+use super::declared::Declared;
 use super::{Request, directory};
-use crate::flux::api::{self, Kustomization, SourceRef};
-use crate::flux::sources::{Source, address};
-use crate::value::Value;
+use crate::flux::api::{Kustomization, SourceRef};
 
 /// The source that stands for the repository itself. Source: `flux bootstrap`, which calls it so.
 const OWN_SOURCE: &str = "flux-system";
-
-/// A source that stands in a file, or is rendered.
-#[derive(Clone, Debug)]
-pub(super) struct Declared {
-    kind: String,
-    namespace: String,
-    name: String,
-    /// Of its repository; empty for other kinds.
-    address: String,
-    /// What it is held at, where that is no branch.
-    held: Option<String>,
-    /// Patterns of files that its artifact leaves out.
-    ignore: String,
-}
-
-impl Declared {
-    /// Reads one, if it is one.
-    pub(super) fn read(value: &Value) -> Option<Self> {
-        let group = value.text_at(&["apiVersion"])?.split('/').next()?;
-        if group != api::SOURCE_GROUP {
-            return None;
-        }
-        let text = |path: &[&str]| value.text_at(path).unwrap_or_default().to_owned();
-        let kind = text(&["kind"]);
-        let url = text(&["spec", "url"]);
-        let address = if kind == "GitRepository" { address(&url) } else { String::new() };
-        let held = ["commit", "name", "semver", "tag"].into_iter().find_map(|field| {
-            let held = value.text_at(&["spec", "ref", field]).filter(|held| !held.is_empty())?;
-            (!held.starts_with("refs/heads/")).then(|| format!("{field} {held}"))
-        });
-        let (namespace, name) = (text(&["metadata", "namespace"]), text(&["metadata", "name"]));
-        let ignore = text(&["spec", "ignore"]);
-        Some(Self { kind, namespace, name, address, held, ignore })
-    }
-
-    /// Whether it is the source that somebody refers to.
-    pub(super) fn is(&self, wanted: &SourceRef) -> bool {
-        self.kind == wanted.kind
-            && self.name == wanted.name
-            && (self.namespace.is_empty() || self.namespace == wanted.namespace)
-    }
-
-    /// Whether it is the repository of this checkout.
-    fn is_here(&self, request: &Request<'_>) -> bool {
-        !self.address.is_empty() && request.remotes.contains(&self.address)
-    }
-
-    /// What it is held at, where it is this repository, but not as it is here.
-    pub(super) fn held(&self, request: &Request<'_>) -> Option<&str> {
-        self.held.as_deref().filter(|_| self.is_here(request))
-    }
-}
-
-/// The files of the repository as the artifact of a source has them.
-pub(super) fn artifact(request: &Request<'_>, declared: &[Declared], wanted: &SourceRef) -> Source {
-    let mut ignored = declared.iter().filter(|one| one.is(wanted)).map(|one| one.ignore.as_str());
-    match ignored.find(|patterns| !patterns.is_empty()) {
-        Some(patterns) => request.repository.ignoring(patterns),
-        None => request.repository.clone(),
-    }
-}
-
-/// Whether a source of this name is the repository itself.
-pub(super) fn is_named_own(name: &str) -> bool {
-    name == OWN_SOURCE
-}
 
 /// Whether a source is the repository itself, as far as its name and its URL tell.
 pub(super) fn is_own(
@@ -95,7 +28,7 @@ pub(super) fn is_own(
     if !matches!(wanted.kind.as_str(), "GitRepository" | "OCIRepository" | "Bucket") {
         return Some(false);
     }
-    if is_named_own(&wanted.name) {
+    if wanted.name == OWN_SOURCE {
         return Some(true);
     }
     let named = || declared.iter().filter(|one| one.is(wanted));

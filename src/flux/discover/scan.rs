@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::artifacts::Generator;
-use super::own::Declared;
+use super::declared::Declared;
 use super::{Candidate, Request, read};
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::files::FileKind;
@@ -101,7 +101,7 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
             at: yaml::locate(&text, document, path),
         };
         scanned.generators.extend(Generator::read(value, &file));
-        scanned.sources.extend(Declared::read(value));
+        scanned.sources.extend(Declared::read(value, &file, document));
         if !is_kustomization(value) {
             continue;
         }

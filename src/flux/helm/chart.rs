@@ -178,11 +178,8 @@ fn of_files(source: Source, chart: &api::Chart, wanted: &SourceRef) -> Result<Lo
             let content = source.files.read(&directory, FILE_BYTES * 2)?;
             let files =
                 archive::unpack(&content, &LIMITS).map_err(|error| error.within(place()))?;
-            let packed = Source {
-                files: Arc::new(files),
-                root: PathBuf::from("/"),
-                revision: source.revision.clone(),
-            };
+            let revision = source.revision.clone();
+            let packed = Source::new(Arc::new(files), PathBuf::from("/"), revision);
             let directory = top(&packed, wanted)?;
             let base = directory.clone();
             Ok(Located { source: packed, directory, base, is_local: false, build })
@@ -327,8 +324,7 @@ fn present(files: &Memory, limits: &Limits) -> Result<Vec<String>> {
         {
             let packed = archive::unpack(&files.read(&path, FILE_BYTES * 2)?, &LIMITS)
                 .map_err(|error| error.within(Place::file(files.shown(&path))))?;
-            let packed =
-                Source { files: Arc::new(packed), root: "/".into(), revision: String::new() };
+            let packed = Source::new(Arc::new(packed), "/".into(), String::new());
             let directory = top(&packed, &SourceRef::default())?;
             packed.files.read(&directory.join("Chart.yaml"), FILE_BYTES)?
         } else {

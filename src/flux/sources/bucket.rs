@@ -61,7 +61,7 @@ pub fn bucket(object: &Bucket, key: Option<&Key>, limits: &archive::Limits) -> R
         files.insert(name, content);
     }
     let revision = revision(&index);
-    Ok(Source { files: Arc::new(files), root: PathBuf::from("/"), revision })
+    Ok(Source::new(Arc::new(files), PathBuf::from("/"), revision))
 }
 
 /// A bucket of a store.

@@ -97,7 +97,7 @@ impl Charts {
             None => {
                 let files = archive::unpack(&content, limits)
                     .map_err(|error| error.within(Place::file(address.as_str())))?;
-                Source { files: Arc::new(files), root: "/".into(), revision: String::new() }
+                Source::new(Arc::new(files), "/".into(), String::new())
             }
         };
         Ok(Source { revision: entry.text.to_owned(), ..source })

@@ -3,12 +3,13 @@
 //! The `git` program reads it; no file of the tree is touched.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::super::ignore::{FILE, Rules};
-use super::Source;
+use super::included::including;
+use super::{Content, Source};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::Memory;
 
@@ -30,19 +31,34 @@ struct Blob<'a> {
 /// Where there is no repository or no such revision, Git fails, or the revision is too large.
 pub fn committed(directory: &Path, revision: &str, ignore: Option<&str>) -> Result<Source> {
     let commit = commit(directory, revision)?;
-    let listing = output(directory, &["ls-tree", "-r", "-z", "--full-tree", &commit], None)?;
+    let shown = format!("{}sha1:{commit}", branch(directory, revision));
+    at(directory, &commit, &shown, &Content::ignoring(ignore))
+}
+
+/// The files of a commit; `shown` is how Flux writes that.
+fn at(directory: &Path, commit: &str, shown: &str, content: &Content) -> Result<Source> {
+    let listing = output(directory, &["ls-tree", "-r", "-z", "--full-tree", commit], None)?;
     let listing = String::from_utf8_lossy(&listing);
     let blobs: Vec<_> = listing.split('\0').filter_map(blob).take(FILES + 1).collect();
     if blobs.len() > FILES {
         return Err(too_large(directory, format!("holds more than {FILES} files")));
     }
     let of_rules = |blob: &&Blob<'_>| blob.path.rsplit('/').next() == Some(FILE);
-    let rules = memory(directory, blobs.iter().filter(of_rules))?;
-    let rules = Rules::of_artifact(&rules, Path::new("/"), ignore)?;
+    let root = Path::new("/");
+    let patterns = Arc::new(memory(directory, blobs.iter().filter(of_rules))?);
+    let patterns = including(patterns, root, content.here())?;
+    let rules = Rules::of_artifact(&*patterns, root, content.ignore.as_deref())?;
     let kept = blobs.iter().filter(|blob| !rules.excludes(Path::new(blob.path), false));
-    let files = memory(directory, kept)?;
-    let revision = format!("{}sha1:{commit}", branch(directory, revision));
-    Ok(Source { files: Arc::new(files), root: PathBuf::from("/"), revision })
+    let files = Arc::new(memory(directory, kept)?);
+    let source = Source::new(files, root.to_path_buf(), shown.to_owned());
+    // What is included has yet to be filtered.
+    let source = match content.included.is_empty() {
+        true => source,
+        false => source.into_artifact(content)?,
+    };
+    let (directory, commit, shown) = (directory.to_path_buf(), commit.to_owned(), shown.to_owned());
+    let remade = move |content: &Content| at(&directory, &commit, &shown, content);
+    Ok(Source { remade: Some(Arc::new(remade)), ..source })
 }
 
 /// The commit of the repository around `directory` where two revisions have parted.

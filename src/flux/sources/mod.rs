@@ -16,12 +16,14 @@ pub mod digest;
 #[cfg(feature = "remote")]
 pub mod elsewhere;
 mod git;
+mod included;
 #[cfg(feature = "remote")]
 pub mod oci;
 mod version;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -34,6 +36,7 @@ use crate::remote::Remote;
 pub use address::address;
 pub use committed::{committed, merge_base};
 pub use git::git;
+pub use included::Included;
 
 /// Most bytes of an archive as it comes over the network.
 pub const ARCHIVE_BYTES: usize = 256 << 20;
@@ -47,11 +50,39 @@ pub struct Source {
     pub root: PathBuf,
     /// Which state of the source it is, as Flux writes it: `main@sha1:…`; empty for a working tree.
     pub revision: String,
+    /// Makes another artifact of what it comes from.
+    remade: Option<Arc<Remake>>,
 }
+
+/// What the object that declares a source says of its artifact.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// `spec.ignore`
+    pub ignore: Option<String>,
+    /// `spec.include`
+    pub included: Vec<Included>,
+}
+
+impl Content {
+    fn ignoring(ignore: Option<&str>) -> Self {
+        Self { ignore: ignore.map(str::to_owned), included: Vec::new() }
+    }
+
+    /// What is included whose files are here.
+    fn here(&self) -> impl Iterator<Item = &Included> {
+        self.included.iter().filter(|part| part.source.is_some())
+    }
+
+    fn elsewhere(&self) -> impl Iterator<Item = &Included> {
+        self.included.iter().filter(|part| part.source.is_none())
+    }
+}
+
+type Remake = dyn Fn(&Content) -> Result<Source> + Send + Sync;
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { files: _, root, revision } = self;
+        let Self { files: _, root, revision, remade: _ } = self;
         f.debug_struct("Source")
             .field("root", root)
             .field("revision", revision)
@@ -66,6 +97,10 @@ impl std::fmt::Debug for Source {
 /// # Errors
 /// Where it is no directory or cannot be read.
 pub fn working_tree(directory: &Path, shown_from: &Path, ignore: Option<&str>) -> Result<Source> {
+    tree(directory, shown_from, &Content::ignoring(ignore))
+}
+
+fn tree(directory: &Path, shown_from: &Path, content: &Content) -> Result<Source> {
     let disk = Disk::new(shown_from.to_path_buf());
     let place = || Place::file(disk.shown(directory));
     let Some(root) = disk.canonical(directory) else {
@@ -74,9 +109,10 @@ pub fn working_tree(directory: &Path, shown_from: &Path, ignore: Option<&str>) -
     if disk.kind(&root) != FileKind::Directory {
         return Err(Error::new(ErrorKind::Invalid, place(), "is no directory"));
     }
-    let rules = Rules::of_artifact(&disk, &root, ignore)?;
-    let files = Arc::new(Tree { disk, root: root.clone(), rules });
-    Ok(Source { files, root, revision: String::new() })
+    let source = Source::new(Arc::new(disk), root, String::new()).into_artifact(content)?;
+    let (directory, shown_from) = (directory.to_path_buf(), shown_from.to_path_buf());
+    let remade = move |content: &Content| tree(&directory, &shown_from, content);
+    Ok(Source { remade: Some(Arc::new(remade)), ..source })
 }
 
 /// An archive by its URL, as sources publish it, with the digest that it has to have.
@@ -107,80 +143,49 @@ pub fn unpacked(
     digest.check(content, shown)?;
     let files =
         archive::unpack(content, limits).map_err(|error| error.within(Place::file(shown)))?;
-    Ok(Source { files: Arc::new(files), root: PathBuf::from("/"), revision: digest.to_string() })
+    Ok(Source::new(Arc::new(files), PathBuf::from("/"), digest.to_string()))
 }
 
 impl Source {
+    /// Files as they are.
+    #[must_use]
+    pub fn new(files: Arc<dyn Files + Send>, root: PathBuf, revision: String) -> Self {
+        Self { files, root, revision, remade: None }
+    }
+
+    /// The same, made into an artifact as its declaration says; what has come as an artifact is one already.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or what is included does not fit in.
+    pub fn declared(&self, content: &Content) -> Result<Self> {
+        self.remade.as_ref().map_or_else(|| Ok(self.clone()), |remade| remade(content))
+    }
+
+    /// What Flux makes of its files.
+    fn into_artifact(self, content: &Content) -> Result<Self> {
+        let Self { files, root, revision, remade } = self;
+        let files = included::including(files, &root, content.here())?;
+        let rules = Rules::of_artifact(&*files, &root, content.ignore.as_deref())?;
+        let files = included::including(files, &root, content.elsewhere())?;
+        let files = Arc::new(Tree { files, root: root.clone(), rules, kept: Mutex::default() });
+        Ok(Self { files, root, revision, remade })
+    }
+
     /// The same files where a directory of this machine is, so that both are called alike; what lies outside it is
     /// on the disk.
     #[must_use]
     pub fn mounted(self, directory: &Path, shown_from: &Path) -> Self {
         let disk = Disk::new(shown_from.to_path_buf());
         let at = disk.canonical(directory).unwrap_or_else(|| directory.to_path_buf());
-        let Self { files, root, revision } = self;
-        Self { files: Arc::new(Mounted { files, root, at: at.clone(), disk }), root: at, revision }
-    }
-}
-
-impl Source {
-    /// The same files without those that a `spec.ignore` leaves out; nothing comes back that is left out already.
-    #[must_use]
-    pub fn ignoring(&self, patterns: &str) -> Self {
-        let mut rules = Rules::default();
-        rules.add(patterns, &[]);
-        let thinned = Thinned { files: self.files.clone(), root: self.root.clone(), rules };
-        Self { files: Arc::new(thinned), ..self.clone() }
-    }
-}
-
-/// Files without some.
-struct Thinned {
-    files: Arc<dyn Files + Send>,
-    root: PathBuf,
-    rules: Rules,
-}
-
-impl Thinned {
-    fn is_absent(&self, path: &Path) -> bool {
-        path.strip_prefix(&self.root).is_ok_and(|below| {
-            let directory = self.files.kind(path) == FileKind::Directory;
-            self.rules.excludes(below, directory) && !(directory && self.rules.brings_back())
-        })
-    }
-}
-
-impl Files for Thinned {
-    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        if self.is_absent(path) {
-            let error =
-                Error::new(ErrorKind::Missing, Place::file(self.shown(path)), "no such file");
-            return Err(
-                error.hint("the file is there, but spec.ignore leaves it out of the artifact")
-            );
-        }
-        self.files.read(path, limit)
-    }
-
-    fn kind(&self, path: &Path) -> FileKind {
-        if self.is_absent(path) { FileKind::Missing } else { self.files.kind(path) }
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        let mut names = self.files.list(dir)?;
-        names.retain(|name| !self.is_absent(&dir.join(name)));
-        Ok(names)
-    }
-
-    fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        if self.is_absent(path) { None } else { self.files.canonical(path) }
-    }
-
-    fn is_plain(&self, path: &Path) -> bool {
-        !self.is_absent(path) && self.files.is_plain(path)
-    }
-
-    fn shown(&self, path: &Path) -> Arc<str> {
-        self.files.shown(path)
+        let Self { files, root, revision, remade } = self;
+        let files = Arc::new(Mounted { files, root, at: at.clone(), disk });
+        let remade = remade.map(|remade| {
+            let (directory, shown_from) = (directory.to_path_buf(), shown_from.to_path_buf());
+            let mounted =
+                move |content: &Content| Ok(remade(content)?.mounted(&directory, &shown_from));
+            Arc::new(mounted) as Arc<Remake>
+        });
+        Self { files, root: at, revision, remade }
     }
 }
 
@@ -236,12 +241,13 @@ impl Files for Mounted {
     }
 }
 
-/// A directory without what its artifact would not hold.
-#[derive(Debug)]
+/// Files without what its artifact would not hold.
 struct Tree {
-    disk: Disk,
+    files: Arc<dyn Files + Send>,
     root: PathBuf,
     rules: Rules,
+    /// Whether directories that are left out hold something that is not, so that they are there after all.
+    kept: Mutex<BTreeMap<PathBuf, bool>>,
 }
 
 /// Why something of a tree is not in its artifact.
@@ -256,23 +262,61 @@ impl Tree {
         if below.as_os_str().is_empty() {
             return None;
         }
-        let kind = self.disk.kind(path);
+        let kind = self.files.kind(path);
         if kind == FileKind::Missing {
             return None;
         }
-        let directory = kind == FileKind::Directory;
-        // A directory may hold something that a later pattern brings back.
-        if self.rules.excludes(below, directory) && !(directory && self.rules.brings_back()) {
+        if self.is_excluded(path, kind) && !(kind == FileKind::Directory && self.is_kept(path)) {
             return Some(Absent::Ignored);
         }
-        let plain = self.disk.is_plain(path) && self.parent_is_plain(path);
-        let is_link = !plain && self.disk.canonical(path).is_none_or(|real| real != path);
-        is_link.then_some(Absent::Link)
+        self.is_link(path).then_some(Absent::Link)
+    }
+
+    fn is_excluded(&self, path: &Path, kind: FileKind) -> bool {
+        let below = path.strip_prefix(&self.root);
+        below.is_ok_and(|below| self.rules.excludes(below, kind == FileKind::Directory))
+    }
+
+    fn is_link(&self, path: &Path) -> bool {
+        let plain = self.files.is_plain(path) && self.parent_is_plain(path);
+        !plain && self.files.canonical(path).is_none_or(|real| real != path)
+    }
+
+    /// Whether a directory holds something that a later pattern brings back.
+    fn is_kept(&self, directory: &Path) -> bool {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.rules.brings_back() {
+            return false;
+        }
+        if let Some(known) = kept().get(directory) {
+            return *known;
+        }
+        let is_kept = self.finds_kept(directory);
+        kept().insert(directory.to_path_buf(), is_kept);
+        is_kept
+    }
+
+    fn finds_kept(&self, directory: &Path) -> bool {
+        let mut queue = vec![directory.to_path_buf()];
+        while let Some(directory) = queue.pop() {
+            if self.is_link(&directory) {
+                continue;
+            }
+            for name in self.files.list(&directory).unwrap_or_default() {
+                let path = directory.join(name);
+                match self.files.kind(&path) {
+                    kind if !self.is_excluded(&path, kind) && !self.is_link(&path) => return true,
+                    FileKind::Directory => queue.push(path),
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 
     fn parent_is_plain(&self, path: &Path) -> bool {
         let parent = path.parent();
-        parent.is_some_and(|parent| self.disk.canonical(parent).is_some_and(|real| real == parent))
+        parent.is_some_and(|parent| self.files.canonical(parent).is_some_and(|real| real == parent))
     }
 
     fn is_absent(&self, path: &Path) -> bool {
@@ -283,7 +327,7 @@ impl Tree {
 impl Files for Tree {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         let hint = match self.absent(path) {
-            None => return self.disk.read(path, limit),
+            None => return self.files.read(path, limit),
             Some(Absent::Ignored) => {
                 "the file is there, but .sourceignore, spec.ignore or Flux itself leaves it out of the artifact"
             }
@@ -294,24 +338,24 @@ impl Files for Tree {
     }
 
     fn kind(&self, path: &Path) -> FileKind {
-        if self.is_absent(path) { FileKind::Missing } else { self.disk.kind(path) }
+        if self.is_absent(path) { FileKind::Missing } else { self.files.kind(path) }
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        let mut names = self.disk.list(dir)?;
+        let mut names = self.files.list(dir)?;
         names.retain(|name| !self.is_absent(&dir.join(name)));
         Ok(names)
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        if self.is_absent(path) { None } else { self.disk.canonical(path) }
+        if self.is_absent(path) { None } else { self.files.canonical(path) }
     }
 
     fn is_plain(&self, path: &Path) -> bool {
-        self.disk.is_plain(path) && !self.is_absent(path)
+        self.files.is_plain(path) && !self.is_absent(path)
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
-        self.disk.shown(path)
+        self.files.shown(path)
     }
 }

@@ -17,7 +17,7 @@ use ureq::{Agent, Body};
 use super::super::api::OciRepository;
 use super::digest::Digest;
 use super::version::{Range, Version};
-use super::{ARCHIVE_BYTES, Source, unpacked};
+use super::{ARCHIVE_BYTES, Content, Source, unpacked};
 use crate::archive;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::remote::escapes::escaped;
@@ -139,6 +139,11 @@ pub fn oci(
     let wanted = Digest::parse(&layer.digest, &registry.shown)?;
     let content = registry.get(&format!("blobs/{wanted}"), "*/*", ARCHIVE_BYTES)?;
     let source = unpacked(&content, &wanted, &registry.shown, limits)?;
+    // A layer that is copied stays as it is.
+    let source = match object.layer_operation.as_str() {
+        "copy" => source,
+        _ => source.into_artifact(&Content::ignoring(object.ignore.as_deref()))?,
+    };
     Ok(Source { revision: format!("{shown}{digest}"), ..source })
 }
 

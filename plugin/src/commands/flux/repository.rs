@@ -744,7 +744,7 @@ mod tests {
         };
         files.insert("web/a.yaml", config_map(web));
         files.insert("database/a.yaml", config_map("${password}"));
-        Source { files: Arc::new(files), root: "/".into(), revision: String::new() }
+        Source::new(Arc::new(files), "/".into(), String::new())
     }
 
     fn found(source: &Source, rules: &Rules<'_>) -> Found {
