@@ -127,17 +127,13 @@ impl Build<'_> {
         generator: Generator,
     ) -> Result<()> {
         let read = |path: &str| self.reader.file(&site.layer, path).map(|(text, _)| text);
-        let entry = [Step::Key(field), Step::Index(index)];
-        let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
-        let inputs = Inputs { file: &site.source.file, read: &read, place: &place };
-        let defaults = site.kustomization.generator_options.as_ref();
-        let mut resource = generator(args, defaults, &inputs)?;
+        let mut resource = made(site, field, index, args, generator, &read)?;
         let kind =
             if field == "configMapGenerator" { "ConfigMapGenerator" } else { "SecretGenerator" };
         if self.takes_notes() {
             metadata::note_generator([&mut resource], &site.notes().field(kind));
         }
-        generate::absorb(&mut gathered.resources, resource, || place(&[]))
+        generate::absorb(&mut gathered.resources, resource, || site.entry(field, index))
     }
 
     /// The fields that change objects, in kustomize's order; it is not the order of the file.
@@ -200,11 +196,7 @@ impl Build<'_> {
         let entries = site.kustomization.patches_strategic_merge.iter().enumerate();
         let texts: Vec<_> = entries
             .map(|(index, entry)| {
-                let (path, inline) = if patches::is_inline(entry) {
-                    ("", entry.as_str())
-                } else {
-                    (entry.as_str(), "")
-                };
+                let (path, inline) = patches::path_and_text(entry);
                 let entry = site.listed("patchesStrategicMerge", index);
                 self.patch_text(site, entry, path, inline)
             })
@@ -348,8 +340,7 @@ impl Build<'_> {
                 }
                 ReplacementEntry::Path(path) => {
                     let referred = |error: Error| error.within(place(&at));
-                    let (text, file) = self.reader.file(&site.layer, path).map_err(referred)?;
-                    let source = Source { file, text };
+                    let source = self.source(site, path).map_err(referred)?;
                     self.replacements_file(&source, resources).map_err(referred)?;
                 }
             }
@@ -391,4 +382,19 @@ impl Build<'_> {
             }
         }
     }
+}
+
+/// What an entry of a generator makes of the files that `read` gives.
+pub(super) fn made(
+    site: &Site<'_>,
+    field: &'static str,
+    index: usize,
+    args: &ConfigMapArgs,
+    generator: Generator,
+    read: &dyn Fn(&str) -> Result<Bytes>,
+) -> Result<Resource> {
+    let entry = [Step::Key(field), Step::Index(index)];
+    let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
+    let inputs = Inputs { file: &site.source.file, read, place: &place };
+    generator(args, site.kustomization.generator_options.as_ref(), &inputs)
 }

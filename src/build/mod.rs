@@ -423,16 +423,25 @@ impl<'a> Build<'a> {
     }
 
     fn resource(&mut self, site: &Site<'_>, entry: &str, gathered: &mut Gathered) -> Result<()> {
-        let path = clean(&site.layer.directory.join(entry));
         let is_base = match self.reader.is_repository(&site.layer, entry)? {
             Some(is_repository) => is_repository,
-            None => self.reader.files.kind(&path) == FileKind::Directory,
+            None => self.is_directory(site, entry),
         };
         if is_base {
             return self.base(site, entry, gathered);
         }
         let manifest = self.manifest(self.reader.file(&site.layer, entry)?)?;
         append(&mut gathered.resources, self.take_in(site, entry, manifest))
+    }
+
+    fn is_directory(&self, site: &Site<'_>, entry: &str) -> bool {
+        self.reader.files.kind(&clean(&site.layer.directory.join(entry))) == FileKind::Directory
+    }
+
+    /// A file that an entry names.
+    fn source(&self, site: &Site<'_>, entry: &str) -> Result<Source> {
+        let (text, file) = self.reader.file(&site.layer, entry)?;
+        Ok(Source { file, text })
     }
 
     /// The objects of a file that is read, with a note of where they come from.
@@ -561,15 +570,17 @@ impl<'a> Build<'a> {
     fn configure(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         let mut own = Arc::new(Config::default());
         for (index, entry) in site.kustomization.configurations.iter().enumerate() {
-            let more = self.configuration(site, "configurations", index, entry, Config::read)?;
-            own = own.merged(&more, || site.entry("configurations", index))?;
+            let place = || site.entry("configurations", index);
+            let more = self.configuration(site, entry, Config::read);
+            own = own.merged(&more.map_err(|error| error.within(place()))?, place)?;
         }
         let own = Config::builtin().merged(&own, || site.field("configurations"))?;
         gathered.config = gathered.config.merged(&own, || site.field("configurations"))?;
         let mut derived = Arc::new(Config::default());
         for (index, entry) in site.kustomization.crds.iter().enumerate() {
-            let more = self.configuration(site, "crds", index, entry, Config::read_crds)?;
-            derived = derived.merged(&more, || site.entry("crds", index))?;
+            let place = || site.entry("crds", index);
+            let more = self.configuration(site, entry, Config::read_crds);
+            derived = derived.merged(&more.map_err(|error| error.within(place()))?, place)?;
         }
         gathered.config = gathered.config.merged(&derived, || site.field("crds"))?;
         Ok(())
@@ -578,25 +589,10 @@ impl<'a> Build<'a> {
     fn configuration(
         &self,
         site: &Site<'_>,
-        field: &str,
-        index: usize,
         entry: &str,
         read: fn(&Source, &Limits) -> Result<Arc<Config>>,
     ) -> Result<Arc<Config>> {
-        let (text, file) = self.load(site, field, index, entry)?;
-        let config = read(&Source { file, text }, &self.reader.limits);
-        config.map_err(|error| error.within(site.entry(field, index)))
-    }
-
-    /// A file that an entry of a list field names.
-    fn load(
-        &self,
-        site: &Site<'_>,
-        field: &str,
-        index: usize,
-        entry: &str,
-    ) -> Result<(Bytes, Arc<str>)> {
-        self.reader.file(&site.layer, entry).map_err(|error| error.within(site.entry(field, index)))
+        read(&self.source(site, entry)?, &self.reader.limits)
     }
 
     fn sort(&self, site: &Site<'_>, resources: &mut Resources) -> Result<()> {

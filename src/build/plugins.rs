@@ -8,7 +8,6 @@ use ecow::EcoString;
 
 use super::{Build, Gathered, Site};
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::files::{FileKind, clean};
 use crate::functions::{Function, Surroundings};
 use crate::generate::{self, Inputs, hash};
 use crate::kustomization::Source;
@@ -193,8 +192,7 @@ impl Build<'_> {
         index: usize,
         found: &mut Configurations,
     ) -> Result<()> {
-        let path = clean(&site.layer.directory.join(entry));
-        if self.reader.files.kind(&path) == FileKind::Directory {
+        if self.is_directory(site, entry) {
             let mut gathered = Gathered::default();
             self.base(site, entry, &mut gathered)?;
             return found.add(gathered.resources, index, None);
@@ -338,8 +336,7 @@ impl Build<'_> {
         inline: &EcoString,
     ) -> Result<Vec<PatchText<'static>>> {
         let of = |entry: &EcoString| {
-            let (path, text) =
-                if patches::is_inline(entry) { ("", entry.as_str()) } else { (entry.as_str(), "") };
+            let (path, text) = patches::path_and_text(entry);
             self.patch_text(site, Entry::At(step.place.clone()), path, text)
         };
         let mut texts: Vec<_> = paths.iter().map(of).collect::<Result<_>>()?;

@@ -6,18 +6,28 @@
 
 use bytes::Bytes;
 
-use super::fields::Generator;
+use super::fields::{Generator, made};
 use super::{Build, Site};
 use crate::error::{Error, ErrorKind, MOST_AT_ONCE, Result};
-use crate::files::{FileKind, clean};
-use crate::generate::{self, Inputs};
-use crate::kustomization::{self, Patch, ReplacementEntry, Source};
+use crate::generate;
+use crate::kustomization::{self, Patch, ReplacementEntry};
 use crate::transform::config::Config;
 use crate::transform::patches::{self, Field};
-use crate::yaml::Step;
 
 /// A look at one entry of a list field.
 type Look<'a> = fn(&mut Build<'a>, &Site<'_>, &str) -> Result<()>;
+
+/// The failures that were found.
+struct Found(Vec<Error>);
+
+impl Found {
+    /// Takes a look, unless there are as many failures as are told at once.
+    fn look(&mut self, look: impl FnOnce() -> Result<()>) {
+        if self.0.len() < MOST_AT_ONCE {
+            self.0.extend(look().err());
+        }
+    }
+}
 
 impl<'a> Build<'a> {
     /// The first failure, with what else is wrong in the files that the layer names.
@@ -26,17 +36,19 @@ impl<'a> Build<'a> {
             return first;
         }
         let warned = self.warnings.len();
-        let mut found = self.broken_entries(site);
-        found.extend(self.broken_generators(site));
-        found.extend(self.broken_patches(site));
+        let mut found = Found(Vec::new());
+        self.look_at_entries(site, &mut found);
+        self.look_at_generators(site, &mut found);
+        self.look_at_patches(site, &mut found);
+        self.look_at_replacements(site, &mut found);
         self.warnings.truncate(warned);
         // What is read twice is counted twice, so a limit says nothing here.
-        let found = found.into_iter().filter(|error| error.kind() != ErrorKind::Limit);
+        let found = found.0.into_iter().filter(|error| error.kind() != ErrorKind::Limit);
         found.fold(first, |all, error| if all.tells(&error) { all } else { all.and(error) })
     }
 
-    /// Of the fields that list files and directories.
-    fn broken_entries(&mut self, site: &Site<'_>) -> Vec<Error> {
+    /// At the fields that list files and directories.
+    fn look_at_entries(&mut self, site: &Site<'_>, found: &mut Found) {
         let all = &site.kustomization;
         let fields: [(_, _, Look<'a>); 7] = [
             ("resources", &all.resources, Self::look_at_resource),
@@ -44,26 +56,24 @@ impl<'a> Build<'a> {
                 build.component_site(site, entry).map(drop)
             }),
             ("configurations", &all.configurations, |build, site, entry| {
-                Config::read(&build.named(site, entry)?, &build.reader.limits).map(drop)
+                build.configuration(site, entry, Config::read).map(drop)
             }),
             ("crds", &all.crds, |build, site, entry| {
-                Config::read_crds(&build.named(site, entry)?, &build.reader.limits).map(drop)
+                build.configuration(site, entry, Config::read_crds).map(drop)
             }),
             ("generators", &all.generators, Self::look_at_plugin),
             ("transformers", &all.transformers, Self::look_at_plugin),
             ("validators", &all.validators, Self::look_at_plugin),
         ];
-        let mut found = Vec::new();
         for (field, entries, look) in fields {
             for (index, entry) in entries.iter().enumerate() {
-                if found.len() >= MOST_AT_ONCE || self.reader.is_remote(&site.layer, entry) {
-                    continue;
-                }
-                let outcome = look(self, site, entry);
-                found.extend(outcome.err().map(|error| error.within(site.entry(field, index))));
+                let referred = |error: Error| error.within(site.entry(field, index));
+                found.look(|| match self.reader.is_remote(&site.layer, entry) {
+                    true => Ok(()),
+                    false => look(self, site, entry).map_err(referred),
+                });
             }
         }
-        found
     }
 
     fn look_at_resource(&mut self, site: &Site<'_>, entry: &str) -> Result<()> {
@@ -78,71 +88,61 @@ impl<'a> Build<'a> {
         if entry.contains('\n') { Ok(()) } else { self.look_at_resource(site, entry) }
     }
 
-    fn is_directory(&self, site: &Site<'_>, entry: &str) -> bool {
-        self.reader.files.kind(&clean(&site.layer.directory.join(entry))) == FileKind::Directory
-    }
-
-    fn named(&self, site: &Site<'_>, entry: &str) -> Result<Source> {
-        let (text, file) = self.reader.file(&site.layer, entry)?;
-        Ok(Source { file, text })
-    }
-
-    /// Of `configMapGenerator` and `secretGenerator`.
-    fn broken_generators(&self, site: &Site<'_>) -> Vec<Error> {
+    /// At `configMapGenerator` and `secretGenerator`.
+    fn look_at_generators(&self, site: &Site<'_>, found: &mut Found) {
         let all = &site.kustomization;
-        let maps = all.config_map_generator.iter().enumerate();
-        let make: Generator = generate::config_map;
-        let maps = maps.map(|(index, args)| ("configMapGenerator", make, index, args));
-        let secrets = all.secret_generator.iter().enumerate();
-        let make: Generator = generate::secret;
-        let secrets = secrets.map(|(index, args)| ("secretGenerator", make, index, args));
+        let fields: [(_, _, Generator); 2] = [
+            ("configMapGenerator", &all.config_map_generator, generate::config_map),
+            ("secretGenerator", &all.secret_generator, generate::secret),
+        ];
         let read = |path: &str| match self.reader.is_remote(&site.layer, path) {
             true => Ok(Bytes::new()),
             false => self.reader.file(&site.layer, path).map(|(text, _)| text),
         };
-        let mut found = Vec::new();
-        for (field, make, index, args) in maps.chain(secrets) {
-            let entry = [Step::Key(field), Step::Index(index)];
-            let place = |path: &[Step<'_>]| site.source.place(&[&entry, path].concat());
-            let inputs = Inputs { file: &site.source.file, read: &read, place: &place };
-            found.extend(make(args, None, &inputs).err());
-        }
-        found
-    }
-
-    /// Of the fields that list patches, and of `replacements`.
-    fn broken_patches(&self, site: &Site<'_>) -> Vec<Error> {
-        let all = &site.kustomization;
-        let merges: Vec<_> = all.patches_strategic_merge.iter().map(as_patch).collect();
-        let fields = [
-            ("patchesStrategicMerge", Field::StrategicMerge, &merges),
-            ("patches", Field::Patches, &all.patches),
-            ("patchesJson6902", Field::Json6902, &all.patches_json6902),
-        ];
-        let mut found = Vec::new();
-        for (name, field, entries) in fields {
-            let near = entries.iter().enumerate();
-            let near = near.filter(|(_, patch)| !self.reader.is_remote(&site.layer, &patch.path));
-            for (index, Patch { path, patch, .. }) in near {
-                let text = self.patch_text(site, site.listed(name, index), path, patch);
-                found.extend(text.and_then(|text| text.check(field, &self.reader.limits)).err());
+        for (field, entries, generator) in fields {
+            for (index, args) in entries.iter().enumerate() {
+                found.look(|| made(site, field, index, args, generator, &read).map(drop));
             }
         }
-        for (index, entry) in all.replacements.iter().enumerate() {
-            let ReplacementEntry::Path(path) = entry else { continue };
-            let read = |source| kustomization::replacements(&source, &self.reader.limits).map(drop);
-            let outcome = self.named(site, path).and_then(read);
-            let referred = |error: Error| error.within(site.entry("replacements", index));
-            found.extend(outcome.err().map(referred));
+    }
+
+    /// At the fields that list patches.
+    fn look_at_patches(&self, site: &Site<'_>, found: &mut Found) {
+        let all = &site.kustomization;
+        let merges: Vec<_> =
+            all.patches_strategic_merge.iter().map(|entry| patches::path_and_text(entry)).collect();
+        for (name, field, entries) in [
+            ("patchesStrategicMerge", Field::StrategicMerge, merges),
+            ("patches", Field::Patches, paths_and_texts(&all.patches)),
+            ("patchesJson6902", Field::Json6902, paths_and_texts(&all.patches_json6902)),
+        ] {
+            for (index, (path, text)) in entries.into_iter().enumerate() {
+                found.look(|| match self.reader.is_remote(&site.layer, path) {
+                    true => Ok(()),
+                    false => self
+                        .patch_text(site, site.listed(name, index), path, text)?
+                        .check(field, &self.reader.limits),
+                });
+            }
         }
-        found
+    }
+
+    /// At the files that `replacements` name.
+    fn look_at_replacements(&self, site: &Site<'_>, found: &mut Found) {
+        for (index, entry) in site.kustomization.replacements.iter().enumerate() {
+            let ReplacementEntry::Path(path) = entry else { continue };
+            found.look(|| match self.reader.is_remote(&site.layer, path) {
+                true => Ok(()),
+                false => self
+                    .source(site, path)
+                    .and_then(|source| kustomization::replacements(&source, &self.reader.limits))
+                    .map(drop)
+                    .map_err(|error| error.within(site.entry("replacements", index))),
+            });
+        }
     }
 }
 
-/// An entry of `patchesStrategicMerge` as one of `patches`.
-fn as_patch(entry: &ecow::EcoString) -> Patch {
-    match patches::is_inline(entry) {
-        true => Patch { patch: entry.clone(), ..Patch::default() },
-        false => Patch { path: entry.clone(), ..Patch::default() },
-    }
+fn paths_and_texts(patches: &[Patch]) -> Vec<(&str, &str)> {
+    patches.iter().map(|patch| (patch.path.as_str(), patch.patch.as_str())).collect()
 }

@@ -188,9 +188,14 @@ pub enum Field {
     Json6902,
 }
 
-/// Whether an entry of `patchesStrategicMerge` is the patch itself rather than the path of a file.
+/// The path and the text of an entry of `patchesStrategicMerge`, which is the one or the other.
 #[must_use]
-pub fn is_inline(entry: &str) -> bool {
+pub fn path_and_text(entry: &str) -> (&str, &str) {
+    if is_inline(entry) { ("", entry) } else { (entry, "") }
+}
+
+/// Whether an entry of `patchesStrategicMerge` is the patch itself rather than the path of a file.
+fn is_inline(entry: &str) -> bool {
     let text = PatchText {
         text: Bytes::copy_from_slice(entry.as_bytes()),
         file: None,
