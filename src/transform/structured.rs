@@ -15,7 +15,7 @@ use crate::field_path::{self, Found, Make};
 use crate::json;
 use crate::limits::Limits;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
-use crate::yaml::{self, scalar, stays_block, stays_single_quoted};
+use crate::yaml::{self, is_break, scalar, stays_block, stays_single_quoted};
 
 /// Sets the fields at the end of `path` where the way there leads through a text; `None`, with
 /// nothing changed, where it does not or there is no such field.
@@ -1063,29 +1063,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Lines are not folded again, so each break of the text is written twice, the last one too; not
-    /// behind lines that begin with a blank, and nowhere if the text does.
-    ///
-    /// Source: go-yaml `emitterc.go`, `yaml_emitter_write_folded_scalar`.
+    /// Lines are not folded again.
     fn folded(&mut self, text: &str, indent: usize) {
         self.header('>', text);
-        let is_blank = |c: char| matches!(c, ' ' | '\t');
-        let starts_blank = text.trim_start_matches('\n').chars().next().is_none_or(is_blank);
-        let (mut after_break, mut is_deeper) = (true, true);
         self.out.push('\n');
-        for c in text.chars() {
-            if c == '\n' {
-                if !(after_break || is_deeper || starts_blank) {
-                    self.out.push('\n');
-                }
-            } else if after_break {
-                self.out.extend(std::iter::repeat_n(' ', indent));
-                is_deeper = is_blank(c);
-            }
-            self.out.push(c);
-            after_break = c == '\n';
-        }
-        if after_break {
+        yaml::push_folded(text, indent, &mut self.out);
+        // The next line begins with it.
+        if text.ends_with('\n') {
             self.out.pop();
         }
     }
@@ -1174,7 +1158,7 @@ fn is_plain(text: &str, in_flow: bool) -> bool {
     let in_flow_only = |c: char| matches!(c, ',' | '?' | '[' | ']' | '{' | '}' | ':');
     !is_indicator
         && stays_single_quoted(text)
-        && !text.contains(['\n', '\u{2028}', '\u{2029}', '\u{85}'])
+        && !text.contains(is_break)
         && !text.starts_with(' ')
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")

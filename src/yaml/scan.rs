@@ -619,7 +619,6 @@ impl<'a> Scanner<'a> {
 ///
 /// Source: go-yaml v3 `emitterc.go`, `yaml_emitter_write_folded_scalar`.
 pub(super) fn fold_again(text: &str) -> Option<String> {
-    let doubles = !text.trim_start_matches(is_break).starts_with([' ', '\t']);
     let mut block = String::from(">");
     block.push_str(if text.starts_with([' ', '\n']) { "2" } else { "" });
     block.push_str(match text.trim_end_matches(is_break).len() {
@@ -628,22 +627,31 @@ pub(super) fn fold_again(text: &str) -> Option<String> {
         _ => "+",
     });
     block.push('\n');
+    push_folded(text, 2, &mut block);
+    match Scanner::new(&block).next() {
+        Ok((Token::Scalar { text, .. }, _)) => Some(text.into_owned()),
+        _ => None,
+    }
+}
+
+/// Appends the lines of a folded block as go-yaml v3 writes them where no line is too long. A line break
+/// is doubled; not behind a line that begins with a blank, and nowhere if the text does.
+///
+/// Source: go-yaml v3 `emitterc.go`, `yaml_emitter_write_folded_scalar`.
+pub(crate) fn push_folded(text: &str, indent: usize, out: &mut String) {
+    let doubles = !text.trim_start_matches(is_break).starts_with([' ', '\t']);
     let (mut at_break, mut indented) = (true, true);
     for c in text.chars() {
         if is_break(c) {
             if !at_break && !indented && c == '\n' && doubles {
-                block.push('\n');
+                out.push('\n');
             }
         } else if at_break {
-            block.push_str("  ");
+            out.extend(std::iter::repeat_n(' ', indent));
             indented = matches!(c, ' ' | '\t');
         }
         at_break = is_break(c);
-        block.push(c);
-    }
-    match Scanner::new(&block).next() {
-        Ok((Token::Scalar { text, .. }, _)) => Some(text.into_owned()),
-        _ => None,
+        out.push(c);
     }
 }
 

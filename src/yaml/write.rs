@@ -55,7 +55,7 @@ pub(crate) fn write_line_v3(text: &str, key: bool, out: &mut String) -> bool {
     if text.contains('\n') && stays_block(text) && !key {
         return false;
     }
-    let single = !(shape.space_break || shape.special || shape.break_space);
+    let single = shape.allows_single_quotes();
     let plain = single && !(shape.indicators || shape.blank_end || shape.line_breaks);
     let mut writer = Writer { out, fresh: false, entries: Vec::new() };
     // The base 60 numbers and the booleans of YAML 1.1 are quoted for older readers.
@@ -77,8 +77,7 @@ pub(crate) fn write_double_quoted(text: &str, out: &mut String) {
 
 /// Whether go-yaml v3 keeps the single quotes of a text that was read with them.
 pub(crate) fn stays_single_quoted(text: &str) -> bool {
-    let shape = Shape::of(text);
-    !(shape.space_break || shape.special || shape.break_space)
+    Shape::of(text).allows_single_quotes()
 }
 
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
@@ -528,11 +527,15 @@ impl Shape {
         }
     }
 
+    fn allows_single_quotes(&self) -> bool {
+        !(self.space_break || self.special || self.break_space)
+    }
+
     fn style(self, text: &str, key: bool) -> Look {
         if text.is_empty() {
             return Look::Double;
         }
-        let single = !(self.space_break || self.special || self.break_space);
+        let single = self.allows_single_quotes();
         if text.contains('\n') {
             let literal = !(self.space_break || self.special || self.trailing_space || key);
             return if literal { Look::Literal } else { Look::Double };
@@ -548,7 +551,7 @@ impl Shape {
     }
 }
 
-fn is_break(c: char) -> bool {
+pub(crate) fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
