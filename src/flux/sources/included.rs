@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Source;
+use super::{Moved, Source};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files, clean};
 use crate::flux::rooted::joined;
@@ -50,7 +50,7 @@ pub(super) fn including<'a>(
             None => (Arc::new(Elsewhere { at: at.clone(), error: elsewhere(part) }), at.clone()),
         };
         check(part, within.kind(&from), &*files, root, &at)?;
-        files = Arc::new(Including { files, at, within, from });
+        files = Arc::new(Including { files, moved: Moved { files: within, from, at } });
     }
     Ok(files)
 }
@@ -88,36 +88,28 @@ fn check(part: &Included, kind: FileKind, files: &dyn Files, root: &Path, at: &P
 /// Files, and others at some place among them.
 struct Including {
     files: Arc<dyn Files + Send>,
-    /// Where the others appear.
-    at: PathBuf,
-    within: Arc<dyn Files + Send>,
-    /// Where they are of themselves.
-    from: PathBuf,
+    moved: Moved,
 }
 
 impl Including {
-    fn inside(&self, path: &Path) -> Option<PathBuf> {
-        path.strip_prefix(&self.at).ok().map(|below| clean(&self.from.join(below)))
-    }
-
     /// The name in a directory that leads to the others.
     fn next(&self, directory: &Path) -> Option<PathBuf> {
-        let below = self.at.strip_prefix(directory).ok()?;
+        let below = self.moved.at.strip_prefix(directory).ok()?;
         below.components().next().map(|name| PathBuf::from(name.as_os_str()))
     }
 }
 
 impl Files for Including {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        match self.inside(path) {
-            Some(inside) => self.within.read(&inside, limit),
+        match self.moved.inside(path) {
+            Some(inside) => self.moved.files.read(&inside, limit),
             None => self.files.read(path, limit),
         }
     }
 
     fn kind(&self, path: &Path) -> FileKind {
-        if let Some(inside) = self.inside(path) {
-            return self.within.kind(&inside);
+        if let Some(inside) = self.moved.inside(path) {
+            return self.moved.files.kind(&inside);
         }
         match self.files.kind(path) {
             FileKind::Missing if self.next(path).is_some() => FileKind::Directory,
@@ -126,8 +118,8 @@ impl Files for Including {
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        if let Some(inside) = self.inside(dir) {
-            return self.within.list(&inside);
+        if let Some(inside) = self.moved.inside(dir) {
+            return self.moved.files.list(&inside);
         }
         let Some(next) = self.next(dir) else { return self.files.list(dir) };
         let mut names = match self.files.kind(dir) {
@@ -141,22 +133,22 @@ impl Files for Including {
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        let Some(inside) = self.inside(path) else {
+        let Some(inside) = self.moved.inside(path) else {
             let made = || self.next(path).map(|_| clean(path));
             return self.files.canonical(path).or_else(made);
         };
-        let real = self.within.canonical(&inside)?;
-        Some(clean(&self.at.join(real.strip_prefix(&self.from).ok()?)))
+        self.moved.canonical(&inside)
     }
 
     fn is_plain(&self, path: &Path) -> bool {
-        self.inside(path)
-            .map_or_else(|| self.files.is_plain(path), |inside| self.within.is_plain(&inside))
+        let inside = self.moved.inside(path);
+        inside
+            .map_or_else(|| self.files.is_plain(path), |inside| self.moved.files.is_plain(&inside))
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
-        self.inside(path)
-            .map_or_else(|| self.files.shown(path), |inside| self.within.shown(&inside))
+        let inside = self.moved.inside(path);
+        inside.map_or_else(|| self.files.shown(path), |inside| self.moved.files.shown(&inside))
     }
 }
 

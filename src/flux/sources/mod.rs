@@ -178,7 +178,8 @@ impl Source {
         let disk = Disk::new(shown_from.to_path_buf());
         let at = disk.canonical(directory).unwrap_or_else(|| directory.to_path_buf());
         let Self { files, root, revision, remade } = self;
-        let files = Arc::new(Mounted { files, root, at: at.clone(), disk });
+        let moved = Moved { files, from: root, at: at.clone() };
+        let files = Arc::new(Mounted { moved, disk });
         let remade = remade.map(|remade| {
             let (directory, shown_from) = (directory.to_path_buf(), shown_from.to_path_buf());
             let mounted =
@@ -190,50 +191,66 @@ impl Source {
 }
 
 /// Files at another place than their own.
-struct Mounted {
+struct Moved {
     files: Arc<dyn Files + Send>,
     /// Where they are of themselves.
-    root: PathBuf,
+    from: PathBuf,
     /// Where they appear.
     at: PathBuf,
-    disk: Disk,
 }
 
-impl Mounted {
+impl Moved {
+    /// The path that a path among them has of itself.
     fn inside(&self, path: &Path) -> Option<PathBuf> {
-        path.strip_prefix(&self.at).ok().map(|below| clean(&self.root.join(below)))
+        path.strip_prefix(&self.at).ok().map(|below| clean(&self.from.join(below)))
     }
+
+    /// Where what has this path of itself really is, as it appears.
+    fn canonical(&self, inside: &Path) -> Option<PathBuf> {
+        let real = self.files.canonical(inside)?;
+        Some(clean(&self.at.join(real.strip_prefix(&self.from).ok()?)))
+    }
+}
+
+/// Files in the place of a directory of this machine.
+struct Mounted {
+    moved: Moved,
+    disk: Disk,
 }
 
 impl Files for Mounted {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        match self.inside(path) {
+        match self.moved.inside(path) {
             // An error names the file by the name that it has here.
             Some(inside) => {
                 let here = || Place::file(self.shown(path));
-                self.files.read(&inside, limit).map_err(|error| error.at(here()))
+                self.moved.files.read(&inside, limit).map_err(|error| error.at(here()))
             }
             None => self.disk.read(path, limit),
         }
     }
 
     fn kind(&self, path: &Path) -> FileKind {
-        self.inside(path).map_or_else(|| self.disk.kind(path), |inside| self.files.kind(&inside))
+        let Moved { files, .. } = &self.moved;
+        let inside = self.moved.inside(path);
+        inside.map_or_else(|| self.disk.kind(path), |inside| files.kind(&inside))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        self.inside(dir).map_or_else(|| self.disk.list(dir), |inside| self.files.list(&inside))
+        let Moved { files, .. } = &self.moved;
+        let inside = self.moved.inside(dir);
+        inside.map_or_else(|| self.disk.list(dir), |inside| files.list(&inside))
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        let Some(inside) = self.inside(path) else { return self.disk.canonical(path) };
-        let real = self.files.canonical(&inside)?;
-        Some(clean(&self.at.join(real.strip_prefix(&self.root).ok()?)))
+        let inside = self.moved.inside(path);
+        inside.map_or_else(|| self.disk.canonical(path), |inside| self.moved.canonical(&inside))
     }
 
     fn is_plain(&self, path: &Path) -> bool {
-        self.inside(path)
-            .map_or_else(|| self.disk.is_plain(path), |inside| self.files.is_plain(&inside))
+        let Moved { files, .. } = &self.moved;
+        let inside = self.moved.inside(path);
+        inside.map_or_else(|| self.disk.is_plain(path), |inside| files.is_plain(&inside))
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
