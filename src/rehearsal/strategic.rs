@@ -381,7 +381,7 @@ fn list(value: Option<&Value>) -> Result<Option<Vec<Value>>, Failure> {
 }
 
 /// What is added loses its nulls.
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(object) => {
             let entries = object.into_iter().filter(|(_, value)| !value.is_null());

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::sight::Sight;
 use crate::rehearsal::Rehearsal;
 use crate::rehearsal::faults::Within;
+use crate::rehearsal::strategic::without_nulls;
 
 /// A client with a name of its own, which sees who owns whom.
 #[derive(Debug)]
@@ -193,17 +194,6 @@ pub(super) fn revision(ask: &Ask<'_>, set: &Value) -> Option<Value> {
         }
         without_nulls(template) == without_nulls(set["spec"]["template"].clone())
     })
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let kept = map.into_iter().filter(|(_, value)| !value.is_null());
-            kept.map(|(key, value)| (key, without_nulls(value))).collect()
-        }
-        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
-        other => other,
-    }
 }
 
 /// A short name for a template: the same for the same text.
