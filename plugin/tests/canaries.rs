@@ -62,6 +62,20 @@ struct Run {
     err: String,
 }
 
+impl Run {
+    /// A release whose values are encrypted is there all the same, and it is said that they are not.
+    #[track_caller]
+    fn renders_without_encrypted_values(&self) {
+        assert!(
+            self.out.contains("good")
+                && self.err.contains("is encrypted: rendered without its values"),
+            "{}\n{}",
+            self.out,
+            self.err
+        );
+    }
+}
+
 impl World {
     fn new() -> Option<Self> {
         let (sops, helm) = (peer("sops")?, peer("helm")?);
@@ -602,13 +616,7 @@ fn no_secret_shows_in_what_flux_would_do() {
         for failure in ["fails", "schema", "unread", "http", "oci", "git"] {
             assert!(run.err.contains(&format!("apps/{failure}.yaml")), "{failure}\n{}", run.err);
         }
-        assert!(
-            run.out.contains("good")
-                && run.err.contains("is encrypted: rendered without its values"),
-            "{}\n{}",
-            run.out,
-            run.err
-        );
+        run.renders_without_encrypted_values();
     }
     for (name, folder, shows, code) in [
         ("plain", "clusters", &["canaryplainsecret"][..], 0),
@@ -666,13 +674,7 @@ fn no_secret_shows_in_all_that_a_repository_renders() {
         ];
         let run = build(&format!("./releases {helm}"), &logins);
         assert_eq!(run.code, 1, "{}", run.err);
-        assert!(
-            run.out.contains("good")
-                && run.err.contains("is encrypted: rendered without its values"),
-            "{}\n{}",
-            run.out,
-            run.err
-        );
+        run.renders_without_encrypted_values();
         let all = [&logins[..], &opened].concat();
         let run = build(&format!("./releases {helm} --decrypt"), &all);
         assert!(run.out.contains("canarysopsyaml"), "{}", run.out);

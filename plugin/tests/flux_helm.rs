@@ -4,6 +4,8 @@
 #![expect(clippy::print_stderr, reason = "what is skipped is said")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
+#[path = "support/outcome.rs"]
+mod outcome;
 #[path = "support/peers.rs"]
 mod peers;
 mod support;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kubectl_overlay::settings::Settings;
+use outcome::Run;
 use peers::peer;
 use serde_json::Value as Json;
 use support::Recorder;
@@ -20,14 +23,6 @@ use support::Recorder;
 /// A repository, and a Helm that counts its runs.
 struct Site {
     folder: tempfile::TempDir,
-}
-
-struct Run {
-    code: u8,
-    out: String,
-    err: String,
-    /// How often Helm was run.
-    helm: usize,
 }
 
 const KUSTOMIZATION: &str = "apiVersion: kustomize.toolkit.fluxcd.io/v1
@@ -118,36 +113,25 @@ impl Site {
         let directory = self.folder.path().to_path_buf();
         let settings =
             Settings { directory, kubeconfig: Some("kubeconfig".into()), ..Settings::default() };
-        let log = self.folder.path().join(".git/helm.log");
-        let _ = std::fs::remove_file(&log);
+        let _ = std::fs::remove_file(self.log());
         let helm = self.helm();
         let more = ["--with-helm", "--helm-command", helm.to_str().unwrap()];
         let words = ["kubectl-overlay", "flux"].into_iter().chain(line.split(' ')).chain(more);
         let code = support::run(words, &settings, out.stream(""), err.stream(""));
-        let helm = std::fs::read_to_string(log).unwrap_or_default().lines().count();
-        Run { code, out: out.text(), err: err.text(), helm }
+        Run { code, out: out.text(), err: err.text() }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join(".git/helm.log")
+    }
+
+    /// How often the last run has run Helm.
+    fn helm_runs(&self) -> usize {
+        std::fs::read_to_string(self.log()).unwrap_or_default().lines().count()
     }
 }
 
 impl Run {
-    #[track_caller]
-    fn ends_with(self, code: u8) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn shows(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "{text:?} is not in:\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{text:?} is not in:\n{}\n{}", self.err, self.out);
-        self
-    }
-
     #[track_caller]
     fn hides(self, text: &str) -> Self {
         let all = format!("{}\n{}", self.out, self.err);
@@ -164,7 +148,7 @@ impl Run {
 fn the_objects_of_releases_come_after_those_of_their_kustomization() {
     let Some(site) = Site::new() else { return };
     let run = site.run("build clusters").ends_with(0);
-    assert_eq!(run.helm, 2);
+    assert_eq!(site.helm_runs(), 2);
     let at = |text: &str| run.out.find(text).unwrap_or_else(|| panic!("no {text}:\n{}", run.out));
     let web = at("---\n# HelmRelease/shop/web\napiVersion: v1\n");
     assert!(at("# Kustomization/flux-system/apps\n") < web);
@@ -210,10 +194,10 @@ fn a_change_of_values_shows_in_the_objects_of_the_release() {
     let same = site.run("diff clusters").ends_with(0);
     let same = same.says("no changes in 1 Kustomization and 2 HelmReleases\n");
     // Once for each release and once more for what is secret of one; the other side is the same.
-    assert_eq!((same.helm, same.out.as_str()), (3, ""));
+    assert_eq!((site.helm_runs(), same.out.as_str()), (3, ""));
     site.write("apps/releases.yaml", &RELEASES.replace("colour: blue", "colour: green"));
     let run = site.run("diff clusters").ends_with(1).hides("canary");
-    assert_eq!(run.helm, 5);
+    assert_eq!(site.helm_runs(), 5);
     let run =
         run.shows("📁 Kustomization/flux-system/apps changed\n► HelmRelease/shop/web changed\n");
     let run = run.shows(

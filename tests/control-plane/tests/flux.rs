@@ -2,6 +2,8 @@
 //! read, and that they write nothing.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
+#[path = "../../../plugin/tests/support/outcome.rs"]
+mod outcome;
 #[path = "../../../plugin/tests/support/mod.rs"]
 mod support;
 
@@ -12,6 +14,7 @@ use kubectl_overlay::settings::Settings;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::outcome::Run;
 use crate::support::Recorder;
 
 /// The key whose bytes are all 0x42.
@@ -25,12 +28,6 @@ struct Site<'a> {
     plane: &'a ControlPlane,
     namespace: String,
     folder: TempDir,
-}
-
-struct Run {
-    code: u8,
-    out: String,
-    err: String,
 }
 
 impl<'a> Site<'a> {
@@ -141,26 +138,6 @@ impl<'a> Site<'a> {
             "metadata": { "name": "apps" }, "status": { "inventory": { "entries": entries } } });
         let path = self.path("kustomizations", "apps/status");
         self.plane.apply(&path, status.to_string()).map(|_| ())
-    }
-}
-
-impl Run {
-    #[track_caller]
-    fn ends_with(self, code: u8) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{text:?} is not in:\n{}\n{}", self.err, self.out);
-        self
-    }
-
-    #[track_caller]
-    fn shows(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "{text:?} is not in:\n{}\n{}", self.out, self.err);
-        self
     }
 }
 

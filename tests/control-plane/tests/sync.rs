@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 #![expect(clippy::disallowed_methods, reason = "writes and reads its own files")]
 
+#[path = "../../../plugin/tests/support/outcome.rs"]
+mod outcome;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,18 +16,13 @@ use kubectl_overlay::settings::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::outcome::Run;
+
 /// A namespace of the server, and a folder with an overlay for it.
 struct Site<'a> {
     plane: &'a ControlPlane,
     namespace: String,
     folder: TempDir,
-}
-
-/// What a command line came to.
-struct Run {
-    code: u8,
-    out: String,
-    err: String,
 }
 
 /// A stream that can be read later, and that tells of each write.
@@ -123,26 +121,6 @@ impl<'a> Site<'a> {
 
     fn get(&self, kind: &str, name: &str) -> Option<Value> {
         self.plane.get(&self.path(kind, name)).ok()
-    }
-}
-
-impl Run {
-    #[track_caller]
-    fn ends_with(self, code: u8) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{text:?} is not in:\n{}", self.err);
-        self
-    }
-
-    #[track_caller]
-    fn shows(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "{text:?} is not in:\n{}", self.out);
-        self
     }
 }
 
