@@ -18,7 +18,8 @@ const COUNT: usize = 1000;
 const CLIENTS: usize = 8;
 
 fn apply(number: usize, replicas: usize) -> Question {
-    let mut object = documents(crate::objects::OBJECTS).swap_remove(0);
+    let mut documents = documents(crate::objects::OBJECTS).into_iter();
+    let mut object = documents.find(|one| one["kind"] == "Deployment").expect("there is one");
     object["metadata"]["name"] = format!("web-{number}").into();
     object["metadata"]["namespace"] = "fidelity-speed".into();
     object["spec"]["replicas"] = json!(replicas);
