@@ -34,12 +34,19 @@ pub fn resources(
         let unwrapped = items_of_a_single_list(value)
             .filter(|_| documents.len() == 1 && yaml::is_one_piece(text));
         match unwrapped {
-            Some(items) => queue.extend(items.iter().map(|item| (document, item.clone(), is_json))),
-            None => queue.push_back((document, value.clone(), is_json)),
+            Some(items) => {
+                let entry = |item: &Value| Entry::part(document, item.clone(), is_json);
+                queue.extend(items.iter().map(entry));
+            }
+            None => {
+                let has_comment_below = yaml::is_block_above_comment(text, document, value);
+                let entry = Entry::part(document, value.clone(), is_json);
+                queue.push_back(Entry { has_comment_below, ..entry });
+            }
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
-    while let Some((document, value, in_brackets)) = queue.pop_front() {
+    while let Some(Entry { document, value, in_brackets, has_comment_below }) = queue.pop_front() {
         if is_blank(&value) {
             continue;
         }
@@ -51,13 +58,33 @@ pub fn resources(
                     let item = through_json(item).map_err(|message| {
                         Error::new(ErrorKind::Invalid, place(document), message)
                     })?;
-                    queue.push_back((document, item, true));
+                    queue.push_back(Entry::part(document, item, true));
                 }
             }
-            None => resources.push(Resource { in_brackets, ..resource(value, file, document) }),
+            None => {
+                let resource = resource(value, file, document);
+                resources.push(Resource { in_brackets, has_comment_below, ..resource });
+            }
         }
     }
     Ok(resources)
+}
+
+/// What may be an object, or a list of them.
+struct Entry {
+    document: usize,
+    value: Value,
+    /// See [`Resource::in_brackets`].
+    in_brackets: bool,
+    /// See [`Resource::has_comment_below`].
+    has_comment_below: bool,
+}
+
+impl Entry {
+    /// A part of a document, below which no comment stands.
+    fn part(document: usize, value: Value, in_brackets: bool) -> Self {
+        Self { document, value, in_brackets, has_comment_below: false }
+    }
 }
 
 fn items_of_a_single_list(value: &Value) -> Option<&[Value]> {

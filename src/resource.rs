@@ -87,6 +87,9 @@ pub struct Resource {
     /// Whether kustomize prints it in brackets on the way, where a blank is a text: it was read from
     /// JSON, or taken out of a list of its own kind.
     pub in_brackets: bool,
+    /// Whether a comment stands below it that adds a line break to the block before, once it is printed;
+    /// see [`Resource::settle_end`].
+    pub has_comment_below: bool,
     /// Whether a Helm chart made it (its namespace is left alone).
     pub from_helm: bool,
     /// Names of the vars that take their value from it.
@@ -174,6 +177,7 @@ impl Resource {
             may_change_name: false,
             may_change_kind: false,
             in_brackets: false,
+            has_comment_below: false,
             from_helm: false,
             named_by: EcoVec::new(),
             origin_annotation: None,
@@ -374,6 +378,13 @@ impl Resource {
         let former = noted_ids(annotations, &self.gvk());
         (self.needs_hash, self.may_change_name, self.may_change_kind) = (hash, name, kind);
         self.former.extend(former);
+    }
+
+    /// Prints the object as kustomize does, with its comments, and reads it again without them.
+    pub fn settle_end(&mut self) {
+        if std::mem::take(&mut self.has_comment_below) {
+            yaml::add_break(&mut self.value);
+        }
     }
 
     /// Leaves `metadata` as kustomize does, which keeps its notes in the annotations: its own are

@@ -379,7 +379,7 @@ impl<'a> Build<'a> {
         refuse_doubles(&resources)?;
         self.sort(site, &mut resources)?;
         let (notes, label) = (&self.build_metadata, self.managed_by_label);
-        metadata::finish(&mut resources, notes, label, self.version);
+        metadata::finish(&mut resources, notes, label, self.version)?;
         Ok(resources)
     }
 

@@ -55,11 +55,14 @@ fn specs(labels: &Labels, config: &Config, place: &dyn Fn() -> Place) -> Result<
         if labels.include_templates {
             add(&config.template_labels)?;
         }
-        let own =
-            FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() };
-        add(&[own])?;
+        add(&[own()])?;
     }
     Ok(specs)
+}
+
+/// The labels of an object itself, made where there are none.
+pub(super) fn own() -> FieldSpec {
+    FieldSpec { path: "metadata/labels".into(), create: true, ..FieldSpec::default() }
 }
 
 /// Sets `pairs` in the maps that `specs` lead to, as strings; annotations are set alike.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use ecow::EcoString;
 
-use super::structured;
+use super::{labels, structured};
+use crate::error::Result;
 use crate::files::clean;
 use crate::resource::Resource;
 use crate::resources::Resources;
@@ -20,6 +21,9 @@ pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
 
 /// The annotation for [`Resource::transformations`].
 pub(super) const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
+
+/// The label of `managedByLabel`.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What the label of `managedByLabel` says: the version of kustomize whose output this is.
 const VERSION: &str = "v5.8.1";
@@ -152,27 +156,30 @@ pub fn note_transformer<'r>(
 /// are gone afterwards.
 ///
 /// The label says `version`, or where there is none that of the kustomize that this follows.
+///
+/// # Errors
+/// Where the label is asked for and an object's labels are no map.
 pub fn finish(
     resources: &mut Resources,
     build_metadata: &[EcoString],
     managed_by_label: bool,
     version: Option<&str>,
-) {
+) -> Result<()> {
     let asked = |name: &str| build_metadata.iter().any(|one| one == name);
     let (origin, transformations) = (asked("originAnnotations"), asked("transformerAnnotations"));
-    let managed_by = managed_by_label || asked("managedByLabel");
-    let label = EcoString::from(format!("kustomize-{}", version.unwrap_or(VERSION)));
+    if managed_by_label || asked("managedByLabel") {
+        let label = format!("kustomize-{}", version.unwrap_or(VERSION)).into();
+        labels::set(resources, &[(MANAGED_BY.into(), label)], &[labels::own()])?;
+    }
     for resource in resources.iter_mut() {
-        if managed_by {
-            let path = ["metadata", "labels", "app.kubernetes.io/managed-by"];
-            resource.value.set(&path, Value::string(label.clone()));
-        }
         resource.settle_annotations(&[]);
         let origin_note = resource.origin_annotation.clone().filter(|_| origin);
         annotate(resource, ORIGIN, origin_note);
         let steps = transformation_list(resource).filter(|_| transformations);
         annotate(resource, TRANSFORMATIONS, steps);
+        resource.settle_end();
     }
+    Ok(())
 }
 
 fn annotate(resource: &mut Resource, key: &str, note: Option<EcoString>) {
@@ -232,7 +239,7 @@ mod tests {
         note_transformer([&mut resource], &notes.field("PrefixTransformer"));
         note_transformer([&mut resource], &notes.field("ImageTagTransformer"));
         let mut resources = Resources::from(vec![resource]);
-        finish(&mut resources, &["transformerAnnotations".into()], false, None);
+        finish(&mut resources, &["transformerAnnotations".into()], false, None).expect("finishes");
         let annotations = resources.as_slice()[0].annotations().expect("annotations");
         assert_eq!(annotations.len(), 1);
         assert_eq!(

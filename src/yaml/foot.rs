@@ -9,13 +9,18 @@
 use super::write;
 use crate::value::{Scalar, Value};
 
-/// Adds the line break to the last value of a document that was read from `text`.
-pub(super) fn add_break(document: &mut Value, text: &str) {
-    if last(document).is_some_and(|scalar| keeps_breaks(scalar) && has_foot(scalar, text))
-        && let Some(scalar) = last_mut(document)
+/// Adds the line break to what ends the object now, if that is still such a block.
+pub fn add_break(object: &mut Value) {
+    if last_block(object).is_some()
+        && let Some(scalar) = last_mut(object)
     {
         scalar.text.push('\n');
     }
+}
+
+/// The block that keeps its line breaks and is written last.
+pub(super) fn last_block(value: &Value) -> Option<&Scalar> {
+    last(value).filter(|scalar| keeps_breaks(scalar))
 }
 
 /// Whether the text of a block would be printed with `+`.
@@ -26,7 +31,7 @@ fn keeps_breaks(scalar: &Scalar) -> bool {
 
 /// Whether comments follow the block that the scalar was read from, the first of them not indented
 /// deeper than the others.
-fn has_foot(scalar: &Scalar, text: &str) -> bool {
+pub(super) fn has_comment(scalar: &Scalar, text: &str) -> bool {
     let block = scalar.text.trim_end_matches('\n');
     let own = block.rsplit('\n').next().unwrap_or_default().trim();
     let mut comments = Vec::new();

@@ -50,10 +50,7 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
             Some(value) => Some(value),
             None => Reader::new(&piece, file, limits, Flavour::Resource).document()?,
         };
-        documents.extend(document.filter(|value| !value.is_null()).map(|mut document| {
-            foot::add_break(&mut document, piece.text());
-            document
-        }));
+        documents.extend(document.filter(|value| !value.is_null()));
     }
     Ok(documents)
 }
@@ -86,23 +83,40 @@ pub fn read_first(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Value
 pub fn locate(text: &[u8], document: usize, path: &[Step<'_>]) -> Option<(u32, u32)> {
     let file: Arc<str> = Arc::from("");
     let text = decode(text, &file, &Limits::PERSON).ok()?;
+    let piece = piece_of(&text, document)?;
+    let mut events = Events::new(piece.text(), 1);
+    let (event, at) = events.next().ok()??;
+    let mark = follow(&mut events, event, at, path);
+    piece.place(&file, mark).at
+}
+
+/// The piece of a file that a document stands in, which counts as for [`locate`].
+fn piece_of(text: &str, document: usize) -> Option<Piece<'_>> {
     let mut left = document;
-    for piece in pieces(&text) {
+    for piece in pieces(text) {
         let piece = piece.ok()?;
-        let mut events = Events::new(piece.text(), 1);
-        let Some((event, at)) = events.next().ok()? else { continue };
-        let empty = matches!(&event, Event::Scalar { text, form: Form::Plain, tag: None, .. }
+        let Some((event, _)) = Events::new(piece.text(), 1).next().ok()? else { continue };
+        let is_empty = matches!(&event, Event::Scalar { text, form: Form::Plain, tag: None, .. }
             if scalar::resolve(text) == Tag::Null);
-        if empty {
+        if is_empty {
             continue;
         }
         if left == 0 {
-            let mark = follow(&mut events, event, at, path);
-            return piece.place(&file, mark).at;
+            return Some(piece);
         }
         left -= 1;
     }
     None
+}
+
+/// Whether `value`, a document of `text` that counts as for [`locate`], ends with a block that keeps
+/// its line breaks, and a comment stands below.
+#[must_use]
+pub fn is_block_above_comment(text: &[u8], document: usize, value: &Value) -> bool {
+    let Some(scalar) = foot::last_block(value) else { return false };
+    let text = decode(text, &Arc::from(""), &Limits::PERSON);
+    let piece = text.as_ref().ok().and_then(|text| piece_of(text, document));
+    piece.is_some_and(|piece| foot::has_comment(scalar, piece.text()))
 }
 
 /// Goes along `path` from a node whose first event is taken.

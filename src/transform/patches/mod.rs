@@ -564,6 +564,7 @@ fn apply_json(
         if remembers {
             object.remember_id();
         }
+        object.settle_end();
         let mut value = object.value.clone();
         if has_notes(object) {
             open_annotations(&mut value);
