@@ -243,8 +243,8 @@ pub struct Connection {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub client_key: Option<PathBuf>,
     /// Accept any certificate of the API server; insecure
-    #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
+    #[arg(long, global = true, value_name = "BOOL", hide_short_help = true, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
     pub insecure_skip_tls_verify: Option<bool>,
     /// The name to expect in the API server's certificate
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]

@@ -208,9 +208,10 @@ impl Sync<'_> {
         let took = begun.elapsed();
         let last = match code {
             exit::OK => format!("in sync after {:.1}s", took.as_secs_f64()),
-            exit::UNHEALTHY => {
-                format!("applied, but {} objects are not healthy", outcome.unhealthy.len())
-            }
+            exit::UNHEALTHY => match outcome.unhealthy.len() {
+                1 => "applied, but 1 object is not healthy".to_owned(),
+                many => format!("applied, but {many} objects are not healthy"),
+            },
             _ => "not in sync; run it again to finish".to_owned(),
         };
         self.say(&format!("{}: {last}", counts(outcome)));
