@@ -92,17 +92,18 @@ fn set_in_run(
         let gvk = resource.gvk();
         let paths = chosen.of(gvk.clone());
         let mut added = Vec::new();
-        for (at, path) in paths.iter().enumerate() {
-            let mut set_all = |value: &mut Value, elements: &[Element]| {
-                for (index, (key, text)) in pairs.iter().enumerate() {
+        // One pair after the other: what is made for the first is there for a spec that makes nothing.
+        for (index, (key, text)) in pairs.iter().enumerate() {
+            for (at, path) in paths.iter().enumerate() {
+                let mut set = |value: &mut Value, elements: &[Element]| {
                     if fields::set_entry(value, key, text)? {
                         added.push(Added { index, path: at, elements: elements.into() });
                     }
-                }
-                Ok(())
-            };
-            let outcome = path.walk_in_lists(&mut resource.value, Make::Map, &mut set_all);
-            outcome.map_err(|problem| problem.of(resource))?;
+                    Ok(())
+                };
+                let outcome = path.walk_in_lists(&mut resource.value, Make::Map, &mut set);
+                outcome.map_err(|problem| problem.of(resource))?;
+            }
         }
         let _ = resource.settle_twins();
         ways.pair_off(resource, gvk, &paths, pairs, added);
@@ -131,12 +132,11 @@ impl Ways {
         gvk: Gvk,
         paths: &[Path<'_>],
         pairs: &[(EcoString, EcoString)],
-        mut added: Vec<Added>,
+        added: Vec<Added>,
     ) {
         if added.len() < 2 {
             return;
         }
-        added.sort_by_key(|one| one.index);
         for twins in added.chunk_by(|one, other| one.index == other.index) {
             if let [first, _, ..] = twins {
                 let (key, text) = &pairs[first.index];
