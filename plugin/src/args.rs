@@ -516,6 +516,9 @@ pub struct Beginning {
     pub kubernetes: String,
     /// Begin with these objects: a file, a directory, or OVERLAY@git:REVISION for what an overlay
     /// rendered to at a revision of Git; may be repeated
+    ///
+    /// A directory with a kustomization is built. Of any other one the files .json, .yaml and .yml are read, as
+    /// by "kubectl apply -f DIRECTORY": those below its directories are not.
     #[arg(long, value_name = "STATE", hide_short_help = true)]
     pub from: Vec<String>,
     /// Let something go wrong, KIND[:KEY=VALUE,…]; may be repeated

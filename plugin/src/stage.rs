@@ -149,18 +149,29 @@ fn state(from: &str, settings: &Settings) -> Result<Resources> {
         FileKind::Directory if layer::has_kustomization(&files, &path) => {
             build(&files, &Store::new(0), &options, &path).output
         }
-        FileKind::Directory => {
-            let mut all = Vec::new();
-            for name in files.list(&path)? {
-                let is_yaml = |end| name.extension().is_some_and(|found| found == end);
-                if ["yaml", "yml", "json"].into_iter().any(is_yaml) {
-                    all.extend(manifests(&files, &path.join(name))?);
-                }
-            }
-            Ok(all.into())
-        }
+        FileKind::Directory => in_directory(&files, &path),
         _ => Ok(manifests(&files, &path)?.into()),
     }
+}
+
+/// What the files of a directory hold, but not those below its directories.
+fn in_directory(files: &Disk, path: &Path) -> Result<Resources> {
+    let mut names = files.list(path)?;
+    names.retain(|name| {
+        let is = |end| name.extension().is_some_and(|found| found == end);
+        ["json", "yaml", "yml"].into_iter().any(is)
+    });
+    if names.is_empty() {
+        let place = Place::file(files.shown(path));
+        let message = "there is no file .json, .yaml or .yml";
+        let error = Error::new(ErrorKind::Invalid, place, message);
+        return Err(error.hint("files below its directories are not read"));
+    }
+    let mut all = Vec::new();
+    for name in names {
+        all.extend(manifests(files, &path.join(name))?);
+    }
+    Ok(all.into())
 }
 
 fn manifests(files: &Disk, path: &Path) -> Result<Vec<Resource>> {

@@ -80,6 +80,72 @@ fn what_is_there_before_has_owners() {
 }
 
 #[test]
+fn a_directory_is_read_without_those_below_it() {
+    let web = web();
+    let state = |name: &str, text: &str| {
+        let path = web.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // One that could not be applied, were it read.
+    state(
+        "before/deeper/wrong.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: 1\n",
+    );
+    let (code, shown) = run(web.path(), &["sync", "--rehearse", "--from", "before"]);
+    assert_eq!(code, 3, "{shown}");
+    // What holds nothing is no beginning, but a mistake.
+    state("above/before/web.yaml", DEPLOYMENT);
+    let (code, shown) = run(web.path(), &["sync", "--rehearse", "--from", "above"]);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("above: there is no file .json, .yaml or .yml"), "{shown}");
+    assert!(shown.contains("files below its directories are not read"), "{shown}");
+}
+
+fn git(directory: &Path, words: &[&str]) {
+    let mut command = std::process::Command::new("git");
+    command.current_dir(directory).args(["-c", "user.name=a", "-c", "user.email=a@example.org"]);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    let output = command.args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_revision_of_git_is_what_is_there_before() {
+    let one = DEPLOYMENT.replace("replicas: 2", "replicas: 1");
+    let tree = overlay(&[
+        ("production/kustomization.yaml", "resources: [../base]\nnamespace: shop\n"),
+        ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("base/web.yaml", &one),
+    ]);
+    git(tree.path(), &["init", "--quiet"]);
+    git(tree.path(), &["add", "."]);
+    git(tree.path(), &["commit", "--quiet", "--message", "one"]);
+    git(tree.path(), &["tag", "first"]);
+    std::fs::write(tree.path().join("base/web.yaml"), DEPLOYMENT).unwrap();
+    git(tree.path(), &["commit", "--quiet", "--all", "--message", "two"]);
+    // What is not committed is what is synced.
+    std::fs::write(tree.path().join("base/web.yaml"), DEPLOYMENT.replace("web:1", "web:2"))
+        .unwrap();
+
+    let sync = |from: &str| {
+        run(tree.path(), &["sync", "production", "--rehearse", "--force-conflicts", "--from", from])
+    };
+    for (from, changes) in [
+        ("production@git:first", "      spec.replicas: 1 -> 2\n"),
+        ("production@git:HEAD~1", "      spec.replicas: 1 -> 2\n"),
+        ("production@git:HEAD", "containers[0].image: web:1 -> web:2\n"),
+    ] {
+        let (code, shown) = sync(from);
+        assert_eq!(code, 0, "{shown}");
+        assert!(shown.contains(changes), "{from}: {shown}");
+    }
+    let (code, shown) = sync("production@git:nowhere");
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("nowhere"), "{shown}");
+}
+
+#[test]
 fn the_server_refuses_what_a_server_refuses() {
     let wrong = DEPLOYMENT.replace("      app: web\n  template", "      app: wbe\n  template");
     let web = overlay(&[("kustomization.yaml", "resources: [web.yaml]\n"), ("web.yaml", &wrong)]);
