@@ -3,6 +3,7 @@
 //!
 //! Both hand whole requests to [`Rehearsal::handle`]; what is asynchronous is here alone.
 
+mod activity;
 mod patient;
 mod socket;
 mod wire;

@@ -10,6 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, Sleep};
 
+use super::activity::Asked;
 use crate::rehearsal::refusals::{LARGEST_BODY, body_too_large};
 use crate::rehearsal::{Body, Failure, Rehearsal, Watcher};
 
@@ -20,7 +21,11 @@ const LONGEST_WATCH: Duration = Duration::from_secs(1800);
 const BOOKMARK: Duration = Duration::from_secs(60);
 
 /// The body of an answer.
-pub struct Wire(Sent);
+pub struct Wire {
+    sent: Sent,
+    /// The request that it answers, as long as that takes.
+    _asked: Option<Asked>,
+}
 
 enum Sent {
     Whole(Option<Bytes>),
@@ -71,14 +76,20 @@ fn watch_time(query: &str) -> Duration {
 
 impl Wire {
     fn new(body: Body, lasts: Duration) -> Self {
-        Self(match body {
+        let sent = match body {
             Body::Whole(bytes) => Sent::Whole(Some(bytes)),
             Body::Watch(watcher) => Sent::Watch(Box::new(Watched {
                 watcher,
                 ends: Box::pin(tokio::time::sleep(lasts)),
                 bookmark: Box::pin(tokio::time::sleep(BOOKMARK)),
             })),
-        })
+        };
+        Self { sent, _asked: None }
+    }
+
+    /// It, as the answer to a request that lasts until it is sent.
+    pub(super) fn holding(self, asked: Asked) -> Self {
+        Self { _asked: Some(asked), ..self }
     }
 }
 
@@ -90,7 +101,7 @@ impl HttpBody for Wire {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let next = match &mut self.0 {
+        let next = match &mut self.sent {
             Sent::Whole(bytes) => Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty())),
             Sent::Watch(watched) => watched.poll_next(context),
         };
@@ -98,11 +109,11 @@ impl HttpBody for Wire {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Sent::Whole(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+        matches!(&self.sent, Sent::Whole(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.sent {
             Sent::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
