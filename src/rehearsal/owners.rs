@@ -8,7 +8,8 @@ use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::ownership::{self, Filters, Subject};
 use crate::rehearsal::server::State;
-use crate::rehearsal::{Failure, convert, kinds};
+use crate::rehearsal::{Failure, convert, fields, kinds};
+use crate::schema::kubernetes::Minor;
 use crate::ssa::schema::{Schema, TypeId};
 use crate::ssa::{Type, Versions};
 
@@ -20,6 +21,7 @@ pub(super) struct Owners {
     blank: Value,
     subresource: String,
     now: String,
+    minor: &'static Minor,
 }
 
 struct Served {
@@ -67,6 +69,7 @@ impl Owners {
             blank,
             subresource: subresource.to_owned(),
             now: state.now(),
+            minor: state.minor,
         }
     }
 
@@ -85,6 +88,7 @@ impl Owners {
             blank: ownership::blank(state.minor, &api_version, &scale.kind.kind),
             subresource: "scale".to_owned(),
             now: state.now(),
+            minor: state.minor,
         }
     }
 
@@ -101,6 +105,14 @@ impl Owners {
     /// Notes who made `new` of `live`.
     pub(super) fn updated(&self, live: Option<&Value>, new: &mut Value, writing: &Writing) {
         ownership::updated(&self.subject(), live, new, &writing.manager, &self.now);
+        self.forget_empty(new);
+    }
+
+    /// Takes out what is empty: whoever sets it owns it, but it is not kept.
+    fn forget_empty(&self, object: &mut Value) {
+        if !self.resource.custom {
+            fields::normalise(object, self.minor, &self.resource.kind);
+        }
     }
 
     /// Lays what is applied over what is there.
@@ -112,7 +124,10 @@ impl Owners {
         settle: &dyn Fn(&mut Value) -> Result<(), Failure>,
     ) -> Result<Value, Failure> {
         let (manager, force) = (&*writing.manager, writing.force);
-        ownership::applied(&self.subject(), live, patch, manager, &self.now, force, settle)
+        let subject = self.subject();
+        let mut new = ownership::applied(&subject, live, patch, manager, &self.now, force, settle)?;
+        self.forget_empty(&mut new);
+        Ok(new)
     }
 
     fn version(&self, version: &str) -> Option<&Served> {

@@ -2,6 +2,7 @@
 //!
 //! Source: apiserver `pkg/endpoints/handlers/patch.go`; the texts are measured.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
@@ -225,9 +226,12 @@ fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer
     let wanted = read.object;
     let owners = Owners::of(state, &call.resource, call.subresource());
     let resource = Arc::clone(&call.resource);
+    let hollow = Cell::new(false);
     let settle = |object: &mut Value| {
         let merged = decode::merged(state, &resource, object);
-        *object = merged.map_err(|why| internal(not_converted(&resource, &wanted, &why)))?.object;
+        let merged = merged.map_err(|why| internal(not_converted(&resource, &wanted, &why)))?;
+        hollow.set(merged.hollow);
+        *object = merged.object;
         Ok(())
     };
     let old = update::live(state, call);
@@ -249,6 +253,7 @@ fn apply(state: &mut State, call: &mut Call, writing: &Writing) -> Result<Answer
         return Ok(shown(state, call, 201, object));
     };
     let mut new = owners.applied(Some(&old), &wanted, writing, &settle)?;
+    call.hollow = hollow.get();
     update::check_name(call, &new)?;
     create::settle_namespace(call, &mut new)?;
     let object = update::change(state, call, new, &old, writing)?;

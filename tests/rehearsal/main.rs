@@ -18,6 +18,7 @@ mod limits;
 mod site;
 mod speed;
 mod transcript;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

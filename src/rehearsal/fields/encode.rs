@@ -14,12 +14,27 @@ use crate::schema::kubernetes::{Definition, Minor, Node, Property, Shape};
 /// in apimachinery 0.34.
 const OMITS_CREATION: u32 = 34;
 
-/// Makes an object what the server would give back of it, and says whether its spec had empty lists or
+/// Where an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the memory of the server, which tells an empty list from none in fields that are always written.
+    Memory,
+    /// Where it is kept, which does not.
+    Store,
+}
+
+/// Makes an object what the server would write of it, and says whether its spec has or had empty lists or
 /// maps, which are kept nowhere, but which Go tells from those that are not there.
-pub(super) fn encode(object: &mut Value, minor: &Minor, definition: &'static Definition) -> bool {
+pub(super) fn encode(
+    object: &mut Value,
+    minor: &Minor,
+    definition: &'static Definition,
+    place: Place,
+) -> bool {
     // The groups whose objects are stored as JSON, which keeps empty lists.
     let group = definition.kinds.first().map_or("", |kind| kind.group);
-    let keeps_empty = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
+    let as_json = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
+    let keeps_empty = as_json || place == Place::Memory;
     let encoder = Encoder { minor, keeps_empty, hollow: Cell::new(false) };
     let mut is_hollow = false;
     if let Value::Object(object) = object {
@@ -35,7 +50,7 @@ pub(super) fn encode(object: &mut Value, minor: &Minor, definition: &'static Def
 struct Encoder<'a> {
     minor: &'a Minor,
     keeps_empty: bool,
-    /// Whether an empty list or map was left out.
+    /// Whether there was an empty list or map.
     hollow: Cell<bool>,
 }
 
@@ -166,9 +181,8 @@ impl Encoder<'_> {
 
     /// Whether an empty list or map is left out.
     fn leaves_out(&self, omits: bool) -> bool {
-        let leaves_out = omits || !self.keeps_empty;
-        self.hollow.set(self.hollow.get() || leaves_out);
-        leaves_out
+        self.hollow.set(true);
+        omits || !self.keeps_empty
     }
 
     fn defined(&self, value: &mut Value, definition: &'static Definition, depth: usize) {

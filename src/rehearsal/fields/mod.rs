@@ -30,6 +30,7 @@ use serde_json::Value;
 
 use crate::rehearsal::{Failure, Kind};
 use crate::schema::kubernetes::{Definition, Minor};
+use encode::Place;
 
 pub use raw::Raw;
 pub use scalars::{micro_time, quantity, time};
@@ -64,7 +65,7 @@ pub struct Decoded {
     /// Unknown and double fields, e.g. `unknown field "spec.foo"`: the texts of warnings, in the
     /// server's order.
     pub complaints: Vec<String>,
-    /// Whether its spec had empty lists or maps, which the object has no longer.
+    /// Whether its spec had empty lists or maps, of which the object has those that are always written.
     pub hollow: bool,
 }
 
@@ -196,7 +197,7 @@ fn decode_raw(
     definition: &'static Definition,
 ) -> Result<Decoded, String> {
     let mut read = decode::decode(raw, minor, definition)?;
-    let hollow = encode::encode(&mut read.value, minor, definition);
+    let hollow = encode::encode(&mut read.value, minor, definition, Place::Memory);
     Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
 }
 
@@ -209,15 +210,15 @@ pub fn convert(object: &Value, minor: &Minor, kind: &Kind) -> Result<Decoded, St
         return Ok(Decoded { object: object.clone(), ..Decoded::default() });
     };
     let mut read = convert::convert(object, minor, definition)?;
-    let hollow = encode::encode(&mut read.value, minor, definition);
+    let hollow = encode::encode(&mut read.value, minor, definition, Place::Memory);
     Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
 }
 
-/// Makes an object of known fields what the server writes of it: empty fields left out, or written,
-/// as Go's tags say.
+/// Makes an object of known fields what the server gives back of it once it is stored: empty fields left
+/// out, or written, as Go's tags say, and no list or map that is empty.
 pub fn normalise(object: &mut Value, minor: &Minor, kind: &Kind) {
     if let Some(definition) = definition(minor, kind) {
-        encode::encode(object, minor, definition);
+        encode::encode(object, minor, definition, Place::Store);
     }
 }
 

@@ -28,7 +28,7 @@ impl Plain {
             // Times of the requests themselves are before 2020.
             time: pattern(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
             version: pattern(
-                r#"Duplicate value: 3\d{4}|[nN]odePort\\*":3\d{4}|:3\d{4}/|current: \d+|resource version: \d+ \(\d+\)|resourceVersion\\*":\\*"\d+|10\.96\.\d+\.\d+"#,
+                r#"Duplicate value: 3\d{4}|[nN]odePort\\*":3\d{4}|:3\d{4}/|\{TCP 3\d{4}|current: \d+|resource version: \d+ \(\d+\)|resourceVersion\\*":\\*"\d+|10\.96\.\d+\.\d+"#,
             ),
         }
     }

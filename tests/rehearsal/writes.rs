@@ -1,0 +1,75 @@
+//! What single requests come to that no transcript has; each was measured on a real server.
+
+use overlay::rehearsal::{Options, Rehearsal};
+use serde_json::{Value, json};
+
+/// The status and the body of an answer.
+fn ask(
+    api: &Rehearsal,
+    method: &str,
+    content_type: &str,
+    path: &str,
+    body: &Value,
+) -> (u16, Value) {
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.header("content-type", content_type).body(body.to_string().into());
+    let answer = api.handle(request.unwrap());
+    let code = answer.status().as_u16();
+    (code, serde_json::from_slice(&answer.into_body().into_bytes()).unwrap())
+}
+
+fn apply(api: &Rehearsal, path: &str, manager: &str, object: &Value) -> Value {
+    let path = format!("{path}?fieldManager={manager}");
+    let (code, answer) = ask(api, "PATCH", "application/apply-patch+yaml", &path, object);
+    assert!(code < 300, "{answer}");
+    answer
+}
+
+fn post(api: &Rehearsal, path: &str, object: &Value) -> Value {
+    let (code, answer) = ask(api, "POST", "application/json", path, object);
+    assert!(code < 300, "{answer}");
+    answer
+}
+
+fn api() -> Rehearsal {
+    Rehearsal::new(&Options::default()).unwrap()
+}
+
+#[test]
+fn an_apply_of_an_empty_map_is_a_new_generation_of_a_network_policy() {
+    let api = api();
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/a";
+    let policy = |spec: Value| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "a"},
+            "spec": spec,
+        })
+    };
+    let made = apply(&api, path, "a", &policy(json!({"podSelector": {}})));
+    assert_eq!(made["metadata"]["generation"], 1);
+    let same = apply(&api, path, "a", &policy(json!({"podSelector": {}})));
+    assert_eq!(same["metadata"], made["metadata"]);
+    let hollow = policy(json!({"podSelector": {"matchLabels": {}}}));
+    let changed = apply(&api, path, "a", &hollow);
+    assert_eq!(changed["metadata"]["generation"], 2);
+    assert_eq!(changed["spec"], made["spec"]);
+}
+
+#[test]
+fn who_sets_a_list_to_nothing_owns_it() {
+    let api = api();
+    let range = json!({
+        "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "a"}, "spec": {"limits": []},
+    });
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "a"}, "rules": [],
+    });
+    let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    let range = post(&api, "/api/v1/namespaces/default/limitranges", &range);
+    let role = post(&api, roles, &role);
+    let owned = |object: &Value| object["metadata"]["managedFields"][0]["fieldsV1"].clone();
+    assert_eq!(owned(&range), json!({"f:spec": {"f:limits": {}}}));
+    assert_eq!(owned(&role), json!({"f:rules": {}}));
+    // What is kept is not told from nothing.
+    assert_eq!((&range["spec"]["limits"], &role["rules"]), (&Value::Null, &Value::Null));
+}
