@@ -9,15 +9,16 @@
 use base64::prelude::*;
 use serde_json::{Map, Value};
 
-use super::decode::{Special, special};
+use super::decode::{SCHEMA, Special, special};
 use crate::rehearsal::clock;
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape, numbers};
 
 /// What every such body begins with.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Deepest nesting; the schemas of built-in kinds are nowhere deeper than 20.
-const DEEPEST: usize = 64;
+/// Deepest nesting; built-in kinds are nowhere deeper than 20, schemas of custom ones may be, three for each
+/// step down.
+const DEEPEST: usize = 256;
 
 type Outcome<T> = Result<T, String>;
 
@@ -212,10 +213,12 @@ impl Reader<'_> {
             Some(Special::Time) => time(bytes, false),
             Some(Special::MicroTime) => time(bytes, true),
             Some(Special::Anything) => anything(bytes),
-            Some(Special::SchemaOr) => Err("proto: schemas are read from JSON only".into()),
-            None if definition.properties.is_empty() => {
-                self.value(wire, &definition.node, before, depth)
-            }
+            Some(Special::SchemaOr) => self.schema_or(bytes, definition, depth),
+            None if definition.properties.is_empty() => match definition.node.shape {
+                // A message without fields, which is there or not.
+                Shape::Object(None) => Ok(Some(Map::new().into())),
+                _ => self.value(wire, &definition.node, before, depth),
+            },
             None => {
                 let mut object = match before {
                     Some(Value::Object(object)) => object,
@@ -225,6 +228,40 @@ impl Reader<'_> {
                 Ok(Some(object.into()))
             }
         }
+    }
+
+    /// A schema, or what may stand in its place: a list of schemas, a list of names, a boolean.
+    fn schema_or(
+        &self,
+        bytes: &[u8],
+        definition: &Definition,
+        depth: usize,
+    ) -> Outcome<Option<Value>> {
+        let of = self.minor.definition(SCHEMA).ok_or("proto: unknown type")?;
+        let takes_boolean = definition.name.ends_with("OrBool");
+        let (mut schema, mut list, mut allows) = (None, Vec::new(), false);
+        let read = |bytes| {
+            let mut object = Map::new();
+            self.message(bytes, of, of.name, &mut object, depth + 1)?;
+            Outcome::Ok(Value::from(object))
+        };
+        for field in Fields(bytes) {
+            match field? {
+                (1, Wire::Number(value)) => allows = value != 0,
+                (2, Wire::Bytes(bytes)) if takes_boolean => schema = Some(read(bytes)?),
+                (1, Wire::Bytes(bytes)) => schema = Some(read(bytes)?),
+                (2, Wire::Bytes(bytes)) if definition.name.ends_with("OrArray") => {
+                    list.push(read(bytes)?);
+                }
+                (2, Wire::Bytes(bytes)) => list.push(utf8(bytes)?.into()),
+                _ => {}
+            }
+        }
+        Ok(Some(match schema {
+            Some(schema) if list.is_empty() => schema,
+            None if takes_boolean => allows.into(),
+            _ => list.into(),
+        }))
     }
 
     fn list(
@@ -347,9 +384,25 @@ mod tests {
     use super::*;
     use crate::rehearsal::fields::recorded::minor;
 
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(bytes.len()).expect("it is short");
-        [&[number << 3 | 2, length], bytes].concat()
+    /// A number in sevens of bits.
+    fn varint(mut number: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let more = if number < 0x80 { 0 } else { 0x80 };
+            bytes.push(u8::try_from(number & 0x7f).expect("seven bits") | more);
+            number >>= 7;
+            if number == 0 {
+                return bytes;
+            }
+        }
+    }
+
+    fn field(number: usize, bytes: &[u8]) -> Vec<u8> {
+        [&varint(number << 3 | 2), &varint(bytes.len()), bytes].concat()
+    }
+
+    fn number(number: usize, value: usize) -> Vec<u8> {
+        [varint(number << 3), varint(value)].concat()
     }
 
     fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
@@ -375,9 +428,9 @@ mod tests {
     #[test]
     fn embedded_structs_numbers_and_texts_are_fields_like_others() {
         // An HTTP probe, as a container has it.
-        let port = [&[1 << 3, 1][..], &field(3, b"http")].concat();
+        let port = [number(1, 1), field(3, b"http")].concat();
         let handler = field(2, &field(2, &port));
-        let probe = [field(1, &handler), vec![2 << 3, 5]].concat();
+        let probe = [field(1, &handler), number(2, 5)].concat();
         let container = [field(1, b"c"), field(10, &probe)].concat();
         let pod = field(2, &field(2, &container));
         let pod = read(&envelope("v1", "Pod", &pod), minor()).unwrap().unwrap();
@@ -385,6 +438,63 @@ mod tests {
             pod["spec"]["containers"][0]["livenessProbe"],
             json!({"httpGet": {"port": "http"}, "initialDelaySeconds": 5})
         );
+    }
+
+    #[test]
+    fn definitions_have_schemas_within_schemas() {
+        let entry = |key: &str, value: &[u8]| [field(1, key.as_bytes()), field(2, value)].concat();
+        let of = |kind: &str, more: &[u8]| [&field(5, kind.as_bytes()), more].concat();
+        let count = of("integer", &[field(8, &field(1, b"2")), number(16, 300)].concat());
+        let schemas = [
+            ("count", count),
+            ("list", of("array", &field(24, &field(1, &of("string", b""))))),
+            ("free", of("object", &[field(30, &number(1, 1)), number(38, 1)].concat())),
+            ("map", of("object", &field(30, &field(2, &of("string", b""))))),
+        ];
+        let schemas = schemas.map(|(name, schema)| field(29, &entry(name, &schema)));
+        let schema =
+            of("object", &[schemas.concat(), field(3, b"#"), field(42, b"atomic")].concat());
+        let version = [
+            field(1, b"v1"),
+            number(2, 1),
+            number(3, 0),
+            field(4, &field(1, &schema)),
+            field(5, &field(1, b"")),
+        ];
+        let names = [field(1, b"things"), field(4, b"Thing")].concat();
+        let spec =
+            [field(1, b"example.org"), field(3, &names), field(7, &version.concat())].concat();
+        let body =
+            envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &field(2, &spec));
+        let definition = read(&body, minor()).unwrap().unwrap();
+        let wanted = json!({
+            "group": "example.org", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": false, "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "$ref": "#", "x-kubernetes-list-type": "atomic",
+                    "properties": {
+                        "count": {"type": "integer", "default": 2, "maxItems": 300},
+                        "list": {"type": "array", "items": {"type": "string"}},
+                        "free": {
+                            "type": "object", "additionalProperties": true,
+                            "x-kubernetes-preserve-unknown-fields": true,
+                        },
+                        "map": {"type": "object", "additionalProperties": {"type": "string"}},
+                    },
+                }},
+            }],
+        });
+        assert_eq!(definition["spec"], wanted);
+        let deep = (0..200)
+            .fold(of("string", b""), |inner, _| of("object", &field(29, &entry("a", &inner))));
+        let version = [field(4, &field(1, &deep))].concat();
+        let body = envelope(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            &field(2, &field(7, &version)),
+        );
+        assert_eq!(read(&body, minor()), Err("proto: exceeded max depth".into()));
     }
 
     #[test]

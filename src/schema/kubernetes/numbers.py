@@ -3,8 +3,8 @@
 
     src/schema/kubernetes/numbers.py MODULES [OUT]
 
-MODULES is the folder with the modules `k8s.io/{api,apimachinery}@…`, e.g. `$(go env GOMODCACHE)/k8s.io`; the last of
-several versions is taken. Numbers never change, so that one version knows all that came before it.
+MODULES is the folder with the modules `k8s.io/{api,apimachinery,apiextensions-apiserver,kube-aggregator}@…`, e.g.
+`$(go env GOMODCACHE)/k8s.io`; the last of several versions is taken. Numbers never change, so that one version knows all that came before it.
 
 The form: four bytes of length, then deflated text, a line a message: its name as OpenAPI has it, then `name=number` for
 each field, apart by tabs. A field that is no field of the JSON, as Go embeds its struct, has `:message` after its number.
@@ -22,23 +22,38 @@ EMBEDDED = {
     "deviceConfiguration", "ephemeralContainerCommon", "ingressRuleValue", "localObjectReference",
     "persistentVolumeSource", "ruleWithOperations", "volumeSource",
 }
+# Of modules with more than one version of their API, those that are served.
+FILES = {
+    "api": "**/generated.proto",
+    "apiextensions-apiserver": "pkg/apis/apiextensions/v1/generated.proto",
+    "apimachinery": "**/generated.proto",
+    "kube-aggregator": "pkg/apis/apiregistration/v1/generated.proto",
+}
+# Fields that JSON calls otherwise.
+RENAMED = {("JSONSchemaProps", "ref"): "$ref", ("JSONSchemaProps", "schema"): "$schema"}
 ALSO_EMBEDDED = {("Probe", "handler"), ("RuleWithOperations", "rule")}
 
 
 def lines(modules):
-    for module in ["api", "apimachinery"]:
+    for module, files in FILES.items():
         folder = sorted(glob.glob(f"{modules}/{module}@*"))[-1]
-        for file in sorted(pathlib.Path(folder).rglob("generated.proto")):
+        for file in sorted(pathlib.Path(folder).glob(files)):
             yield from messages(file.read_text())
 
 
 def messages(text):
-    package = "io.k8s." + re.search(r"^package k8s\.io\.([\w.]+);", text, re.M).group(1)
+    package = "io.k8s." + re.search(r"^package k8s\.io\.([\w.]+);", text, re.M).group(1).replace("_", "-")
     for message in MESSAGE.finditer(text):
         name, fields = message.group(1), FIELD.findall(message.group(2))
-        shown = [f"{field}={number}" + embedded(package, name, of, field) for of, field, number in fields]
+        shown = [f"{renamed(name, field)}={number}" + embedded(package, name, of, field) for of, field, number in fields]
         if shown:
             yield "\t".join([f"{package}.{name}", *shown])
+
+
+def renamed(message, field):
+    if field.startswith("xKubernetes"):
+        return re.sub("[A-Z]", lambda letter: "-" + letter.group().lower(), field)
+    return RENAMED.get((message, field), field)
 
 
 def embedded(package, message, of, field):

@@ -10,6 +10,7 @@
 
 #![expect(clippy::print_stdout, reason = "the score is what one looks at")]
 
+mod binary;
 #[path = "../../../differential/chance.rs"]
 mod chance;
 mod change;
@@ -259,17 +260,24 @@ fn hostile_requests_are_refused_as_a_real_server_refuses_them() -> Result<()> {
     let mut ours = Side::new(Server::Memory(api.expect("the default minor is known")));
     let mut real = Side::new(Server::Real(plane));
     begin(&ours.server, &real.server, "fidelity-hostile");
+    let questions = hostile::questions();
+    let report = compare(&mut ours, &mut real, questions.into_iter().chain(binary::questions()));
+    assert!(report.is_empty(), "{report}");
+    Ok(())
+}
+
+/// Asks both servers each of the questions; what differs.
+fn compare(ours: &mut Side, real: &mut Side, questions: impl Iterator<Item = Question>) -> String {
     let mut report = String::new();
-    for question in hostile::questions() {
-        for outcome in take(&mut ours, &mut real, &Step::Ask(question)) {
+    for question in questions {
+        for outcome in take(ours, real, &Step::Ask(question)) {
             let Some(difference) = &outcome.difference else { continue };
             let title: String = outcome.title().chars().take(200).collect();
             let difference: String = difference.chars().take(600).collect();
             writeln!(report, "{title}\n    {difference}").expect("text has room");
         }
     }
-    assert!(report.is_empty(), "{report}");
-    Ok(())
+    report
 }
 
 /// Gives a sequence its namespace.
