@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rehearsal::catalogue::Resource;
+use crate::rehearsal::crd::Nulls;
 use crate::rehearsal::fields::{self, Decoded, Form, Opened, Validation};
 use crate::rehearsal::options::Writing;
 use crate::rehearsal::refusals::bad_request;
@@ -31,7 +32,7 @@ pub(super) fn body(
         false => &resource.kind,
     };
     let mut read = fields::read(&call.body, form, state.minor, kind, writing.validation)?;
-    prune(resource, &mut read)?;
+    prune(resource, &mut read, Nulls::Dropped)?;
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
@@ -116,7 +117,7 @@ pub(super) fn patched(
     }
     let mut read =
         fields::decode(object, state.minor, &kind).map_err(|why| bad_patch(&shown(), &why))?;
-    prune(resource, &mut read).map_err(|failure| {
+    prune(resource, &mut read, Nulls::Dropped).map_err(|failure| {
         match failure.message.split_once(" cannot be handled as a ") {
             Some((_, why)) => bad_patch(&shown(), why.split_once(": ").map_or(why, |(_, why)| why)),
             None => failure,
@@ -143,15 +144,15 @@ pub(super) fn merged(
     object: &Value,
 ) -> Result<Decoded, String> {
     let mut read = fields::convert(object, state.minor, &resource.kind)?;
-    prune(resource, &mut read).map_err(|failure| failure.message)?;
+    prune(resource, &mut read, Nulls::Kept).map_err(|failure| failure.message)?;
     rules::default(resource, &mut read.object);
     Ok(read)
 }
 
 /// Drops what the schema of a custom kind does not know, and complains of it.
-fn prune(resource: &Resource, read: &mut Decoded) -> Result<(), Failure> {
+fn prune(resource: &Resource, read: &mut Decoded, nulls: Nulls) -> Result<(), Failure> {
     let Some(version) = resource.version() else { return Ok(()) };
-    let dropped = version.decode(&mut read.object)?;
+    let dropped = version.decode(&mut read.object, nulls)?;
     read.complaints.extend(dropped.iter().map(|path| format!("unknown field {path:?}")));
     Ok(())
 }

@@ -56,6 +56,55 @@ fn an_apply_of_an_empty_map_is_a_new_generation_of_a_network_policy() {
 }
 
 #[test]
+fn a_map_of_a_custom_resource_that_an_apply_empties_is_null_and_refused() {
+    let api = api();
+    let text = json!({"type": "string"});
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "name": text,
+        "map": {"type": "object", "additionalProperties": text},
+        "none": {"type": "object", "nullable": true, "properties": {"a": text}},
+        "usual": {"type": "object", "default": {"a": "b"}, "properties": {"a": text}},
+    }}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.org"},
+        "spec": {
+            "group": "example.org", "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    });
+    post(&api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
+    let path = "/apis/example.org/v1/namespaces/default/things/a?fieldManager=a";
+    let thing = |spec: Value| {
+        let object = json!({
+            "apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec,
+        });
+        ask(&api, "PATCH", "application/apply-patch+yaml", path, &object)
+    };
+    let full = json!({
+        "name": "a", "map": {"a": "b"}, "none": {"a": "b"}, "usual": {"a": "c"},
+    });
+    let (code, made) = thing(full.clone());
+    assert_eq!((code, &made["spec"]), (201, &full));
+    for (spec, field, kind) in [
+        (json!({"name": null}), "name", "string"),
+        (json!({"map": {}, "name": "a"}), "map", "object"),
+    ] {
+        let (code, refusal) = thing(spec);
+        let message = format!(
+            "Thing.example.org \"a\" is invalid: spec.{field}: Invalid value: \"null\": \
+             spec.{field} in body must be of type {kind}: \"null\""
+        );
+        assert_eq!((code, &refusal["message"]), (422, &message.into()));
+    }
+    let (code, emptied) = thing(json!({"none": {}, "usual": {}}));
+    assert_eq!((code, &emptied["spec"]), (200, &json!({"none": null, "usual": {"a": "b"}})));
+}
+
+#[test]
 fn who_sets_a_list_to_nothing_owns_it() {
     let api = api();
     let range = json!({

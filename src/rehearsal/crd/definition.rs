@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::{self, Column};
 use super::correlation::Correlation;
+use super::prune::Nulls;
 use super::rules::Rules;
 use super::structure::Structure;
 use super::text::{child, go_json, invalid, quote};
@@ -362,8 +363,8 @@ impl Version {
     ///
     /// # Errors
     /// 400 where metadata cannot be read.
-    pub fn decode(&self, object: &mut Value) -> Result<Vec<String>, Failure> {
-        prune::coerce(object, &self.structure).map_err(|error| {
+    pub fn decode(&self, object: &mut Value, nulls: Nulls) -> Result<Vec<String>, Failure> {
+        prune::coerce(object, &self.structure, nulls).map_err(|error| {
             let (kind, version) = (&self.kind, &self.name);
             let message =
                 format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}");

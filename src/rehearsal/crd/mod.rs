@@ -35,3 +35,4 @@ pub(super) use text::{go_float_value as go_float_text, quote as go_quote};
 
 pub use columns::Column;
 pub use definition::{Checked, Definition, Names, Scale, Version};
+pub use prune::Nulls;

@@ -13,13 +13,26 @@ use super::text::{child, index, key, show};
 /// Fields that every object has and no schema need name.
 const META_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Drops what the schema does not know and nulls that it does not allow, and gives metadata its
+/// What becomes of nulls that a schema does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// They are as if they were not there: so bodies and patches are read.
+    Dropped,
+    /// They are there, and are refused: so what an apply has merged is read. Measured.
+    Kept,
+}
+
+/// Drops what the schema does not know, and maybe nulls that it does not allow, and gives metadata its
 /// form. Returns the paths of what was dropped, in the server's order.
 ///
 /// # Errors
 /// Where metadata, the object's own or that of an object within it, cannot be read; the text is
 /// what the server's decoder says.
-pub(super) fn coerce(object: &mut Value, schema: &Structure) -> Result<Vec<String>, String> {
+pub(super) fn coerce(
+    object: &mut Value,
+    schema: &Structure,
+    nulls: Nulls,
+) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
     if let Some(metadata) = object.get("metadata") {
         let (metadata, paths) = meta::decode(metadata)?;
@@ -27,7 +40,9 @@ pub(super) fn coerce(object: &mut Value, schema: &Structure) -> Result<Vec<Strin
         object["metadata"] = metadata;
     }
     unknown.extend(prune(object, schema));
-    prune_nulls(object, Some(schema));
+    if nulls == Nulls::Dropped {
+        prune_nulls(object, Some(schema));
+    }
     let mut paths = Vec::new();
     coerce_embedded("", object, Some(schema), &mut paths)?;
     paths.sort();
@@ -271,7 +286,7 @@ mod tests {
     fn unknown_fields_go_but_for_those_that_are_preserved() {
         let mut object = json!({"kind": "K", "top": 1, "spec": {
             "b": 1, "list": [{"k": "1", "z": 2}], "free": {"q": 1, "known": {"w": 1}}}});
-        let paths = coerce(&mut object, &schema()).unwrap();
+        let paths = coerce(&mut object, &schema(), Nulls::Dropped).unwrap();
         assert_eq!(paths, ["spec.b", "spec.free.known.w", "spec.list[0].z", "top"]);
         let kept = json!({"kind": "K", "spec": {
             "list": [{"k": "1"}], "free": {"q": 1, "known": {}}}});
@@ -281,7 +296,7 @@ mod tests {
     #[test]
     fn null_is_a_value_only_where_it_is_allowed() {
         let mut object = json!({"spec": {"a": null, "n": null, "list": null}});
-        coerce(&mut object, &schema()).unwrap();
+        coerce(&mut object, &schema(), Nulls::Dropped).unwrap();
         default(&mut object, &schema());
         assert_eq!(object, json!({"spec": {"a": "x", "n": null}}));
     }
