@@ -27,7 +27,6 @@ pub mod generate;
 pub mod helm;
 pub mod ignore;
 pub mod inventory;
-mod known;
 pub mod local;
 pub mod marks;
 pub mod normalize;

@@ -5,6 +5,7 @@
 //! lies in the binary. A schema that the user names (`openapi.path`) takes its place as a whole, or
 //! joins it, see [`Relation`].
 
+pub mod go;
 pub mod kubernetes;
 
 mod comments;

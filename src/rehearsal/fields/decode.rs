@@ -7,45 +7,11 @@
 use serde_json::{Map, Value};
 
 use super::raw::{Raw, number};
-use super::scalars;
+use crate::schema::go::{self, SCHEMA, Special, go_name, short_type, special, zero};
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape};
 
 /// Most complaints that a server gives. Source: `saveStrictError`.
 const MOST_COMPLAINTS: usize = 100;
-
-/// What Go reads by a method of the type instead of its fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Special {
-    Quantity,
-    IntOrString,
-    Time,
-    MicroTime,
-    /// JSON of any kind, kept as it is.
-    Anything,
-    /// A schema of a custom resource, or in its place a boolean or a list.
-    SchemaOr,
-}
-
-/// Whether the type has a method of its own.
-pub(super) fn special(definition: &Definition) -> Option<Special> {
-    let (package, name) = definition.name.rsplit_once('.')?;
-    Some(match name {
-        "Quantity" => Special::Quantity,
-        "IntOrString" => Special::IntOrString,
-        "Time" => Special::Time,
-        "MicroTime" => Special::MicroTime,
-        "RawExtension" | "FieldsV1" => Special::Anything,
-        "JSON" if package.ends_with("apiextensions.v1") => Special::Anything,
-        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
-            Special::SchemaOr
-        }
-        _ => return None,
-    })
-}
-
-/// The name of the definition that [`Special::SchemaOr`] may hold.
-pub(super) const SCHEMA: &str =
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
 /// What was read of an object.
 #[derive(Debug, Default)]
@@ -143,8 +109,8 @@ impl Decoder<'_> {
             Special::Quantity => self.quantity(raw).map(Some),
             _ if *raw == Raw::Null => Ok(None),
             Special::IntOrString => self.int_or_string(raw),
-            Special::Time => self.time(raw, scalars::time),
-            Special::MicroTime => self.time(raw, scalars::micro_time),
+            Special::Time => self.time(raw, go::time),
+            Special::MicroTime => self.time(raw, go::micro_time),
             Special::Anything => Ok(Some(raw.to_value())),
             Special::SchemaOr => self.schema_or(raw),
         }
@@ -246,7 +212,7 @@ impl Decoder<'_> {
     fn scalar(&mut self, raw: &Raw, node: &Node, name: &str) -> Outcome {
         let known = match (&node.shape, raw) {
             (Shape::String, Raw::String(text)) if node.format == "byte" => {
-                Some(scalars::base64(text)?.into())
+                Some(go::base64(text)?.into())
             }
             // Go takes a list of numbers for bytes too.
             (Shape::String, Raw::List(list)) if node.format == "byte" => {
@@ -276,9 +242,9 @@ impl Decoder<'_> {
     fn quantity(&mut self, raw: &Raw) -> Result<Value, String> {
         Ok(match raw {
             Raw::Null => "0".into(),
-            Raw::String(text) | Raw::Number(text) => scalars::quantity(text.trim())?.into(),
+            Raw::String(text) | Raw::Number(text) => go::quantity(text.trim())?.into(),
             // The text itself is read, and begins with what no quantity begins with.
-            _ => scalars::quantity("{")?.into(),
+            _ => go::quantity("{")?.into(),
         })
     }
 
@@ -398,49 +364,4 @@ fn embedding(owner: &str, field: &str) -> Option<&'static str> {
 pub(super) fn integer(text: &str, format: &str) -> Option<i64> {
     let value: i64 = text.parse().ok()?;
     (format != "int32" || i32::try_from(value).is_ok()).then_some(value)
-}
-
-/// What Go holds where an element or a value of a map is null.
-pub(super) fn zero(minor: &Minor, node: &Node) -> Value {
-    match &node.shape {
-        Shape::String if node.format == "byte" => Value::Null,
-        Shape::String => "".into(),
-        Shape::Integer | Shape::Number => 0.into(),
-        Shape::Boolean => false.into(),
-        Shape::Reference(name) => match minor.named(*name) {
-            Some(definition) if special(definition).is_none() => Map::new().into(),
-            _ => Value::Null,
-        },
-        _ => Value::Null,
-    }
-}
-
-/// A struct's type as errors print it, e.g. `v1.PodSpec`.
-fn short_type(definition: &Definition) -> String {
-    let mut parts = definition.name.rsplit('.');
-    let (name, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    format!("{package}.{name}")
-}
-
-/// The type of a node as errors print it; `inner` is its name where a list or a map around it has
-/// given it one.
-pub(super) fn go_name(minor: &Minor, node: &Node, inner: &str) -> String {
-    if !node.go.name.is_empty() {
-        return node.go.name.replace("[]byte", "[]uint8");
-    }
-    if !inner.is_empty() {
-        return inner.into();
-    }
-    match &node.shape {
-        Shape::Reference(name) => minor.named(*name).map(short_type).unwrap_or_default(),
-        Shape::List(element) => format!("[]{}", go_name(minor, element, "")),
-        Shape::Object(Some(values)) => format!("map[string]{}", go_name(minor, values, "")),
-        Shape::String if node.format == "byte" => "[]uint8".into(),
-        Shape::String => "string".into(),
-        Shape::Integer if node.format.is_empty() => "int".into(),
-        Shape::Integer => node.format.into(),
-        Shape::Number => "float64".into(),
-        Shape::Boolean => "bool".into(),
-        Shape::Object(None) | Shape::Any => "interface {}".into(),
-    }
 }

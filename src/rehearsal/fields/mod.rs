@@ -17,23 +17,19 @@
 //! Kinds that are not built in have no such types: these functions refuse nothing in them, and give
 //! them back as they are but for double keys. [`Raw`] is for whoever reads those.
 
-mod convert;
 mod decode;
-mod encode;
 pub mod protobuf;
 pub mod raw;
-mod scalars;
 mod text;
 mod yaml;
 
 use serde_json::Value;
 
 use crate::rehearsal::{Failure, Kind};
+use crate::schema::go::{self, Target};
 use crate::schema::kubernetes::{Definition, Minor};
-use encode::Place;
 
 pub use raw::Raw;
-pub use scalars::{micro_time, quantity, time};
 pub use text::{Opened, patched_text};
 
 /// `fieldValidation`: what becomes of unknown and double fields. The server's default is to warn.
@@ -197,7 +193,7 @@ fn decode_raw(
     definition: &'static Definition,
 ) -> Result<Decoded, String> {
     let mut read = decode::decode(raw, minor, definition)?;
-    let hollow = encode::encode(&mut read.value, minor, definition, Place::Memory);
+    let hollow = go::encode(&mut read.value, minor, definition, Target::Memory);
     Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
 }
 
@@ -209,16 +205,20 @@ pub fn convert(object: &Value, minor: &Minor, kind: &Kind) -> Result<Decoded, St
     let Some(definition) = definition(minor, kind) else {
         return Ok(Decoded { object: object.clone(), ..Decoded::default() });
     };
-    let mut read = convert::convert(object, minor, definition)?;
-    let hollow = encode::encode(&mut read.value, minor, definition, Place::Memory);
-    Ok(Decoded { object: read.value, complaints: read.complaints, hollow })
+    let mut read = go::convert(object, minor, definition)?;
+    let hollow = go::encode(&mut read.value, minor, definition, Target::Memory);
+    let unknown = read.unknown.iter();
+    let mut complaints: Vec<_> =
+        unknown.map(|field| format!("unknown field \"{}\"", field.shown())).collect();
+    complaints.sort();
+    Ok(Decoded { object: read.value, complaints, hollow })
 }
 
 /// Makes an object of known fields what the server gives back of it once it is stored: empty fields left
 /// out, or written, as Go's tags say, and no list or map that is empty.
 pub fn normalise(object: &mut Value, minor: &Minor, kind: &Kind) {
     if let Some(definition) = definition(minor, kind) {
-        encode::encode(object, minor, definition, Place::Store);
+        go::encode(object, minor, definition, Target::Store);
     }
 }
 

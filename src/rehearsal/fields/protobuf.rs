@@ -9,8 +9,8 @@
 use base64::prelude::*;
 use serde_json::{Map, Value};
 
-use super::decode::{SCHEMA, Special, special};
 use crate::rehearsal::clock;
+use crate::schema::go::{SCHEMA, Special, special, zero};
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape, numbers};
 
 /// What every such body begins with.
@@ -315,7 +315,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        let value = value.unwrap_or_else(|| super::decode::zero(self.minor, values));
+        let value = value.unwrap_or_else(|| zero(self.minor, values));
         map.insert(key, value);
         Ok(map.into())
     }

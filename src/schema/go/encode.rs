@@ -1,41 +1,43 @@
 //! What Go writes of an object that it holds: empty fields left out or written as its tags say.
 //!
-//! Source: Go `encoding/json/encode.go`, `isEmptyValue`; what is stored as protobuf has no empty
-//! lists and maps.
+//! Source: Go `encoding/json/encode.go`, `isEmptyValue`; apimachinery `pkg/runtime/converter.go`, `ToUnstructured`.
 
 use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::decode::{SCHEMA, Special, special};
+use super::types::{SCHEMA, Special, special};
 use crate::schema::kubernetes::{Definition, Minor, Node, Property, Shape};
 
 /// The first minor whose metadata leave out a `creationTimestamp` that is not set. Source: `omitzero`
 /// in apimachinery 0.34.
 const OMITS_CREATION: u32 = 34;
 
-/// Where an object is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In the memory of the server, which tells an empty list from none in fields that are always written.
+/// Where an object is written to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// Into a document, which keeps empty lists and maps that are not left out.
+    Document,
+    /// Into the memory of a server, which keeps those too, until it is worked out who owns what.
     Memory,
-    /// Where it is kept, which does not.
+    /// Into a server's store and out of it again. Most groups are stored as protobuf, which has no empty lists and
+    /// maps.
     Store,
 }
 
-/// Makes an object what the server would write of it, and says whether its spec has or had empty lists or
-/// maps, which are kept nowhere, but which Go tells from those that are not there.
-pub(super) fn encode(
+/// Makes an object what Go would write of it, and says whether its spec has or had empty lists or maps: Go tells
+/// them from those that are not there.
+pub fn encode(
     object: &mut Value,
     minor: &Minor,
     definition: &'static Definition,
-    place: Place,
+    target: Target,
 ) -> bool {
     // The groups whose objects are stored as JSON, which keeps empty lists.
     let group = definition.kinds.first().map_or("", |kind| kind.group);
-    let as_json = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
-    let keeps_empty = as_json || place == Place::Memory;
-    let encoder = Encoder { minor, keeps_empty, hollow: Cell::new(false) };
+    let is_json = matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io");
+    let keeps_empty = is_json || target != Target::Store;
+    let encoder = Encoder { minor, target, keeps_empty, hollow: Cell::new(false) };
     let mut is_hollow = false;
     if let Value::Object(object) = object {
         for property in &definition.properties {
@@ -49,6 +51,7 @@ pub(super) fn encode(
 
 struct Encoder<'a> {
     minor: &'a Minor,
+    target: Target,
     keeps_empty: bool,
     /// Whether there was an empty list or map.
     hollow: Cell<bool>,
@@ -84,8 +87,8 @@ impl Encoder<'_> {
             }
             Some(value) => match self.value(value, &property.node, depth + 1) {
                 true => true,
-                // No policies are not the same as none given, and are refused.
-                false if is_policies(property, definition) => true,
+                // For the server no policies are not the same as none given, and are refused.
+                false if self.target != Target::Document && is_policies(property, definition) => true,
                 // What is set to nothing, in a field that is always written.
                 false if always(&property.node) => {
                     *value = Value::Null;

@@ -1,40 +1,86 @@
-//! From a merged object to Go's types: what an apply and a strategic merge patch go through, which
-//! is laxer than the reading of a body, and words its refusals otherwise.
+//! From plain JSON to Go's types: what an apply, a strategic merge patch and Flux's objects go through. That is
+//! laxer than the reading of a body, and words its refusals otherwise.
 //!
 //! Source: apimachinery `pkg/runtime/converter.go`, `FromUnstructuredWithValidation`.
 
 use serde_json::{Map, Value};
 
-use super::decode::{Read, SCHEMA, Special, go_name, special, zero};
 use super::scalars;
+use super::types::{SCHEMA, Special, go_name, special, zero};
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape};
 
-/// Takes an object over, dropping what its kind does not know; these complaints are sorted.
+/// An object as Go's types hold it; [`encode`](super::encode) makes of it what they write.
+#[derive(Debug, Default)]
+pub struct Converted<'v> {
+    /// What is held.
+    pub value: Value,
+    /// The fields that were dropped, as its type does not have them.
+    pub unknown: Vec<Unknown<'v>>,
+}
+
+/// A field that its type does not have.
+#[derive(Clone, Debug)]
+pub struct Unknown<'v> {
+    /// The way to it.
+    pub path: Vec<Step<'v>>,
+    /// The type.
+    pub within: &'static Definition,
+}
+
+/// A step into an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step<'v> {
+    /// To a field of a struct.
+    Field(&'v str),
+    /// To an entry of a map, whose keys are free.
+    Key(&'v str),
+    /// To an element of a list.
+    Index(usize),
+}
+
+impl Unknown<'_> {
+    /// The way to it in Go's words, which leave the keys of maps out, e.g. `spec.ports[0].prot`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let mut out = String::new();
+        for step in &self.path {
+            match step {
+                Step::Field(name) if out.is_empty() => out.push_str(name),
+                Step::Field(name) => out.extend([".", name]),
+                Step::Key(_) => {}
+                Step::Index(at) => out.push_str(&format!("[{at}]")),
+            }
+        }
+        out
+    }
+}
+
+/// Takes an object over, dropping what its kind does not know.
 ///
 /// # Errors
 /// The first value that cannot be taken over, e.g. `cannot convert float64 to int32`.
-pub(super) fn convert(
-    object: &Value,
+pub fn convert<'v>(
+    object: &'v Value,
     minor: &Minor,
     definition: &'static Definition,
-) -> Result<Read, String> {
-    let mut converter = Converter { minor, path: String::new(), complaints: Vec::new(), quiet: 0 };
+) -> Result<Converted<'v>, String> {
+    let mut converter = Converter { minor, path: Vec::new(), unknown: Vec::new(), quiet: 0 };
     let value = converter.object(object, definition)?;
-    converter.complaints.sort();
-    Ok(Read { value, complaints: converter.complaints })
+    Ok(Converted { value, unknown: converter.unknown })
 }
 
-struct Converter<'a> {
+struct Converter<'a, 'v> {
     minor: &'a Minor,
-    path: String,
-    complaints: Vec<String>,
+    path: Vec<Step<'v>>,
+    unknown: Vec<Unknown<'v>>,
+    /// How many types around this one read their content by a method, which complains of nothing.
     quiet: usize,
 }
 
 type Outcome = Result<Value, String>;
 
-impl Converter<'_> {
-    fn value(&mut self, value: &Value, node: &Node, name: &str) -> Outcome {
+impl<'v> Converter<'_, 'v> {
+    fn value(&mut self, value: &'v Value, node: &Node, name: &str) -> Outcome {
         if value.is_null() {
             return Ok(Value::Null);
         }
@@ -54,7 +100,7 @@ impl Converter<'_> {
         }
     }
 
-    fn defined(&mut self, value: &Value, definition: &'static Definition) -> Outcome {
+    fn defined(&mut self, value: &'v Value, definition: &'static Definition) -> Outcome {
         let wrong = |wanted: &str| {
             format!("json: cannot unmarshal {} into Go value of type {wanted}", json_type(value))
         };
@@ -90,14 +136,13 @@ impl Converter<'_> {
         }
     }
 
-    fn object(&mut self, value: &Value, definition: &'static Definition) -> Outcome {
+    fn object(&mut self, value: &'v Value, definition: &'static Definition) -> Outcome {
         let Value::Object(object) = value else {
             return Err(format!("cannot restore struct from: {}", go_kind(value)));
         };
-        let length = self.path.len();
         let mut out = Map::new();
         for (key, value) in object {
-            self.enter(key);
+            self.path.push(Step::Field(key));
             match definition.property(key) {
                 Some(property) => {
                     let value = self.value(value, &property.node, "")?;
@@ -106,45 +151,45 @@ impl Converter<'_> {
                     }
                 }
                 None if self.quiet == 0 => {
-                    self.complaints.push(format!("unknown field \"{}\"", self.path));
+                    self.unknown.push(Unknown { path: self.path.clone(), within: definition });
                 }
                 None => {}
             }
-            self.path.truncate(length);
+            self.path.pop();
         }
         Ok(out.into())
     }
 
-    fn list(&mut self, value: &Value, element: &Node, name: &str) -> Outcome {
+    fn list(&mut self, value: &'v Value, element: &Node, name: &str) -> Outcome {
         let Value::Array(list) = value else {
             return Err(format!("cannot restore slice from {}", go_kind(value)));
         };
-        let length = self.path.len();
         let mut out = Vec::with_capacity(list.len());
         for (at, value) in list.iter().enumerate() {
-            self.path.push_str(&format!("[{at}]"));
+            self.path.push(Step::Index(at));
             let value = self.value(value, element, name)?;
             out.push(if value.is_null() { zero(self.minor, element) } else { value });
-            self.path.truncate(length);
+            self.path.pop();
         }
         Ok(out.into())
     }
 
-    fn map(&mut self, value: &Value, values: &Node) -> Outcome {
+    fn map(&mut self, value: &'v Value, values: &Node) -> Outcome {
         let Value::Object(object) = value else {
             return Err(format!("cannot restore map from {}", go_kind(value)));
         };
-        // The path of what is within a map does not have its key.
         let mut out = Map::new();
         for (key, value) in object {
+            self.path.push(Step::Key(key));
             let value = self.value(value, values, "")?;
+            self.path.pop();
             let value = if value.is_null() { zero(self.minor, values) } else { value };
             out.insert(key.clone(), value);
         }
         Ok(out.into())
     }
 
-    fn schema_or(&mut self, value: &Value) -> Outcome {
+    fn schema_or(&mut self, value: &'v Value) -> Outcome {
         let Some(schema) = self.minor.definition(SCHEMA) else { return Ok(value.clone()) };
         self.quiet += 1;
         let out = match value {
@@ -156,13 +201,6 @@ impl Converter<'_> {
         };
         self.quiet -= 1;
         Ok(out)
-    }
-
-    fn enter(&mut self, key: &str) {
-        if !self.path.is_empty() {
-            self.path.push('.');
-        }
-        self.path.push_str(key);
     }
 }
 

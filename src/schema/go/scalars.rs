@@ -271,7 +271,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 ///
 /// # Errors
 /// Where they are none, in Go's words.
-pub(super) fn base64(text: &str) -> Result<String, String> {
+pub fn base64(text: &str) -> Result<String, String> {
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(bytes.len());
     let corrupt = |at: usize| Err(format!("illegal base64 data at input byte {at}"));
