@@ -13,7 +13,7 @@ use crate::args::{self, DryRun};
 use crate::exit;
 use crate::identity;
 use crate::output::progress::{self, Progress};
-use crate::output::{Console, plan};
+use crate::output::{Console, failure, plan};
 use crate::settings::Settings;
 
 /// Runs it.
@@ -51,7 +51,7 @@ pub fn run(
     });
     progress.end();
     if let (true, Err(error)) = (is_json, &outcome) {
-        progress.document(&json!({ "event": "error", "error": progress::error(error) }));
+        progress.document(&json!({ "event": "error", "error": failure(error) }));
         sync::summarize(&progress, exit::of(error), &[], None);
     }
     Ok(conclude(outcome?.as_ref(), &progress, console))

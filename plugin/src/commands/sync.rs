@@ -19,7 +19,7 @@ use crate::args::{self, DryRun};
 use crate::exit;
 use crate::identity;
 use crate::output::progress::{self, Progress};
-use crate::output::{Console, plan, visible};
+use crate::output::{Console, failure, plan, visible};
 use crate::settings::Settings;
 use crate::stage::{self, Stage};
 
@@ -49,7 +49,7 @@ pub fn run(
     let outcome = begin(args, flags, settings, console, &progress);
     progress.end();
     if let (true, Err(error)) = (is_json, &outcome) {
-        let document = json!({ "event": "error", "error": progress::error(error) });
+        let document = json!({ "event": "error", "error": failure(error) });
         progress.document(&document);
         summarize(&progress, exit::of(error), &[], None);
     }
@@ -292,7 +292,7 @@ pub fn summarize(progress: &Progress, code: u8, errors: &[&Error], outcome: Opti
         "result": exit::name(code),
         "exitCode": code,
         "counts": counts,
-        "errors": errors.iter().map(|error| progress::error(error)).collect::<Vec<_>>(),
+        "errors": errors.iter().map(|error| failure(error)).collect::<Vec<_>>(),
         "unhealthy": unhealthy.collect::<Vec<_>>(),
     }));
 }

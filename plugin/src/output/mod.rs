@@ -11,6 +11,7 @@ use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use overlay::error::{Error, Warning};
+use serde_json::{Value as Json, json};
 
 use crate::settings::Settings;
 
@@ -127,6 +128,20 @@ impl Console {
         let read = input.read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
+}
+
+/// A failure as data: `place`, `message` and `hint` (null where there is none), in `from` the places that led to
+/// it, the nearest first, and in `others` what is told along with it, of the same shape.
+#[must_use]
+pub fn failure(error: &Error) -> Json {
+    let mut places = error.places().iter().map(ToString::to_string);
+    json!({
+        "place": places.next(),
+        "message": error.message(),
+        "hint": error.remedy(),
+        "from": places.collect::<Vec<_>>(),
+        "others": error.others().iter().map(failure).collect::<Vec<_>>(),
+    })
 }
 
 /// Text from files and servers with its control characters spelt out, so that it cannot move the cursor

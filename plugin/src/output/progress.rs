@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use overlay::cluster::Event;
-use overlay::error::Error;
 use overlay::health::{Health, Status};
 use overlay::inventory::Key;
 use overlay::plan::Action;
@@ -156,7 +155,7 @@ impl Progress {
                 json!({ "event": "done", "action": action.name(), "object": object(key) })
             }
             Event::Failed(key, failure) => {
-                json!({ "event": "failed", "object": object(key), "error": error(failure) })
+                json!({ "event": "failed", "object": object(key), "error": super::failure(failure) })
             }
             Event::Stays(key, reason) => {
                 json!({ "event": "stays", "object": object(key), "reason": reason })
@@ -187,11 +186,4 @@ fn bar() -> ProgressBar {
 #[must_use]
 pub fn object(key: &Key) -> Json {
     json!({ "group": key.group, "kind": key.kind, "namespace": key.namespace, "name": key.name })
-}
-
-/// A failure in events and summaries.
-#[must_use]
-pub fn error(error: &Error) -> Json {
-    let place = error.places().first().map(ToString::to_string);
-    json!({ "place": place, "message": error.message(), "hint": error.remedy() })
 }

@@ -11,13 +11,12 @@ use overlay::flux::report;
 use overlay::flux::sources::{Source, merge_base};
 use serde_json::{Value as Json, json};
 
-use super::cluster::{self, Cluster, Need};
+use super::cluster::{self, Need};
 use super::rendered::{formatted, left_out};
 use super::repository::{Checkout, Choice, Rules, Secrets, shown, shown_release};
-use super::tree::problem;
 use crate::args::{Connection, FluxDiff};
 use crate::exit;
-use crate::output::{Console, diff, visible};
+use crate::output::{self, Console, diff, visible};
 use crate::settings::Settings;
 
 /// What the files are called that nobody has committed.
@@ -75,8 +74,9 @@ pub fn run(
     let need = if args.inputs.ask_cluster { Need::Required } else { Need::None };
     cluster::with(need, connection, settings, console, |cluster| {
         let mut choice = Choice::of(&args.chosen, settings)?;
+        let rules = Rules::new(&args.inputs, Secrets::StandIns, cluster, settings)?.remembering();
         let earlier = Earlier::default();
-        let render = |choice: &Choice| rendered(args, choice, &earlier, cluster, settings);
+        let render = |choice: &Choice| rendered(args, choice, &earlier, &rules, settings);
         let sides = choice.settle(settings, render, |sides| vec![&sides.before, &sides.after])?;
         if let Err(error) = choice.check(&[&sides.before, &sides.after]) {
             sides.after.problems.iter().for_each(|problem| console.error(problem));
@@ -93,7 +93,7 @@ fn rendered(
     args: &FluxDiff,
     choice: &Choice,
     earlier: &Earlier,
-    cluster: Option<&Cluster>,
+    rules: &Rules<'_>,
     settings: &Settings,
 ) -> Result<Sides> {
     let range = Range::parse(args.revision.as_deref().unwrap_or("HEAD"));
@@ -108,7 +108,6 @@ fn rendered(
         let place = Place::file(&*choice.path.to_string_lossy());
         return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
     }
-    let rules = Rules::new(&args.inputs, Secrets::StandIns, cluster, settings)?.remembering();
     let limits = &rules.options.limits;
     let (before, after) = rules.with_charts(&args.helm, earlier, |charts| {
         let render = |source: &Source| match checkout.has_entry(source) {
@@ -271,7 +270,7 @@ fn changed(object: &Changed, names: &(String, String), is_coloured: bool) -> Res
 
 fn data(sides: &Sides, compared: &Comparison<'_>, with_helm: bool) -> Json {
     let failures = Shown::all(compared).into_iter().filter_map(|one| match one.failure? {
-        Failure::Before(error) | Failure::After(error) => Some(problem(error)),
+        Failure::Before(error) | Failure::After(error) => Some(output::failure(error)),
         Failure::Elsewhere => None,
     });
     let mut data = json!({

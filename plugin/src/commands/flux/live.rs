@@ -29,11 +29,11 @@ use serde_json::{Value as Json, json};
 use super::cluster::{self, Cluster, Need};
 use super::rendered::{formatted, left_out};
 use super::repository::{Checkout, Choice, Rules, Secrets, shown};
-use super::tree::{problem, resource};
-use crate::args::{Connection, FluxDiff};
+use super::tree::resource;
+use crate::args::{Connection, FluxDiff, Inputs};
 use crate::commands::session;
 use crate::exit;
-use crate::output::{Console, visible};
+use crate::output::{Console, failure, visible};
 use crate::settings::Settings;
 
 /// Kustomizations that are asked about at the same time, as many as Flux reconciles.
@@ -49,6 +49,14 @@ struct Run<'a> {
     settings: &'a Settings,
     console: &'a Console,
     cluster: &'a Cluster,
+}
+
+/// How Kustomizations are rendered: as they are applied, with what is encrypted masked, and with stand-ins for all that
+/// is secret.
+struct Ways<'a> {
+    real: Rules<'a>,
+    masked: Rules<'a>,
+    veiled: Rules<'a>,
 }
 
 /// A Kustomization that is asked about.
@@ -102,7 +110,11 @@ impl Run<'_> {
         let progress = &self.cluster.progress;
         let mut choice = Choice::of(&self.args.chosen, self.settings)?;
         progress.begin("rendering");
-        let render = |choice: &Choice| self.render(choice);
+        let mut inputs = self.args.inputs.clone();
+        // It is at hand.
+        inputs.ask_cluster = true;
+        let ways = self.ways(&inputs, &choice)?;
+        let render = |choice: &Choice| self.render(choice, &ways);
         let (found, stand_ins) = choice.settle(self.settings, render, |(found, _)| vec![found])?;
         progress.end();
         found.warnings.iter().for_each(|warning| self.console.warn(warning));
@@ -141,22 +153,29 @@ impl Run<'_> {
         true
     }
 
+    fn ways<'i>(&'i self, inputs: &'i Inputs, choice: &Choice) -> Result<Ways<'i>> {
+        let rules = |secrets| {
+            let rules = Rules::new(inputs, secrets, Some(self.cluster), self.settings);
+            rules.map(|rules| rules.remembering_for(choice, self.settings))
+        };
+        Ok(Ways {
+            real: rules(Secrets::Revealed)?,
+            masked: rules(Secrets::Masked)?,
+            veiled: rules(Secrets::StandIns)?,
+        })
+    }
+
     /// All Kustomizations as they are applied, and with stand-ins for all that is secret.
-    fn render(&self, choice: &Choice) -> Result<(Found, Found)> {
+    fn render(&self, choice: &Choice, ways: &Ways<'_>) -> Result<(Found, Found)> {
         let checkout =
             Checkout::around(&choice.path, &self.args.chosen.local_sources, self.settings)?;
         let source = checkout.tree()?;
-        let mut inputs = self.args.inputs.clone();
-        // It is at hand.
-        inputs.ask_cluster = true;
-        let rules = |secrets| Rules::new(&inputs, secrets, Some(self.cluster), self.settings);
-        let (real, masked) = (rules(Secrets::Revealed)?, rules(Secrets::Masked)?);
-        let limits = real.options.limits;
-        let found =
-            checkout.discover(&source, &limits, &|asked| revealed(&real, &masked, asked), None)?;
-        let veiled = rules(Secrets::StandIns)?;
+        let limits = ways.real.options.limits;
+        let found = checkout.discover(&source, &limits, &|asked| ways.revealed(asked), None)?;
         let stand_ins = match found.nodes.iter().any(|node| has_secrets(&node.object)) {
-            true => checkout.discover(&source, &limits, &|asked| veiled.render(asked), None)?,
+            true => {
+                checkout.discover(&source, &limits, &|asked| ways.veiled.render(asked), None)?
+            }
             false => Found::default(),
         };
         Ok((found, stand_ins))
@@ -247,18 +266,19 @@ impl Run<'_> {
     }
 
     fn show(&self, found: &Found, choice: &Choice, answers: &[Answer<'_>]) -> Result<u8> {
+        let chosen = found.nodes.iter().filter(|node| choice.takes(node));
+        let unrendered = chosen.filter_map(|node| match &node.outcome {
+            Outcome::Failed(error) => Some(error),
+            _ => None,
+        });
+        let unrendered: Vec<_> = unrendered.collect();
         match self.args.output {
-            Some(format) => self.console.print(&formatted(&data(answers), format)?),
+            Some(format) => self.console.print(&formatted(&data(answers, &unrendered), format)?),
             None => answers.iter().for_each(|answer| self.console.print(&text(answer))),
         }
-        let chosen = found.nodes.iter().filter(|node| choice.takes(node));
-        let failed: Vec<_> = chosen
-            .filter_map(|node| match &node.outcome {
-                Outcome::Failed(error) => Some(error),
-                _ => None,
-            })
-            .chain(answers.iter().flat_map(|answer| &answer.errors))
-            .collect();
+        let failed = unrendered.into_iter();
+        let failed: Vec<_> =
+            failed.chain(answers.iter().flat_map(|answer| &answer.errors)).collect();
         failed.iter().for_each(|error| self.console.error(error));
         if choice.names.is_empty() {
             found.elsewhere.iter().for_each(|error| left_out(error, self.console));
@@ -279,24 +299,26 @@ impl Run<'_> {
     }
 }
 
-/// Renders as Flux does, or masked where none of the keys at hand is the right one: then Secrets are compared by the names of
-/// their entries alone.
-fn revealed(real: &Rules<'_>, masked: &Rules<'_>, asked: &Asked<'_>) -> Warned<Result<Rendered>> {
-    let rendered = real.render(asked);
-    let Err(error) = &rendered.output else { return rendered };
-    if asked.object.decryption.is_none() {
-        return rendered;
+impl Ways<'_> {
+    /// Renders as Flux does, or masked where none of the keys at hand is the right one: then Secrets are compared by the
+    /// names of their entries alone.
+    fn revealed(&self, asked: &Asked<'_>) -> Warned<Result<Rendered>> {
+        let rendered = self.real.render(asked);
+        let Err(error) = &rendered.output else { return rendered };
+        if asked.object.decryption.is_none() {
+            return rendered;
+        }
+        let mut other = self.masked.render(asked);
+        if other.output.is_err() {
+            return rendered;
+        }
+        let message = format!(
+            "compared by the names of its entries, since it does not decrypt: {}",
+            error.message()
+        );
+        other.warnings.push(Warning { place: error.places()[0].clone(), message });
+        other
     }
-    let mut other = masked.render(asked);
-    if other.output.is_err() {
-        return rendered;
-    }
-    let message = format!(
-        "compared by the names of its entries, since it does not decrypt: {}",
-        error.message()
-    );
-    other.warnings.push(Warning { place: error.places()[0].clone(), message });
-    other
 }
 
 /// Whether anything that is secret is put into a Kustomization's objects.
@@ -410,7 +432,7 @@ fn text(answer: &Answer<'_>) -> String {
     visible(&format!("{}{parts}", folder_line(&shown(answer.node), word)))
 }
 
-fn data(answers: &[Answer<'_>]) -> Json {
+fn data(answers: &[Answer<'_>], unrendered: &[&Error]) -> Json {
     let object = |object: &Object| {
         let mut entry = resource(&object.id);
         entry["change"] = object.change.into();
@@ -430,8 +452,11 @@ fn data(answers: &[Answer<'_>]) -> Json {
             "name": meta.name.as_str(),
             "askedAs": answer.account,
             "objects": answer.objects.iter().map(object).collect::<Vec<_>>(),
-            "problems": answer.errors.iter().map(problem).collect::<Vec<_>>(),
+            "problems": answer.errors.iter().map(failure).collect::<Vec<_>>(),
         })
     };
-    json!({ "kustomizations": answers.iter().map(kustomization).collect::<Vec<_>>() })
+    json!({
+        "kustomizations": answers.iter().map(kustomization).collect::<Vec<_>>(),
+        "problems": unrendered.iter().map(|error| failure(error)).collect::<Vec<_>>(),
+    })
 }

@@ -11,10 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::cluster::{self, Cluster, Need};
 use super::repository::{Checkout, Choice, Rules, Secrets, shown, shown_release};
-use super::tree::problem;
 use crate::args::{Connection, DataFormat, FluxBuild};
 use crate::exit;
-use crate::output::Console;
+use crate::output::{Console, failure};
 use crate::settings::Settings;
 
 /// Runs it.
@@ -40,9 +39,12 @@ fn render(
     console: &Console,
 ) -> Result<u8> {
     let mut choice = Choice::of(&args.chosen, settings)?;
+    let secrets = if args.decrypt { Secrets::Revealed } else { Secrets::Masked };
+    let rules = Rules::new(&args.inputs, secrets, cluster, settings)?;
+    let rules = rules.remembering_for(&choice, settings);
     let earlier = Earlier::default();
-    let render = |choice: &Choice| discover(args, choice, &earlier, cluster, settings);
-    let (found, rules) = choice.settle(settings, render, |(found, _)| vec![found])?;
+    let render = |choice: &Choice| discover(args, choice, &earlier, &rules, settings);
+    let found = choice.settle(settings, render, |found| vec![found])?;
     let limits = rules.options.limits;
     found.warnings.iter().for_each(|warning| console.warn(warning));
     let is_all = choice.names.is_empty();
@@ -66,24 +68,21 @@ fn render(
 }
 
 /// All Kustomizations of the place that is chosen.
-fn discover<'a>(
-    args: &'a FluxBuild,
+fn discover(
+    args: &FluxBuild,
     choice: &Choice,
     earlier: &Earlier,
-    cluster: Option<&'a Cluster>,
-    settings: &'a Settings,
-) -> Result<(Found, Rules<'a>)> {
+    rules: &Rules<'_>,
+    settings: &Settings,
+) -> Result<Found> {
     let checkout = Checkout::around(&choice.path, &args.chosen.local_sources, settings)?;
     let source = match &args.as_committed {
         Some(revision) => checkout.committed(revision)?,
         None => checkout.tree()?,
     };
-    let secrets = if args.decrypt { Secrets::Revealed } else { Secrets::Masked };
-    let rules = Rules::new(&args.inputs, secrets, cluster, settings)?;
-    let found = rules.with_charts(&args.helm, earlier, |charts| {
+    rules.with_charts(&args.helm, earlier, |charts| {
         checkout.discover(&source, &rules.options.limits, &|asked| rules.render(asked), charts)
-    })?;
-    Ok((found, rules))
+    })
 }
 
 /// What is wrong: with all Kustomizations and between them, or with those that are named.
@@ -178,7 +177,7 @@ fn data(found: &Found, choice: &Choice, errors: &[&Error], with_helm: bool) -> R
         Ok(data)
     };
     let kustomizations: Vec<Json> = chosen(found, choice).map(one).collect::<Result<_>>()?;
-    let problems: Vec<_> = errors.iter().map(|error| problem(error)).collect();
+    let problems: Vec<_> = errors.iter().map(|error| failure(error)).collect();
     Ok(format!("{:#}\n", json!({ "kustomizations": kustomizations, "problems": problems })))
 }
 

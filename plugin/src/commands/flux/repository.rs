@@ -76,7 +76,8 @@ impl Choice {
     }
 
     /// What `render` makes of what is chosen, once it is clear which of the words are names: that shows
-    /// only when the Kustomizations are known, `found`.
+    /// only when the Kustomizations are known, `found`. Where it may be called again, it should
+    /// [remember](Rules::remembering_for).
     ///
     /// # Errors
     /// As `render`.
@@ -98,22 +99,25 @@ impl Choice {
 
     /// Another reading, where a word that was taken for a name is none, but there is a directory or file of this name.
     fn reread(&self, found: &[&Found], settings: &Settings) -> Option<Self> {
-        let disk = Disk::new(settings.directory.clone());
-        let is_there = |name: &String| {
-            let kind = disk.kind(&settings.directory.join(name));
-            kind == FileKind::Directory || kind == FileKind::File
-        };
         let is_name = |name: &String| {
             let one = Self { names: vec![name.clone()], path: PathBuf::new() };
             found.iter().flat_map(|found| &found.nodes).any(|node| one.takes(node))
         };
-        if self.path != Path::new(".") {
-            return None;
-        }
-        let at = self.names.iter().position(|name| !is_name(name) && is_there(name))?;
-        let mut names = self.names.clone();
-        let path = names.remove(at).into();
-        Some(Self { names, path })
+        let path = self.may_be_paths(settings).find(|name| !is_name(name))?.clone();
+        let names = self.names.iter().filter(|name| **name != path).cloned().collect();
+        Some(Self { names, path: path.into() })
+    }
+
+    /// The words that were taken for names, although there is a directory or file of this name.
+    fn may_be_paths<'c>(&'c self, settings: &Settings) -> impl Iterator<Item = &'c String> {
+        let disk = Disk::new(settings.directory.clone());
+        let directory = settings.directory.clone();
+        let is_there = move |name: &&String| {
+            let kind = disk.kind(&directory.join(name));
+            kind == FileKind::Directory || kind == FileKind::File
+        };
+        let has_path = self.path != Path::new(".");
+        self.names.iter().filter(move |name| !has_path && is_there(name))
     }
 
     /// Whether a Kustomization is chosen.
@@ -347,6 +351,13 @@ impl<'a> Rules<'a> {
     #[must_use]
     pub fn remembering(self) -> Self {
         Self { memory: Some(Mutex::default()), ..self }
+    }
+
+    /// The same, which [remember](Self::remembering) where what is chosen may be read in another way.
+    #[must_use]
+    pub fn remembering_for(self, choice: &Choice, settings: &Settings) -> Self {
+        let is_open = choice.may_be_paths(settings).next().is_some();
+        if is_open { self.remembering() } else { self }
     }
 
     /// How often a render was not needed.
@@ -788,6 +799,26 @@ mod tests {
         assert_eq!(rules.repeated(), 4);
         assert_ne!(text(&after), text(&other));
         assert!(!(text(&before) + &text(&other)).contains("canary"));
+    }
+
+    #[test]
+    fn a_word_that_turns_out_to_be_a_directory_costs_no_second_render() {
+        let (inputs, chosen) = (inputs(), |word: &str| Chosen {
+            kustomizations: vec![word.to_owned()],
+            all: false,
+            local_sources: Vec::new(),
+        });
+        let settings =
+            Settings { directory: env!("CARGO_MANIFEST_DIR").into(), ..Settings::default() };
+        let source = source("1", "2");
+        for (word, path, repeated) in [("src", "src", 2), ("web", ".", 0)] {
+            let mut choice = Choice::of(&chosen(word), &settings).expect("a name");
+            let rules = Rules::new(&inputs, Secrets::StandIns, None, &settings).expect("rules");
+            let rules = rules.remembering_for(&choice, &settings);
+            let render = |_: &Choice| Ok(found(&source, &rules));
+            choice.settle(&settings, render, |found| vec![found]).expect("a directory");
+            assert_eq!((choice.path.as_path(), rules.repeated()), (Path::new(path), repeated));
+        }
     }
 
     #[test]

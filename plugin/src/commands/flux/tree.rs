@@ -20,7 +20,7 @@ use crate::args::{DataFormat, FluxTree, Render};
 use crate::commands::build;
 use crate::commands::flux::charts;
 use crate::exit;
-use crate::output::{Console, visible};
+use crate::output::{Console, failure, visible};
 use crate::settings::Settings;
 
 /// What Flux's own kinds have in their group. Source: `flux tree --compact`.
@@ -179,7 +179,7 @@ fn below(found: &Found, node: &Node, compact: bool) -> Vec<(ObjectId, Option<usi
 
 fn data(found: &Found, compact: bool, format: DataFormat) -> Result<String> {
     let roots: Vec<_> = found.roots.iter().map(|root| tree(found, *root, compact)).collect();
-    let problems: Vec<_> = found.problems.iter().chain(&found.elsewhere).map(problem).collect();
+    let problems: Vec<_> = found.problems.iter().chain(&found.elsewhere).map(failure).collect();
     let data = json!({ "kustomizations": roots, "problems": problems });
     formatted(&data, format)
 }
@@ -218,13 +218,4 @@ fn tree(found: &Found, index: usize, compact: bool) -> Json {
 pub(super) fn resource(id: &ObjectId) -> Json {
     let ObjectId { namespace, name, group, kind } = id;
     json!({ "namespace": namespace.as_str(), "name": name.as_str(), "group": group.as_str(), "kind": kind.as_str() })
-}
-
-/// A problem as data.
-pub(super) fn problem(error: &Error) -> Json {
-    json!({
-        "place": error.places()[0].to_string(),
-        "message": error.message(),
-        "hint": error.remedy().unwrap_or_default(),
-    })
 }
