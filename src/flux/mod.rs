@@ -23,6 +23,7 @@ pub mod api;
 pub mod compare;
 pub mod discover;
 pub mod drift;
+mod dropped;
 pub mod generate;
 pub mod helm;
 pub mod ignore;
@@ -160,13 +161,14 @@ impl Renderer<'_> {
     /// # Errors
     /// Where it does not build.
     pub fn digest(&self, kustomization: &Kustomization) -> Result<String> {
-        let resources = self.built(kustomization, &mut Vec::new())?;
+        let resources = self.built(kustomization, &self.rooted(), &mut Vec::new())?;
         let text = build::print(&resources, &self.options.limits)?;
         Ok(Digest::sha256(text.as_bytes()).to_string())
     }
 
     fn run(&self, kustomization: &Kustomization, warnings: &mut Vec<Warning>) -> Result<Rendered> {
-        let built = self.built(kustomization, warnings)?;
+        let files = self.rooted();
+        let built = self.built(kustomization, &files, warnings)?;
         let mut resources = checked(applicable(built, warnings))?;
         for resource in resources.iter_mut() {
             marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
@@ -175,24 +177,34 @@ impl Renderer<'_> {
                 marks::set_common(resource, common);
             }
         }
+        let (limits, has_secrets) = (&self.options.limits, kustomization.has_secrets());
+        let sources = dropped::Sources { files: &files, limits, has_secrets };
+        let applied = resources.iter().filter(|one| marks::Wishes::of(one).is_applied());
+        warnings.extend(applied.flat_map(|one| dropped::warnings(one, &sources)));
         let inventory = inventory::entries(&resources);
         Ok(Rendered { resources, inventory })
+    }
+
+    /// The files that may be read.
+    fn rooted(&self) -> Rooted<'_> {
+        let rooted = Rooted::new(self.files, self.root);
+        match &self.options.remote {
+            Some(remote) => rooted.with_clones(remote.clones()),
+            None => rooted,
+        }
     }
 
     /// Everything up to the objects that Flux takes note of: they are decrypted, and variables are put in.
     fn built(
         &self,
         kustomization: &Kustomization,
+        rooted: &Rooted<'_>,
         warnings: &mut Vec<Warning>,
     ) -> Result<Resources> {
-        let mut rooted = Rooted::new(self.files, self.root);
-        if let Some(remote) = &self.options.remote {
-            rooted = rooted.with_clones(remote.clones());
-        }
-        let directory = self.directory(&rooted, &kustomization.spec.path)?;
+        let directory = self.directory(rooted, &kustomization.spec.path)?;
         let limits = &self.options.limits;
-        let plain = self.decrypt.sources(&rooted, limits, &directory)?;
-        let files = plain.as_deref().unwrap_or(&rooted);
+        let plain = self.decrypt.sources(rooted, limits, &directory)?;
+        let files = plain.as_deref().unwrap_or(rooted);
         // What was decrypted must not stay in a store that others read from.
         let unkept = Store::new(0);
         let store = if plain.is_some() { &unkept } else { self.store };
@@ -203,7 +215,7 @@ impl Renderer<'_> {
             self.decrypt.built(resource)?;
         }
         if let Some(post_build) = &kustomization.post_build {
-            self.substitute(kustomization, post_build, &mut resources, &rooted)?;
+            self.substitute(kustomization, post_build, &mut resources, rooted)?;
         }
         Ok(resources)
     }

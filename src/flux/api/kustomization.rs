@@ -248,6 +248,13 @@ impl Kustomization {
         Self { version, ..Self::default() }
     }
 
+    /// Whether anything that is secret is put into its objects.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        let mut references = self.post_build.iter().flat_map(|one| &one.substitute_from);
+        self.decryption.is_some() || references.any(|reference| reference.kind == Kind::Secret)
+    }
+
     /// What is not wrong, but hardly meant, and what has changed since its version.
     pub(super) fn complaints(
         &self,

@@ -311,7 +311,12 @@ impl Search<'_> {
         let outcomes = parallel(&jobs, |job| self.outcome(job));
         let mut next = Vec::new();
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
-            self.found.warnings.extend(outcome.warnings);
+            for warning in outcome.warnings {
+                // What several Kustomizations have in common is told once.
+                if !self.found.warnings.contains(&warning) {
+                    self.found.warnings.push(warning);
+                }
+            }
             self.add(job, outcome.output, &mut next);
         }
         Ok(next)

@@ -40,8 +40,7 @@ pub fn special(definition: &Definition) -> Option<Special> {
 }
 
 /// The name of the definition that [`Special::SchemaOr`] may hold.
-pub const SCHEMA: &str =
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+pub const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
 /// What Go holds where an element or a value of a map is null.
 pub fn zero(minor: &Minor, node: &Node) -> Value {

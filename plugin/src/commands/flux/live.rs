@@ -19,7 +19,6 @@ use overlay::flux::drift::{self as differences, Ignored};
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::report::{self, folder_line, line};
 use overlay::flux::shown as status;
-use overlay::flux::substitute::Kind;
 use overlay::flux::veil::{self, Veils};
 use overlay::resource::Origin;
 use overlay::yaml::Step;
@@ -172,7 +171,7 @@ impl Run<'_> {
         let source = checkout.tree()?;
         let limits = ways.real.options.limits;
         let found = checkout.discover(&source, &limits, &|asked| ways.revealed(asked), None)?;
-        let stand_ins = match found.nodes.iter().any(|node| has_secrets(&node.object)) {
+        let stand_ins = match found.nodes.iter().any(|node| node.object.has_secrets()) {
             true => {
                 checkout.discover(&source, &limits, &|asked| ways.veiled.render(asked), None)?
             }
@@ -321,12 +320,6 @@ impl Ways<'_> {
     }
 }
 
-/// Whether anything that is secret is put into a Kustomization's objects.
-fn has_secrets(object: &Kustomization) -> bool {
-    let mut references = object.post_build.iter().flat_map(|one| &one.substitute_from);
-    object.decryption.is_some() || references.any(|reference| reference.kind == Kind::Secret)
-}
-
 fn same(one: &Node, other: &Node) -> bool {
     let meta = |node: &Node| (node.object.meta.namespace.clone(), node.object.meta.name.clone());
     meta(one) == meta(other)
@@ -359,7 +352,7 @@ fn coming(found: &Found) -> BTreeMap<usize, Coming> {
 
 /// What has to be hidden of a Kustomization's objects, given the same with stand-ins.
 fn veils<'n>(object: &Kustomization, stood_in: Option<&'n Node>) -> Veils<'n> {
-    Veils::new(has_secrets(object).then(|| stood_in.into_iter().flat_map(Node::resources)))
+    Veils::new(object.has_secrets().then(|| stood_in.into_iter().flat_map(Node::resources)))
 }
 
 /// An error about an object without what is secret in it.
