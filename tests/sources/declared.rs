@@ -1,4 +1,4 @@
-//! What the object that declares a source says of its artifact: `spec.ignore` and `spec.include`.
+//! What the object that declares a source says of its artifact: `spec.ignore`, `spec.include` and `spec.sparseCheckout`.
 
 use std::path::Path;
 
@@ -73,6 +73,57 @@ fn what_a_declaration_ignores_is_not_in_the_repository() {
         assert_eq!(names(&found, "apps")[0], "a");
         assert!(!names(&found, "apps").contains(&"draft".to_owned()));
         assert!(names(&found, "logos")[0].starts_with("logo-"));
+    }
+}
+
+/// The working tree and what is committed, under both names.
+fn states(folder: &TempDir) -> [Source; 3] {
+    let path = folder.path();
+    git::run(path, &["init", "--quiet"]);
+    git::run(path, &["add", "."]);
+    git::run(path, &["commit", "--quiet", "--message", "all"]);
+    let commit = committed(path, "HEAD", None).unwrap();
+    [tree(folder), commit.clone().mounted(path, path), commit]
+}
+
+#[test]
+fn only_what_a_declaration_checks_out_is_in_the_repository() {
+    let all = declaration("flux-system", "  sparseCheckout: [clusters, ./apps/, teams]\n")
+        + &kustomization("apps", "./apps", "")
+        + &kustomization("hidden", "./hidden", "")
+        + &kustomization("teams", "./teams", "");
+    let folder = written(&[
+        ("clusters/all.yaml", &all),
+        // It is not checked out itself.
+        (".sourceignore", "b.yaml\n"),
+        ("apps/a.yaml", &config_map("a")),
+        ("apps/b.yaml", &config_map("b")),
+        ("hidden/a.yaml", &config_map("hidden")),
+        ("teams/kustomization.yaml", "resources: [../hidden/a.yaml]\n"),
+    ]);
+    for source in states(&folder) {
+        let (found, _) = found(&source, "clusters", &[]);
+        assert_eq!(names(&found, "apps"), ["a", "b"]);
+        let problems = problems(&found);
+        let [hidden, teams] = &problems[..] else { panic!("{problems:?}") };
+        let hint = "hint: spec.sparseCheckout of GitRepository \"flux-system\" leaves it out: clusters/all.yaml:7:3";
+        assert!(hidden.contains("spec.path \"./hidden\" is no directory"), "{hidden}");
+        assert!(hidden.ends_with(hint), "{hidden}");
+        assert!(teams.contains("hidden/a.yaml"), "{teams}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_checked_out_is_named() {
+    let all = declaration("flux-system", "  sparseCheckout:\n  - clusters\n  - nowhere\n")
+        + &kustomization("apps", "./apps", "");
+    let files = [("clusters/all.yaml", all.as_str()), ("apps/a.yaml", &config_map("a"))];
+    for source in states(&written(&files)) {
+        let (found, _) = found(&source, "clusters", &[]);
+        let problem = problems(&found).join("\n");
+        let wanted =
+            "clusters/all.yaml:7:3: sparse checkout dir 'nowhere' does not exist in repository";
+        assert!(problem.starts_with(wanted), "{problem}");
     }
 }
 

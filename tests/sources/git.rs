@@ -47,6 +47,26 @@ fn repository() -> (tempfile::TempDir, Vec<String>) {
 }
 
 #[test]
+fn only_what_is_to_be_checked_out_is_there() {
+    let (folder, _) = repository();
+    let cache = tempfile::tempdir().unwrap();
+    let remote = Remote::new(cache.path().to_owned(), false);
+    let names = |paths: &[&str]| {
+        let reference = GitReference { branch: "main".into(), ..GitReference::default() };
+        let url = format!("file://{}", folder.path().display()).into();
+        let sparse_checkout = paths.iter().map(|path| (*path).into()).collect();
+        let object = GitRepository { url, reference, sparse_checkout, ..GitRepository::default() };
+        let source = git(&remote, &object)?;
+        source.files.list(&source.root)
+    };
+    assert_eq!(names(&["app"]).unwrap(), [Path::new("app")]);
+    // Where .sourceignore is not, it leaves nothing out.
+    assert_eq!(names(&["README.md", "app/"]).unwrap(), ["README.md", "app"].map(Path::new));
+    let error = names(&["app", "web"]).unwrap_err();
+    assert!(error.message().starts_with("sparse checkout dir 'web' does not exist"), "{error}");
+}
+
+#[test]
 fn every_kind_of_reference_leads_to_its_commit() {
     let (folder, commits) = repository();
     let cache = tempfile::tempdir().unwrap();

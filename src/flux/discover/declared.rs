@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::{Request, Search, located};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::flux::api::{self, SourceRef};
-use crate::flux::sources::{Content, Included, Source, address};
+use crate::flux::sources::{Content, Included, Source, Sparse, address};
 use crate::value::Value;
 use crate::yaml::Step;
 
@@ -25,6 +25,8 @@ pub(super) struct Declared {
     pub(super) held: Option<String>,
     ignore: Option<String>,
     include: Vec<Include>,
+    /// `spec.sparseCheckout`
+    sparse: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +49,10 @@ impl Declared {
             let held = value.text_at(&["spec", "ref", field]).filter(|held| !held.is_empty())?;
             (!held.starts_with("refs/heads/")).then(|| format!("{field} {held}"))
         });
-        let include = value.at(&["spec", "include"]).and_then(Value::as_list).filter(|_| is_git);
+        let list = |field: &str| {
+            let list = value.at(&["spec", field]).and_then(Value::as_list).filter(|_| is_git);
+            list.into_iter().flatten()
+        };
         Some(Self {
             file: file.clone(),
             document,
@@ -56,7 +61,10 @@ impl Declared {
             address: if is_git { address(&text(value, &["spec", "url"])) } else { String::new() },
             held,
             ignore: value.text_at(&["spec", "ignore"]).map(str::to_owned),
-            include: include.into_iter().flatten().map(Include::read).collect(),
+            include: list("include").map(Include::read).collect(),
+            sparse: list("sparseCheckout")
+                .filter_map(|path| path.as_text().map(str::to_owned))
+                .collect(),
             kind,
         })
     }
@@ -100,7 +108,7 @@ impl Search<'_> {
     ) -> Result<Source> {
         let Some(index) = self.declaration(wanted, file) else { return Ok(files.clone()) };
         let declared = &self.sources[index];
-        if declared.ignore.is_none() && declared.include.is_empty() {
+        if declared.ignore.is_none() && declared.include.is_empty() && declared.sparse.is_empty() {
             return Ok(files.clone());
         }
         let key = (index, wanted.namespace.to_string());
@@ -109,10 +117,31 @@ impl Search<'_> {
             return artifact.clone();
         }
         let artifact = self.included(declared, wanted, file, above).and_then(|included| {
-            files.declared(&Content { ignore: declared.ignore.clone(), included })
+            let (ignore, sparse) = (declared.ignore.clone(), self.sparse(declared));
+            files.declared(&Content { ignore, included, sparse })
         });
         artifacts().insert(key, artifact.clone());
         artifact
+    }
+
+    fn sparse(&self, declared: &Declared) -> Option<Sparse> {
+        let path = [Step::Key("spec"), Step::Key("sparseCheckout")];
+        Sparse::of(declared.sparse.clone(), || self.place(declared, &path))
+    }
+
+    /// The `spec.sparseCheckout` that leaves a directory out of a source, as one may tell.
+    pub(super) fn leaves_out(
+        &self,
+        wanted: &SourceRef,
+        file: Option<&Path>,
+        directory: &Path,
+    ) -> Option<String> {
+        let declared = &self.sources[self.declaration(wanted, file)?];
+        let sparse = self.sparse(declared)?;
+        (!sparse.enters(&directory.to_string_lossy())).then(|| {
+            let (name, place) = (&declared.name, &sparse.place);
+            format!("spec.sparseCheckout of GitRepository \"{name}\" leaves it out: {place}")
+        })
     }
 
     /// The declaration that counts: of several clusters in a repository, each has its own.

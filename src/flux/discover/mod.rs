@@ -339,7 +339,15 @@ impl Search<'_> {
                 &job.object,
                 &[Step::Key("spec"), Step::Key("path")],
             );
-            return unwarned(Outcome::Failed(Error::new(ErrorKind::Missing, place, message)));
+            let error = Error::new(ErrorKind::Missing, place, message);
+            let file = job.written.as_ref().map(|(path, _)| path.as_path());
+            let below = directory.strip_prefix(&source.root).unwrap_or(&directory);
+            return unwarned(Outcome::Failed(
+                match self.leaves_out(&job.object.source(), file, below) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                },
+            ));
         }
         let rendered = self.render(job, &source);
         let output = match rendered.output {

@@ -39,9 +39,15 @@ pub fn committed(directory: &Path, revision: &str, ignore: Option<&str>) -> Resu
 fn at(directory: &Path, commit: &str, shown: &str, content: &Content) -> Result<Source> {
     let listing = output(directory, &["ls-tree", "-r", "-z", "--full-tree", commit], None)?;
     let listing = String::from_utf8_lossy(&listing);
-    let blobs: Vec<_> = listing.split('\0').filter_map(blob).take(FILES + 1).collect();
+    let mut blobs: Vec<_> = listing.split('\0').filter_map(blob).take(FILES + 1).collect();
     if blobs.len() > FILES {
         return Err(too_large(directory, format!("holds more than {FILES} files")));
+    }
+    if let Some(sparse) = &content.sparse {
+        blobs.retain(|blob| sparse.takes(blob.path));
+        sparse.check(|path| {
+            blobs.iter().any(|blob| Path::new("/").join(blob.path).starts_with(path))
+        })?;
     }
     let of_rules = |blob: &&Blob<'_>| blob.path.rsplit('/').next() == Some(FILE);
     let root = Path::new("/");

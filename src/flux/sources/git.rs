@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::api::{GitReference, GitRepository};
 use super::version::{Range, Version};
-use super::{Source, committed, working_tree};
+use super::{Content, Source, Sparse, committed, tree};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::remote::{Remote, Repository};
 
@@ -30,7 +30,14 @@ pub fn git(remote: &Remote, object: &GitRepository) -> Result<Source> {
         entry: url.to_owned(),
     };
     let checkout = remote.checkout(&repository)?;
-    let source = working_tree(&checkout, &checkout, object.ignore.as_deref())?;
+    let paths = object.sparse_checkout.iter().map(ToString::to_string).collect();
+    let place = || object.meta.place.clone().unwrap_or_else(|| Place::file(url));
+    let content = Content {
+        ignore: object.ignore.as_ref().map(ToString::to_string),
+        sparse: Sparse::of(paths, place),
+        ..Content::default()
+    };
+    let source = tree(&checkout, &checkout, &content)?;
     let name = checkout.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     let commit = name.strip_suffix("+submodules").unwrap_or(&name);

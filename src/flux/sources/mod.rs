@@ -19,6 +19,7 @@ mod git;
 mod included;
 #[cfg(feature = "remote")]
 pub mod oci;
+mod sparse;
 mod version;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use address::address;
 pub use committed::{committed, merge_base};
 pub use git::git;
 pub use included::Included;
+pub use sparse::Sparse;
 
 /// Most bytes of an archive as it comes over the network.
 pub const ARCHIVE_BYTES: usize = 256 << 20;
@@ -61,11 +63,13 @@ pub struct Content {
     pub ignore: Option<String>,
     /// `spec.include`
     pub included: Vec<Included>,
+    /// `spec.sparseCheckout`, where there is any.
+    pub sparse: Option<Sparse>,
 }
 
 impl Content {
     fn ignoring(ignore: Option<&str>) -> Self {
-        Self { ignore: ignore.map(str::to_owned), included: Vec::new() }
+        Self { ignore: ignore.map(str::to_owned), ..Self::default() }
     }
 
     /// What is included whose files are here.
@@ -164,6 +168,10 @@ impl Source {
     /// What Flux makes of its files.
     fn into_artifact(self, content: &Content) -> Result<Self> {
         let Self { files, root, revision, remade } = self;
+        let files = match &content.sparse {
+            Some(sparse) => sparse.of_files(files, &root)?,
+            None => files,
+        };
         let files = included::including(files, &root, content.here())?;
         let rules = Rules::of_artifact(&*files, &root, content.ignore.as_deref())?;
         let files = included::including(files, &root, content.elsewhere())?;
