@@ -276,24 +276,30 @@ impl State {
         if one_everywhere || !resource.namespaced && !spot.namespace.is_empty() {
             return self.unknown(&spot.group);
         }
-        let wanted = match media::wanted(asked.accept, spot.name.is_empty()) {
+        let wanted = match media::wanted(asked.accept, spot.name.is_empty(), resource.custom) {
             Ok(wanted) => wanted,
             Err(failure) => return failure.send(false, &[]),
         };
         let mut content_type = text(CONTENT_TYPE).map(str::to_owned);
-        let body = match media::plain(content_type.as_deref()) {
-            media::PROTOBUF if !resource.custom => {
-                match fields::protobuf::read(&body, self.minor) {
-                    Ok(Some(object)) => {
+        let deletes = asked.method == Method::DELETE;
+        let has_object = match asked.method {
+            Method::DELETE => !body.is_empty(),
+            Method::POST | Method::PUT => !resource.custom,
+            _ => false,
+        };
+        let is_binary = media::plain(content_type.as_deref()) == media::PROTOBUF;
+        let body = match has_object && is_binary {
+            true => {
+                let expected = Some(&resource.kind).filter(|_| !deletes);
+                match fields::protobuf::read(&body, self.minor, expected) {
+                    Ok(object) => {
                         content_type = None;
                         object.to_string().into()
                     }
-                    // What is not known is refused as a form that is not known.
-                    Ok(None) => body,
-                    Err(why) => return bad_request(why).send(false, &[]),
+                    Err(failure) => return failure.send(false, &[]),
                 }
             }
-            _ => body,
+            false => body,
         };
         let mut call = Call {
             method: asked.method,
@@ -331,13 +337,17 @@ impl State {
                 let named = !collection && call.spot.subresource.is_empty();
                 everywhere || named && !call.resource.custom
             }
-            "update" | "patch" => collection,
+            // Of custom resources it is found out later that no object is named.
+            "update" | "patch" => collection && !call.resource.custom,
             _ => everywhere,
         };
         if misplaced {
             return Err(method_not_allowed());
         }
         rights::check(self, call, verb)?;
+        if collection && matches!(verb, "update" | "patch") {
+            return Err(bad_request("name must be provided"));
+        }
         if !call.resource.allows(&call.spot.subresource, verb) {
             return Err(method_not_allowed());
         }

@@ -9,7 +9,7 @@
 use base64::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::rehearsal::clock;
+use crate::rehearsal::{Failure, Kind, clock};
 use crate::schema::go::{SCHEMA, Special, special, zero};
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape, numbers};
 
@@ -20,15 +20,58 @@ const MAGIC: &[u8] = b"k8s\0";
 /// step down.
 const DEEPEST: usize = 256;
 
+/// What comes with a delete, in whatever group it says it is.
+const OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+
+const NO_MAGIC: &str =
+    "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
+
 type Outcome<T> = Result<T, String>;
 
-/// Reads an object; `None` where its kind is not built in.
+/// Reads an object; of an `expected` kind, or options of a delete where there is none.
 ///
 /// # Errors
-/// What is wrong with the bytes.
-pub fn read(body: &[u8], minor: &Minor) -> Outcome<Option<Value>> {
-    let message =
-        body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+/// 400: what is wrong with the bytes, or that the kind is not built in.
+pub fn read(body: &[u8], minor: &Minor, expected: Option<&Kind>) -> Result<Value, Failure> {
+    let refuse = |own: Option<&Kind>, why: &str| match (expected, own) {
+        (Some(expected), Some(own)) => super::cannot_be_handled(own, expected, why),
+        (Some(expected), None) => super::unrecognised(expected, why, body),
+        (None, _) => Failure::new(400, "BadRequest", why),
+    };
+    let (own, raw) = envelope(body).map_err(|why| refuse(None, &why))?;
+    let options = Kind::new("v1", "DeleteOptions");
+    let own = own.unwrap_or_else(|| expected.unwrap_or(&options).clone());
+    let known = match (expected, &*own.kind) {
+        (None, "DeleteOptions") => minor.definition(OPTIONS),
+        (None, _) => None,
+        _ => minor.kind(&own.group, &own.version, &own.kind),
+    };
+    let known = known.filter(|definition| numbers::fields(definition.name).is_some());
+    let Some(definition) = known else {
+        let why = format!(
+            "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+            own.kind,
+            own.api_version()
+        );
+        return Err(refuse(Some(&own), &why));
+    };
+    let mut object = Map::new();
+    let read = Reader { minor }.message(raw, definition, definition.name, &mut object, 0);
+    read.map_err(|why| refuse(Some(&own), &why))?;
+    object.insert("apiVersion".into(), own.api_version().into());
+    object.insert("kind".into(), own.kind.into());
+    Ok(object.into())
+}
+
+/// The kind that a body says it is, if it does, and the message within it.
+fn envelope(body: &[u8]) -> Outcome<(Option<Kind>, &[u8])> {
+    if body.is_empty() {
+        return Err("empty data".into());
+    }
+    let message = body.strip_prefix(MAGIC).ok_or(NO_MAGIC)?;
+    if message.is_empty() {
+        return Err("empty body".into());
+    }
     let (mut version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     for field in Fields(message) {
         match field? {
@@ -45,16 +88,8 @@ pub fn read(body: &[u8], minor: &Minor) -> Outcome<Option<Value>> {
             _ => {}
         }
     }
-    let (group, short) = version.split_once('/').unwrap_or(("", &version));
-    let Some(definition) = minor.kind(group, short, &kind) else { return Ok(None) };
-    if numbers::fields(definition.name).is_none() {
-        return Ok(None);
-    }
-    let mut object = Map::new();
-    Reader { minor }.message(raw, definition, definition.name, &mut object, 0)?;
-    object.insert("apiVersion".into(), version.into());
-    object.insert("kind".into(), kind.into());
-    Ok(Some(object.into()))
+    let is_said = !version.is_empty() && !kind.is_empty();
+    Ok((is_said.then(|| Kind::new(&version, &kind)), raw))
 }
 
 /// A value as it is on the wire.
@@ -405,6 +440,11 @@ mod tests {
         [varint(number << 3), varint(value)].concat()
     }
 
+    fn read(body: &[u8]) -> Result<Value, String> {
+        let expected = Kind::new("v1", "ConfigMap");
+        super::read(body, minor(), Some(&expected)).map_err(|failure| failure.message)
+    }
+
     fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
         let meta = [field(1, version.as_bytes()), field(2, kind.as_bytes())].concat();
         [MAGIC, &field(1, &meta), &field(2, raw)].concat()
@@ -417,7 +457,7 @@ mod tests {
         let raw =
             [field(1, &metadata), field(2, &entry("k", b"v")), field(3, &entry("b", b"\xff"))]
                 .concat();
-        let map = read(&envelope("v1", "ConfigMap", &raw), minor()).unwrap().unwrap();
+        let map = read(&envelope("v1", "ConfigMap", &raw)).unwrap();
         let wanted = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "v"}, "binaryData": {"b": "/w=="},
             "metadata": {"name": "a", "labels": {"app": "web"}},
@@ -433,7 +473,7 @@ mod tests {
         let probe = [field(1, &handler), number(2, 5)].concat();
         let container = [field(1, b"c"), field(10, &probe)].concat();
         let pod = field(2, &field(2, &container));
-        let pod = read(&envelope("v1", "Pod", &pod), minor()).unwrap().unwrap();
+        let pod = read(&envelope("v1", "Pod", &pod)).unwrap();
         assert_eq!(
             pod["spec"]["containers"][0]["livenessProbe"],
             json!({"httpGet": {"port": "http"}, "initialDelaySeconds": 5})
@@ -466,7 +506,7 @@ mod tests {
             [field(1, b"example.org"), field(3, &names), field(7, &version.concat())].concat();
         let body =
             envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &field(2, &spec));
-        let definition = read(&body, minor()).unwrap().unwrap();
+        let definition = read(&body).unwrap();
         let wanted = json!({
             "group": "example.org", "names": {"plural": "things", "kind": "Thing"},
             "versions": [{
@@ -494,18 +534,44 @@ mod tests {
             "CustomResourceDefinition",
             &field(2, &field(7, &version)),
         );
-        assert_eq!(read(&body, minor()), Err("proto: exceeded max depth".into()));
+        assert!(read(&body).unwrap_err().ends_with(": proto: exceeded max depth"));
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
-        let minor = minor();
-        assert!(read(b"{}", minor).is_err());
-        for raw in
-            [&b"\x0a\x05a"[..], b"\x0a", b"\x0b", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"]
-        {
-            assert!(read(&envelope("v1", "ConfigMap", raw), minor).is_err(), "{raw:?}");
+        let unrecognised = "the object provided is unrecognized (must be of type ConfigMap): ";
+        for (body, why) in [
+            (&b""[..], "empty data (<empty>)".to_owned()),
+            (b"{}", format!("{NO_MAGIC} ({{}})")),
+            (b"k8s\0", "empty body (6b387300)".into()),
+            (b"k8s\0\n\x05a", "unexpected EOF (6b3873000a0561)".into()),
+        ] {
+            assert_eq!(read(body), Err(format!("{unrecognised}{why}")));
         }
-        assert_eq!(read(&envelope("example.org/v1", "Thing", b""), minor), Ok(None));
+        for (raw, why) in [
+            (&b"\x0a\x05a"[..], "unexpected EOF"),
+            (b"\x0a", "unexpected EOF"),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "proto: integer overflow"),
+        ] {
+            let handled = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: ";
+            assert_eq!(read(&envelope("v1", "ConfigMap", raw)), Err(format!("{handled}{why}")));
+        }
+        assert!(read(&envelope("v1", "ConfigMap", b"\x0b")).is_err());
+        let unknown = "no kind \"Thing\" is registered for version \"example.org/v1\" in scheme \
+            \"pkg/runtime/scheme.go:111\"";
+        let thing = envelope("example.org/v1", "Thing", b"");
+        let handled = "Thing in version \"v1\" cannot be handled as a ConfigMap: ";
+        assert_eq!(read(&thing), Err(format!("{handled}{unknown}")));
+        let deleting = |body| super::read(body, minor(), None).map_err(|failure| failure.message);
+        assert_eq!(deleting(&thing), Err(unknown.into()));
+        assert_eq!(deleting(b"k8s\0\n\x05a"), Err("unexpected EOF".into()));
+        let options = deleting(&envelope("", "", &number(1, 5))).unwrap();
+        assert_eq!(options["kind"], "DeleteOptions");
+    }
+
+    #[test]
+    fn who_does_not_say_its_kind_is_of_the_expected_one() {
+        let map = read(&envelope("v1", "", b"")).unwrap();
+        assert_eq!(map, json!({"apiVersion": "v1", "kind": "ConfigMap"}));
     }
 }

@@ -141,10 +141,15 @@ fn take(ours: &mut Side, real: &mut Side, step: &Step) -> Vec<Outcome> {
 fn difference(ours: &Value, real: &Value) -> Option<String> {
     let found = plain::difference(ours, real, "")?;
     let said = |reply: &Value| format!("{} {}", reply["status"], text(&reply["body"]["message"]));
-    match ours["status"] == real["status"] && ours["body"]["message"] == real["body"]["message"] {
-        true => Some(found),
-        false => Some(format!("{} INSTEAD OF {}", said(ours), said(real))),
-    }
+    let alike =
+        ours["status"] == real["status"] && ours["body"]["message"] == real["body"]["message"];
+    let found = match alike {
+        true => found,
+        false => format!("{} INSTEAD OF {}", said(ours), said(real)),
+    };
+    let same = plain::difference(&plain::without_empty(ours), &plain::without_empty(real), "");
+    // So one of the exceptions recognises it.
+    Some(found + if same.is_none() { " (EMPTY AND NULL)" } else { "" })
 }
 
 fn exceptions() -> Vec<Exception> {

@@ -201,6 +201,18 @@ pub(crate) fn difference(ours: &Value, real: &Value, path: &str) -> Option<Strin
     }
 }
 
+/// A plain reply in whose texts what is empty is null.
+pub(crate) fn without_empty(reply: &Value) -> Value {
+    match reply {
+        Value::String(text) => text.replace("[]", "null").replace("{}", "null").into(),
+        Value::Array(list) => list.iter().map(without_empty).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), without_empty(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(400) {
