@@ -131,6 +131,12 @@ impl Check {
         self.causes.push(Cause::invalid(path, shown.as_ref(), &detail.to_string()));
     }
 
+    /// `Invalid value`, without showing one.
+    pub(super) fn invalid_unshown(&mut self, path: impl Into<String>, detail: impl fmt::Display) {
+        let message = format!("Invalid value: {detail}");
+        self.causes.push(Cause { reason: "FieldValueInvalid", message, field: path.into() });
+    }
+
     pub(super) fn required(&mut self, path: impl Into<String>, detail: impl AsRef<str>) {
         self.causes.push(Cause::required(path, detail.as_ref()));
     }

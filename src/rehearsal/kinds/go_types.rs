@@ -392,6 +392,7 @@ pub(super) const STRUCTS: &[(&str, &str)] = &[
     ),
     ("TypedLocalObjectReference", "APIGroup=apiGroup:*string Kind:string Name:string"),
     ("TypedObjectReference", "APIGroup=apiGroup:*string Kind:string Name:string Namespace:*string"),
+    ("UncountedTerminatedPods", "Succeeded:[]string Failed:[]string"),
     ("Volume", "Name:string <VolumeSource"),
     ("VolumeDevice", "Name:string DevicePath:string"),
     (

@@ -29,6 +29,7 @@ mod defaults;
 mod diff;
 pub(in crate::rehearsal) mod go;
 mod go_types;
+mod job_status;
 mod limits;
 mod metadata;
 mod names;

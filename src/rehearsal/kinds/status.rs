@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::check::{At, Check};
-use super::{config, metadata, names};
+use super::{config, job_status, metadata, names};
 use crate::rehearsal::Kind;
 
 /// Asks the rules of a kind for one of its subresources.
@@ -72,11 +72,7 @@ pub(super) fn validate(
                 check.not_negative(&status.get(key));
             }
         }
-        ("batch", "Job") => {
-            for key in ["active", "succeeded", "failed", "ready", "terminating"] {
-                check.not_negative(&status.get(key));
-            }
-        }
+        ("batch", "Job") => job_status::validate(check, new, old),
         _ => {}
     }
 }
