@@ -1,7 +1,7 @@
 //! In which form an answer is wanted, and in which a body came.
 
 use crate::rehearsal::Failure;
-use crate::rehearsal::refusals::{not_acceptable, unknown_format};
+use crate::rehearsal::refusals::{not_acceptable, not_acceptable_form, unknown_format};
 
 /// What the server offers where nothing fits.
 const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -39,14 +39,21 @@ pub(super) struct Wanted {
 /// The first form of an `Accept` header that can be had.
 ///
 /// # Errors
-/// 406 with what there is; a collection can be watched too.
-pub(super) fn wanted(accept: Option<&str>, collection: bool) -> Result<Wanted, Failure> {
+/// 406 with what there is; a collection can be watched too. Of custom resources it is said in other words.
+pub(super) fn wanted(
+    accept: Option<&str>,
+    collection: bool,
+    custom: bool,
+) -> Result<Wanted, Failure> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
         return Ok(Wanted { form: Form::Object, yaml: false });
     };
-    accept.split(',').find_map(range).ok_or_else(|| match collection {
-        true => not_acceptable(&format!("{OFFERED}, {STREAMS}")),
-        false => not_acceptable(OFFERED),
+    accept.split(',').find_map(range).ok_or_else(|| match (custom, collection) {
+        (true, _) => {
+            not_acceptable_form(format!("only the following media types are accepted: {OFFERED}"))
+        }
+        (false, true) => not_acceptable(&format!("{OFFERED}, {STREAMS}")),
+        (false, false) => not_acceptable(OFFERED),
     })
 }
 
@@ -97,11 +104,11 @@ mod tests {
     #[test]
     fn the_first_form_that_can_be_had_is_taken() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-        assert_eq!(wanted(Some(table), true).unwrap().form, Form::Table);
+        assert_eq!(wanted(Some(table), true, false).unwrap().form, Form::Table);
         let old = "application/json;as=Table;v=v9;g=meta.k8s.io, application/json";
-        assert_eq!(wanted(Some(old), true).unwrap().form, Form::Object);
-        assert!(wanted(Some("application/vnd.kubernetes.protobuf, */*"), true).is_ok());
-        assert_eq!(wanted(Some("application/xml"), true).unwrap_err().code, 406);
+        assert_eq!(wanted(Some(old), true, false).unwrap().form, Form::Object);
+        assert!(wanted(Some("application/vnd.kubernetes.protobuf, */*"), true, false).is_ok());
+        assert_eq!(wanted(Some("application/xml"), true, false).unwrap_err().code, 406);
     }
 
     #[test]

@@ -53,7 +53,12 @@ impl Type {
 
 /// A PATCH.
 pub(super) fn patch(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
-    let kind = Type::read(call)?;
+    let kind = Type::read(call).inspect_err(|_| {
+        // What is refused before the resource is asked has none of its warnings.
+        if !call.resource.custom {
+            call.warnings.clear();
+        }
+    })?;
     let writing = Writing::read(call, "PatchOptions", kind == Type::Apply)?;
     if kind == Type::Apply {
         return apply(state, call, &writing);

@@ -105,6 +105,76 @@ fn a_map_of_a_custom_resource_that_an_apply_empties_is_null_and_refused() {
 }
 
 #[test]
+fn the_single_address_of_a_pod_is_the_first_of_all() {
+    let api = api();
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "a", "image": "a"}]},
+    });
+    post(&api, pods, &pod);
+    let status = |status: Value| {
+        let path = format!("{pods}/a/status");
+        let body = json!({"status": status});
+        let (code, answer) = ask(&api, "PATCH", "application/merge-patch+json", &path, &body);
+        assert_eq!(code, 200, "{answer}");
+        [answer["status"]["podIP"].clone(), answer["status"]["podIPs"].clone()]
+    };
+    let one = |ip: &str| [json!(ip), json!([{"ip": ip}])];
+    assert_eq!(status(json!({"podIP": "10.1.1.1"})), one("10.1.1.1"));
+    assert_eq!(status(json!({"podIPs": [{"ip": "10.1.1.2"}]})), one("10.1.1.1"));
+    let both = json!({"podIP": null, "podIPs": [{"ip": "10.1.1.3"}]});
+    assert_eq!(status(both), one("10.1.1.3"));
+}
+
+#[test]
+fn what_is_refused_before_a_resource_is_asked_is_refused_in_other_words() {
+    let api = api();
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.org"},
+        "spec": {
+            "group": "example.org", "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    });
+    post(&api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
+    let things = "/apis/example.org/v1/namespaces/default/things";
+    for method in ["PUT", "PATCH"] {
+        let refusal = |path| {
+            let (code, refusal) = ask(&api, method, "application/json", path, &json!({}));
+            (code, refusal["message"].clone())
+        };
+        assert_eq!(refusal(things), (400, json!("name must be provided")));
+        assert_eq!(refusal("/api/v1/namespaces/default/secrets").0, 405);
+    }
+    let request = http::Request::get(things).header("accept", "text/html");
+    let answer = api.handle(request.body(bytes::Bytes::new()).unwrap());
+    let refusal: Value = serde_json::from_slice(&answer.into_body().into_bytes()).unwrap();
+    let message = "only the following media types are accepted: application/json, application/yaml, \
+                   application/vnd.kubernetes.protobuf";
+    assert_eq!((&refusal["code"], &refusal["message"]), (&json!(406), &json!(message)));
+    let request = http::Request::patch("/api/v1/namespaces/default/endpoints/a");
+    let request = request.header("content-type", "text/plain").body("a".into()).unwrap();
+    let answer = api.handle(request);
+    assert_eq!((answer.status().as_u16(), answer.headers().get("warning")), (415, None));
+}
+
+#[test]
+fn a_secret_may_have_keys_without_bytes() {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "kubernetes.io/tls",
+        "data": {"tls.crt": null, "tls.key": "Yg=="},
+    });
+    let made = post(&api(), "/api/v1/namespaces/default/secrets", &secret);
+    assert_eq!(made["data"], json!({"tls.crt": "", "tls.key": "Yg=="}));
+}
+
+#[test]
 fn who_sets_a_list_to_nothing_owns_it() {
     let api = api();
     let range = json!({

@@ -166,7 +166,7 @@ fn count(spec: &Object, key: &str) -> usize {
 }
 
 fn needs_ip(kind: &str) -> bool {
-    matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer")
+    kind != "ExternalName"
 }
 
 fn needs_port(kind: &str) -> bool {

@@ -74,7 +74,8 @@ pub(super) fn secret(check: &mut Check, object: &Value) {
     if size > DATA_SIZE {
         check.too_long(&*data.path, DATA_SIZE);
     }
-    let there = |key: &str| data.value.get(key).is_some_and(|value| !value.is_null());
+    // Null is no bytes, under a key that is there.
+    let there = |key: &str| data.value.get(key).is_some();
     let mut need = |list: &[&str]| {
         for key in list.iter().filter(|key| !there(key)) {
             check.required(data.key(key), "");

@@ -17,7 +17,12 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 pub fn default(kind: &Kind, object: &mut Value) {
     let Value::Object(object) = object else { return };
     match kind.pair() {
-        ("", "Pod") => pod(object),
+        ("", "Pod") => {
+            pod(object);
+            if let Some(Value::Object(status)) = object.get_mut("status") {
+                pod_addresses(status);
+            }
+        }
         ("", "PodTemplate") => pod_template(object),
         ("", "ReplicationController") => replication_controller(object),
         ("apps", "Deployment") => deployment(child(object, "spec")),
@@ -173,6 +178,21 @@ pub(super) fn adopt_labels(object: &mut Object, labels: Option<Value>) {
 }
 
 // Pods and what holds a template of them.
+
+/// The first of the addresses of a Pod is its address: where they differ, the single one counts.
+///
+/// Source: Kubernetes `pkg/apis/core/v1/conversion.go`.
+fn pod_addresses(status: &mut Object) {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let single = text(status.get("podIP"));
+    let first = status.get("podIPs").and_then(|list| list.get(0));
+    let (has_list, first) = (first.is_some(), text(first.and_then(|one| one.get("ip"))));
+    if has_list && single.is_empty() {
+        status.insert("podIP".into(), first.into());
+    } else if !single.is_empty() && single != first {
+        status.insert("podIPs".into(), json!([{"ip": single}]));
+    }
+}
 
 fn pod(object: &mut Object) {
     let spec = child(object, "spec");

@@ -170,6 +170,10 @@ impl Encoder<'_> {
             (Shape::Object(Some(values)), Value::Object(object)) => {
                 for (_, value) in object.iter_mut() {
                     self.value(value, values, depth);
+                    // What is stored has no bytes that are not there.
+                    if value.is_null() && values.format == "byte" && !self.keeps_empty {
+                        *value = "".into();
+                    }
                 }
                 !(object.is_empty() && self.leaves_out(omits))
             }

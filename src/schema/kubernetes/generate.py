@@ -369,7 +369,7 @@ class Definitions:
         def qualify(name):
             if "." in name:
                 alias, _, bare = name.rpartition(".")
-                return {"metav1": "v1", "corev1": "v1"}.get(alias, alias) + "." + bare
+                return {"apiv1": "v1", "corev1": "v1", "metav1": "v1"}.get(alias, alias) + "." + bare
             if name[:1].isupper():
                 return f"{short}.{name}"
             return name
