@@ -109,14 +109,7 @@ fn from_body(call: &Call) -> Result<Value, Failure> {
 /// A DELETE of one object.
 pub(super) fn delete(state: &mut State, call: &mut Call) -> Result<Answer, Failure> {
     let deleting = Deleting::read(call)?;
-    if warns_of_orphans(&call.resource, &deleting) {
-        call.warnings.push(
-            "child pods are preserved by default when jobs are deleted; set \
-             propagationPolicy=Background to remove them or set propagationPolicy=Orphan to \
-             suppress this warning"
-                .into(),
-        );
-    }
+    warn_of_orphans(call, &deleting);
     protect(call)?;
     let key = Key::new(&call.spot.namespace, &call.spot.name);
     let outcome = remove(state, &call.resource.clone(), &key, &deleting)?
@@ -142,10 +135,19 @@ fn orphans_by_default(resource: &Resource) -> bool {
     matches!(resource.kind.pair(), ("batch", "Job") | ("", "ReplicationController"))
 }
 
-fn warns_of_orphans(resource: &Resource, deleting: &Deleting) -> bool {
-    resource.kind.pair() == ("batch", "Job")
-        && deleting.propagation.is_none()
-        && deleting.orphan.is_none()
+/// Warns who deletes Jobs without saying what becomes of their Pods.
+///
+/// Source: Kubernetes `pkg/registry/batch/job/storage/storage.go`.
+fn warn_of_orphans(call: &mut Call, deleting: &Deleting) {
+    let is_said = deleting.propagation.is_some() || deleting.orphan.is_some();
+    if call.resource.kind.pair() == ("batch", "Job") && !is_said {
+        call.warnings.push(
+            "child pods are preserved by default when jobs are deleted; set \
+             propagationPolicy=Background to remove them or set propagationPolicy=Orphan to \
+             suppress this warning"
+                .into(),
+        );
+    }
 }
 
 /// Kinds for which the answer to a delete is the object.
@@ -435,6 +437,7 @@ pub(super) fn collection(state: &mut State, call: &mut Call) -> Result<Answer, F
     list::check_options(call, false)?;
     let filter = Filter::read(call)?;
     let answer = list::list(state, call)?;
+    warn_of_orphans(call, &deleting);
     let meant: Vec<Key> = state
         .store
         .list(&call.resource.table, &filter.namespace)

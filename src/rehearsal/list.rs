@@ -103,6 +103,8 @@ fn check_field(resource: &Resource, path: &str) -> Result<(), Failure> {
     }
     let message = if resource.custom {
         format!("field label not supported: {path}")
+    } else if resource.kind.pair() == ("batch", "Job") {
+        format!("field label {path:?} not supported for Job")
     } else if more.is_empty() {
         format!(
             "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

@@ -165,6 +165,24 @@ fn what_is_refused_before_a_resource_is_asked_is_refused_in_other_words() {
 }
 
 #[test]
+fn jobs_are_deleted_with_a_warning_and_selected_by_few_fields() {
+    let api = api();
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let warned = |body: &str| {
+        let request = http::Request::delete(jobs).header("content-type", "application/json");
+        let answer = api.handle(request.body(body.to_owned().into()).unwrap());
+        assert_eq!(answer.status(), 200);
+        answer.headers().contains_key("warning")
+    };
+    assert!(warned("") && warned(r#"{"dryRun":["All"]}"#));
+    assert!(!warned(r#"{"propagationPolicy":"Background"}"#));
+    let path = format!("{jobs}?fieldSelector=spec.unknown%3D1");
+    let (code, refusal) = ask(&api, "GET", "application/json", &path, &json!({}));
+    let message = "field label \"spec.unknown\" not supported for Job";
+    assert_eq!((code, &refusal["message"]), (400, &json!(message)));
+}
+
+#[test]
 fn a_secret_may_have_keys_without_bytes() {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "kubernetes.io/tls",

@@ -11,80 +11,12 @@ const FIELDS: [(u32, u32, &[&str]); 5] = [
     (0, 6, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
 ];
 
-/// Areas of the time zone database, and names without an area.
-const AREAS: &[&str] = &[
-    "Africa",
-    "America",
-    "Antarctica",
-    "Arctic",
-    "Asia",
-    "Atlantic",
-    "Australia",
-    "Brazil",
-    "Canada",
-    "Chile",
-    "Etc",
-    "Europe",
-    "Indian",
-    "Mexico",
-    "Pacific",
-    "US",
-];
-const ZONES: &[&str] = &[
-    "CET",
-    "CST6CDT",
-    "Cuba",
-    "EET",
-    "EST",
-    "EST5EDT",
-    "Egypt",
-    "Eire",
-    "Factory",
-    "GB",
-    "GB-Eire",
-    "GMT",
-    "GMT+0",
-    "GMT-0",
-    "GMT0",
-    "Greenwich",
-    "HST",
-    "Hongkong",
-    "Iceland",
-    "Iran",
-    "Israel",
-    "Jamaica",
-    "Japan",
-    "Kwajalein",
-    "Libya",
-    "Local",
-    "MET",
-    "MST",
-    "MST7MDT",
-    "NZ",
-    "NZ-CHAT",
-    "Navajo",
-    "PRC",
-    "PST8PDT",
-    "Poland",
-    "Portugal",
-    "ROC",
-    "ROK",
-    "Singapore",
-    "Turkey",
-    "UCT",
-    "UTC",
-    "Universal",
-    "W-SU",
-    "WET",
-    "Zulu",
-];
+/// The names of the time zone database in order, one a line: those of Go's `lib/time/zoneinfo.zip`.
+const ZONES: &str = include_str!("zones.txt");
 
-/// Whether a name may be that of a time zone: the areas are known here, their places are not.
+/// Whether a name is that of a time zone; `Local` is one too.
 pub(super) fn is_zone(name: &str) -> bool {
-    match name.split_once('/') {
-        Some((area, place)) => AREAS.contains(&area) && !place.is_empty(),
-        None => ZONES.contains(&name),
-    }
+    name == "Local" || !name.is_empty() && ZONES.lines().any(|zone| zone == name)
 }
 
 /// Reads a schedule.
@@ -226,6 +158,16 @@ fn plain(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_are_those_of_the_database() {
+        for zone in ["UTC", "Local", "Etc/GMT+2", "America/Argentina/Buenos_Aires"] {
+            assert!(is_zone(zone), "{zone}");
+        }
+        for zone in ["", "Etc", "Etc/UTC2", "etc/UTC", "Europe/Atlantis", "UTC\nZulu"] {
+            assert!(!is_zone(zone), "{zone}");
+        }
+    }
 
     #[test]
     fn schedules_are_read_as_the_server_does() {

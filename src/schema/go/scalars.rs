@@ -150,9 +150,10 @@ impl Moment {
         let whole = text;
         let mut rest = text;
         let cannot = |rest: &str, part: &str| {
-            format!("parsing time {whole:?} as {layout:?}: cannot parse {rest:?} as {part:?}")
+            let (whole, rest) = (time_quote(whole), time_quote(rest));
+            format!("parsing time {whole} as {layout:?}: cannot parse {rest} as {part:?}")
         };
-        let range = |what: &str| format!("parsing time {whole:?}: {what} out of range");
+        let range = |what: &str| format!("parsing time {}: {what} out of range", time_quote(whole));
         let mut number = |digits: usize, part: &str, before: &str| -> Result<i64, String> {
             rest = rest.strip_prefix(before).ok_or_else(|| cannot(rest, before))?;
             let found = rest.get(..digits).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
@@ -200,7 +201,8 @@ impl Moment {
             }
         };
         if !rest.is_empty() {
-            return Err(format!("parsing time {whole:?}: extra text: {rest:?}"));
+            let (whole, rest) = (time_quote(whole), time_quote(rest));
+            return Err(format!("parsing time {whole}: extra text: {rest}"));
         }
         if day < 1 || day > days_in(year, month) {
             return Err(range("day"));
@@ -218,6 +220,20 @@ impl Moment {
         let micros = if with_micros { format!(".{:06}", self.micros) } else { String::new() };
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{micros}Z")
     }
+}
+
+/// Text in quotes as Go's package for time has it, which knows but ASCII. Source: Go `time/format.go`, `quote`.
+fn time_quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=0x7f => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Seconds east of `+02:00`.
@@ -380,6 +396,10 @@ mod tests {
         assert_eq!(
             time("x").unwrap_err(),
             r#"parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006""#
+        );
+        assert_eq!(
+            time("ü\"\n").unwrap_err(),
+            r#"parsing time "\xc3\xbc\"\x0a" as "2006-01-02T15:04:05Z07:00": cannot parse "\xc3\xbc\"\x0a" as "2006""#
         );
         assert_eq!(
             time("2024-13-01T00:00:00Z").unwrap_err(),
