@@ -3,7 +3,8 @@
 //!
 //! Source: apimachinery `pkg/runtime/converter.go`, `FromUnstructuredWithValidation`.
 
-use serde_json::{Map, Value};
+use base64::prelude::*;
+use serde_json::{Map, Number, Value};
 
 use super::scalars;
 use super::types::{SCHEMA, Special, go_name, special, zero};
@@ -119,8 +120,8 @@ impl<'v> Converter<'_, 'v> {
             }
             Some(Special::IntOrString) => match value {
                 Value::String(_) => Ok(value.clone()),
-                Value::Number(number) => match number.as_i64().map(i32::try_from) {
-                    Some(Ok(_)) => Ok(value.clone()),
+                Value::Number(number) => match whole(number).map(i32::try_from) {
+                    Some(Ok(int)) => Ok(int.into()),
                     _ => Err(format!(
                         "json: cannot unmarshal number {number} into Go value of type int32"
                     )),
@@ -214,8 +215,39 @@ fn bytes(value: &Value) -> Outcome {
             Ok(text) => Ok(text.into()),
             Err(error) => Err(format!("error decoding from json: {error}")),
         },
+        // What is a list in Go's type as well, which has no text for it.
+        Value::Array(list) => list
+            .iter()
+            .map(byte)
+            .collect::<Result<Vec<u8>, _>>()
+            .map(|bytes| Value::from(BASE64_STANDARD.encode(bytes))),
         _ => Err(format!("cannot restore slice from {}", go_kind(value))),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "as Go converts integers"
+)]
+fn byte(value: &Value) -> Result<u8, String> {
+    match value {
+        Value::Null => Ok(0),
+        Value::Number(number) => match whole(number) {
+            Some(int) => Ok(int as u8),
+            None => Err("cannot convert float64 to uint8".into()),
+        },
+        _ => Err("unrecognized type: uint8".into()),
+    }
+}
+
+/// A number that has no fraction.
+#[expect(clippy::cast_possible_truncation, reason = "as Go converts integers")]
+fn whole(number: &Number) -> Option<i64> {
+    number.as_i64().or_else(|| {
+        let float = number.as_f64()?;
+        (float.fract() == 0.0).then_some(float as i64)
+    })
 }
 
 /// Go converts between numbers, but no float that has a fraction to an integer; what is too great
@@ -232,17 +264,11 @@ fn scalar(value: &Value, node: &Node, name: &str) -> Outcome {
     match (&node.shape, value) {
         (Shape::String, Value::String(_)) | (Shape::Boolean, Value::Bool(_)) => Ok(value.clone()),
         (Shape::Number, Value::Number(_)) => Ok(value.clone()),
-        (Shape::Integer, Value::Number(number)) => {
-            let whole = number.as_i64().or_else(|| {
-                let float = number.as_f64()?;
-                (float.fract() == 0.0).then_some(float as i64)
-            });
-            match whole {
-                Some(int) if kind == "int32" => Ok((int as i32).into()),
-                Some(int) => Ok(int.into()),
-                None => Err(format!("cannot convert float64 to {name}")),
-            }
-        }
+        (Shape::Integer, Value::Number(number)) => match whole(number) {
+            Some(int) if kind == "int32" => Ok((int as i32).into()),
+            Some(int) => Ok(int.into()),
+            None => Err(format!("cannot convert float64 to {name}")),
+        },
         (Shape::String, Value::Number(number)) if number.is_i64() => {
             Err(format!("cannot convert int64 to {name}"))
         }
@@ -271,5 +297,51 @@ fn json_type(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::kubernetes::minor;
+
+    fn converted(kind: (&str, &str, &str), object: &Value) -> Result<Value, String> {
+        let minor = minor(36).expect("there");
+        let definition = minor.kind(kind.0, kind.1, kind.2).expect("a built-in kind");
+        convert(object, minor, definition).map(|converted| converted.value)
+    }
+
+    #[test]
+    fn numbers_without_a_fraction_are_whole() {
+        let update = |value: Value| json!({ "spec": { "strategy": { "rollingUpdate": { "maxSurge": value } } } });
+        let kind = ("apps", "v1", "Deployment");
+        assert_eq!(converted(kind, &update(json!(2.0))), Ok(update(json!(2))));
+        let error = converted(kind, &update(json!(2.5))).expect_err("refused");
+        assert_eq!(error, "json: cannot unmarshal number 2.5 into Go value of type int32");
+    }
+
+    #[test]
+    fn lists_of_numbers_are_bytes() {
+        let secret = |value: Value| json!({ "data": { "a": value } });
+        let kind = ("", "v1", "Secret");
+        assert_eq!(converted(kind, &secret(json!([1, null, 257]))), Ok(secret(json!("AQAB"))));
+        assert!(converted(kind, &secret(json!(["a"]))).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_are_told_with_the_way_to_them() {
+        let kind = ("apps", "v1", "Deployment");
+        let minor = minor(36).expect("there");
+        let definition = minor.kind(kind.0, kind.1, kind.2).expect("a built-in kind");
+        let containers = json!([{ "resources": { "limits": { "cpu": 1 }, "x": 1 } }]);
+        let object =
+            json!({ "spec": { "template": { "spec": { "containers": containers } } }, "y": 1 });
+        let converted = convert(&object, minor, definition).expect("convertible");
+        let shown: Vec<_> = converted.unknown.iter().map(Unknown::shown).collect();
+        assert_eq!(shown, ["spec.template.spec.containers[0].resources.x", "y"]);
+        assert_eq!(converted.unknown[0].within.short_name(), "ResourceRequirements");
+        assert_eq!(converted.unknown[1].path, [Step::Field("y")]);
     }
 }
