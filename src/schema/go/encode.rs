@@ -88,7 +88,9 @@ impl Encoder<'_> {
             Some(value) => match self.value(value, &property.node, depth + 1) {
                 true => true,
                 // For the server no policies are not the same as none given, and are refused.
-                false if self.target != Target::Document && is_policies(property, definition) => true,
+                false if self.target != Target::Document && is_policies(property, definition) => {
+                    true
+                }
                 // What is set to nothing, in a field that is always written.
                 false if always(&property.node) => {
                     *value = Value::Null;

@@ -444,15 +444,23 @@ fn what_comes_first_need_not_be_there() -> Result<()> {
         "apps/thing.yaml",
         "apiVersion: NAMESPACE.example/v1\nkind: Thing\nmetadata: {name: a}\n",
     );
-    site.write("clusters/first.yaml", &format!(
-        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: first, namespace: {ns}}}\n\
-         spec: {{interval: 10m, prune: true, path: ./first, sourceRef: {{kind: GitRepository, name: flux-system}}}}\n"
-    ));
+    for name in ["first", "second"] {
+        site.write(&format!("clusters/{name}.yaml"), &format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: {name}, namespace: {ns}}}\n\
+             spec: {{interval: 10m, prune: true, path: ./{name}, sourceRef: {{kind: GitRepository, name: flux-system}}}}\n"
+        ));
+    }
     let namespace = format!(
         "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {ns}-new}}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {ns}-new}}\n"
     );
     site.write("first/a.yaml", &namespace);
+    // Of one Kustomization, in a namespace that another one brings.
+    let within = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: within, namespace: {ns}-new}}\n"
+    );
+    site.write("second/within.yaml", &within);
     let run = site.diff(&[]).ends_with(1);
+    let run = run.shows(&format!("► ConfigMap/{ns}-new/within created\n"));
     let run = run.shows(&format!("► Thing/{ns}/a created\n"));
     let run = run.shows(&format!("► Namespace/{ns}-new created\n"));
     run.shows(&format!("► ConfigMap/{ns}-new/a created\n"));

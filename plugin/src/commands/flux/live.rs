@@ -4,7 +4,7 @@
 //! dry runs, so that admission and rights have their say, and nothing is written.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use overlay::cluster::drift::{Coming, Deletion, Drift, Known, Standing, Wanted, drift};
@@ -64,7 +64,7 @@ struct Job<'n> {
     rendered: &'n Rendered,
     /// The same with stand-ins for secrets.
     stood_in: Option<&'n Node>,
-    coming: Coming,
+    coming: &'n Coming,
 }
 
 /// A Kustomization, and what the cluster says about it.
@@ -122,16 +122,15 @@ impl Run<'_> {
             return Err(error);
         }
         one_cluster(&found, &choice)?;
-        let coming = coming(&found);
+        let coming = coming(&found, &choice);
         let mut jobs = Vec::new();
-        for (index, node) in found.nodes.iter().enumerate().filter(|(_, node)| choice.takes(node)) {
+        for node in found.nodes.iter().filter(|node| choice.takes(node)) {
             let Outcome::Rendered(rendered) = &node.outcome else { continue };
             if !self.is_here(node) {
                 continue;
             }
-            let coming = coming.get(&found.root(index)).cloned().unwrap_or_default();
             let stood_in = stand_ins.nodes.iter().find(|other| same(other, node));
-            jobs.push(Job { node, rendered, stood_in, coming });
+            jobs.push(Job { node, rendered, stood_in, coming: &coming });
         }
         let answers = self.cluster.wait(self.ask_all(jobs))?;
         progress.end();
@@ -210,7 +209,7 @@ impl Run<'_> {
         let server = account.as_ref().map(|account| self.cluster.server.as_user(account.clone()));
         let server = server.as_ref().unwrap_or(&self.cluster.server);
         let resources: Vec<Resource> = rendered.resources.iter().cloned().collect();
-        let drift = self.drift(server, known, object, &resources, &before, &coming).await?;
+        let drift = self.drift(server, known, object, &resources, &before, coming).await?;
         let mut answer = Answer { node, account, objects: Vec::new(), errors: Vec::new() };
         let veils = veils(object, stood_in);
         for (resource, standing) in resources.iter().zip(drift.objects) {
@@ -340,14 +339,17 @@ fn one_cluster(found: &Found, choice: &Choice) -> Result<()> {
     Ok(())
 }
 
-/// What all Kustomizations of a cluster bring, by its root.
-fn coming(found: &Found) -> BTreeMap<usize, Coming> {
-    let mut all: BTreeMap<usize, Coming> = BTreeMap::new();
+/// What all Kustomizations of the cluster that is asked bring: those that are chosen, and what hangs with them on a root.
+fn coming(found: &Found, choice: &Choice) -> Coming {
+    let chosen = found.nodes.iter().enumerate().filter(|(_, node)| choice.takes(node));
+    let roots: BTreeSet<usize> = chosen.map(|(index, _)| found.root(index)).collect();
+    let mut coming = Coming::default();
     for (index, node) in found.nodes.iter().enumerate() {
-        let coming = all.entry(found.root(index)).or_default();
-        node.resources().for_each(|resource| coming.add(resource));
+        if roots.contains(&found.root(index)) {
+            node.resources().for_each(|resource| coming.add(resource));
+        }
     }
-    all
+    coming
 }
 
 /// What has to be hidden of a Kustomization's objects, given the same with stand-ins.
