@@ -28,6 +28,8 @@ pub struct Rules {
     pub folds_next_lines: bool,
     /// Whether names of fields match in their exact case only, as the API server has them.
     pub exact_names: bool,
+    /// Whether an object and its spec may get more fields from elsewhere, so that none is missing yet.
+    pub is_partial: bool,
 }
 
 /// Something that can be read from a YAML value.
@@ -69,6 +71,7 @@ impl Rules {
         directly: false,
         folds_next_lines: true,
         exact_names: false,
+        is_partial: false,
     };
     /// Files of `configurations`.
     pub const CONFIGURATION: Self = Self {
@@ -78,6 +81,7 @@ impl Rules {
         directly: false,
         folds_next_lines: false,
         exact_names: false,
+        is_partial: false,
     };
     /// Files that an entry of `replacements` or a plugin names.
     pub const FILE: Self = Self {
@@ -87,6 +91,7 @@ impl Rules {
         directly: false,
         folds_next_lines: false,
         exact_names: false,
+        is_partial: false,
     };
     /// Configurations of plugins, which kustomize reads as resources first.
     pub const PLUGIN: Self = Self {
@@ -96,6 +101,7 @@ impl Rules {
         directly: false,
         folds_next_lines: true,
         exact_names: false,
+        is_partial: false,
     };
     /// Objects of an API, read as strictly as `kubectl apply` has them validated.
     pub const OBJECT: Self = Self {
@@ -105,6 +111,7 @@ impl Rules {
         directly: false,
         folds_next_lines: false,
         exact_names: true,
+        is_partial: false,
     };
     /// Configurations of the plugins for prefixes and suffixes.
     pub const AFFIXES: Self = Self { directly: true, ..Self::PLUGIN };
@@ -188,6 +195,12 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.reader.rules.refuses_unknown
+    }
+
+    /// Whether more fields may come from elsewhere, so that none is missing yet: to an object and its spec.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.reader.rules.is_partial && self.path().len() < 2
     }
 
     /// Reports that this value is not `wanted`.

@@ -106,6 +106,74 @@ pub(super) fn problems(found: &Found) -> Vec<String> {
 }
 
 #[test]
+fn what_nobody_renders_is_judged_as_it_stands() {
+    let bad = "  suspended: true\n  kubeConfig: {secretRef: {name: a}, configMapRef: {name: b}}\n";
+    let open = kustomization("open", "./web", "").replace("  prune: true\n", "");
+    let old = kustomization("old", "./web", "  validation: none\n").replace("/v1\n", "/v1beta1\n");
+    let drifting = "  ignore: [{paths: [/a], target: {labelSelector: a in}}]\n";
+    let all = kustomization("bad", "./web", bad) + &open + &old;
+    let all = all + &kustomization("drifting", "./web", drifting);
+    // Its parent takes the field away again.
+    let child = kustomization("child", "./web", "  suspended: true\n");
+    let patch = "resources: [child.yaml]\npatches:\n- target: {kind: Kustomization}\n  patch: |-\n    \
+                 - {op: remove, path: /spec/suspended}\n";
+    let source = tree(&[
+        ("all.yaml", &(all + &kustomization("parent", "./parent", ""))),
+        ("parent/child.yaml", &child),
+        ("parent/kustomization.yaml", patch),
+        ("web/a.yaml", CONFIG_MAP),
+    ]);
+    let (found, rendered) = found(&source, ".", &[]);
+    let problems = problems(&found).join("\n");
+    for said in [
+        "all.yaml:9:3: unknown field \"suspended\"",
+        "all.yaml:10:16: \"secretRef\" and \"configMapRef\" exclude each other",
+        "all.yaml:38:3: labelSelector \"a in\"",
+    ] {
+        assert!(problems.contains(said), "{said}\n{problems}");
+    }
+    assert_eq!(found.problems.len(), 2, "{problems}");
+    let wanted = ["child", "drifting", "old", "open", "parent"];
+    assert_eq!(rendered, wanted.map(|name| format!("flux-system/{name}")));
+    let warnings: Vec<_> = found.warnings.iter().map(|one| one.message.as_str()).collect();
+    let [open, gone, field] = warnings[..] else { panic!("{warnings:?}") };
+    assert!(open.starts_with("the API server refuses it: \"prune\" is missing"), "{open}");
+    assert!(
+        gone.starts_with("v1beta1 is gone since Flux 2.7 (kustomize-controller 1.7): write"),
+        "{gone}"
+    );
+    assert!(field.starts_with("v1 has no \"validation\": "), "{field}");
+}
+
+#[test]
+fn sources_and_releases_are_judged_too() {
+    let source = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: {name}, namespace: flux-system}}\n\
+             spec:\n  interval: 1m\n  url: https://example.org/{name}\n{spec}---\n"
+        )
+    };
+    let release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec:\n  \
+                   interval: ${every}\n  chart: {spec: {chart: x, sourceRef: {kind: HelmRepository, name: r}}}\n";
+    let variables = "  postBuild: {substitute: {every: 1d}}\n";
+    let tree = tree(&[
+        (
+            "all.yaml",
+            &(source("one", "  timout: 1m\n") + &kustomization("web", "./web", variables)),
+        ),
+        ("web/release.yaml", release),
+        ("web/source.yaml", &source("two", "  ref: {branch: [main]}\n")),
+        ("templates/release.yaml", release),
+    ]);
+    let (found, _) = found(&tree, ".", &[]);
+    let problems = problems(&found);
+    let [one, release, two] = &problems[..] else { panic!("{problems:?}") };
+    assert!(one.starts_with("all.yaml:7:3: unknown field \"timout\""), "{one}");
+    assert!(release.starts_with("web/release.yaml:5:3: \"1d\" is no duration"), "{release}");
+    assert!(two.starts_with("web/source.yaml:7:9: \"branch\" takes a string, not a list"), "{two}");
+}
+
+#[test]
 fn nesting_is_followed_and_each_is_rendered_once() {
     let apps = kustomization("team-a", "./teams/a", "") + &kustomization("team-b", "./teams/b", "");
     let source = tree(&[

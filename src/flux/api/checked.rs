@@ -123,6 +123,19 @@ pub(super) fn length(node: &Node<'_>, text: &str, least: usize, most: usize) {
     }
 }
 
+/// Reports text that is no expression, where these can be read; an empty one was not given.
+pub(super) fn expression(node: &Node<'_>, text: &str) {
+    #[cfg(feature = "rehearsal")]
+    if node.is_strict()
+        && !text.is_empty()
+        && let Err(error) = crate::health::expressions::Expression::parse(text)
+    {
+        node.problem(error, None);
+    }
+    #[cfg(not(feature = "rehearsal"))]
+    let _ = (node, text);
+}
+
 /// Reports text that can be no object's name.
 pub(super) fn name(node: &Node<'_>, text: &str) {
     if node.is_strict() && !node.is_null() && !is_domain(text) {

@@ -508,11 +508,18 @@ impl Decode for Decryption {
     }
 }
 
-fields!(Dependency {
-    "name": name,
-    "namespace": namespace,
-    "readyExpr": ready_expr,
-} needs "name");
+impl Decode for Dependency {
+    fn decode(&mut self, node: &Node<'_>) {
+        each(node, &["name", "namespace", "readyExpr"], &["name"], |name, node| match name {
+            "name" => self.name.decode(node),
+            "namespace" => self.namespace.decode(node),
+            _ => {
+                self.ready_expr.decode(node);
+                checked::expression(node, &self.ready_expr);
+            }
+        });
+    }
+}
 
 fields!(ObjectRef {
     "apiVersion": api_version,
@@ -521,13 +528,22 @@ fields!(ObjectRef {
     "namespace": namespace,
 } needs "kind", "name");
 
-fields!(HealthCheckExpr {
-    "apiVersion": api_version,
-    "kind": kind,
-    "current": current,
-    "inProgress": in_progress,
-    "failed": failed,
-} needs "apiVersion", "current");
+impl Decode for HealthCheckExpr {
+    fn decode(&mut self, node: &Node<'_>) {
+        let names = ["apiVersion", "kind", "current", "inProgress", "failed"];
+        each(node, &names, &["apiVersion", "current"], |name, node| {
+            let text = match name {
+                "apiVersion" => return self.api_version.decode(node),
+                "kind" => return self.kind.decode(node),
+                "current" => &mut self.current,
+                "inProgress" => &mut self.in_progress,
+                _ => &mut self.failed,
+            };
+            text.decode(node);
+            checked::expression(node, text);
+        });
+    }
+}
 
 impl Decode for IgnoreRule {
     fn decode(&mut self, node: &Node<'_>) {

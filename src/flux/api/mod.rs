@@ -82,6 +82,8 @@ pub enum Reading {
     /// What the API server asks: a problem is an error.
     #[default]
     Strict,
+    /// The same of what is there; that something is missing is a warning, as others may add to it.
+    Partial,
     /// That it can be read at all, as `flux build --kustomization-file` does: everything else is a warning.
     Lenient,
 }
@@ -231,19 +233,21 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn decode<T: Decode + Clone>(&mut self, blank: T) -> Result<T> {
-        let strict = self.decode_by(blank.clone(), Rules::OBJECT);
-        match (strict, self.reading) {
-            (Err(error), Reading::Lenient) => {
-                let lenient = Rules { refuses_unknown: false, ..Rules::OBJECT };
-                let decoded = self.decode_by(blank, lenient)?;
-                let place = error.places()[0].clone();
-                let problem = error.message().lines().next().unwrap_or_default();
-                let message = format!("the API server refuses it: {problem}");
-                self.warnings.push(Warning { place, message });
-                Ok(decoded)
-            }
-            (strict, _) => strict,
-        }
+        let error = match self.decode_by(blank.clone(), Rules::OBJECT) {
+            Ok(decoded) => return Ok(decoded),
+            Err(error) => error,
+        };
+        let rules = match self.reading {
+            Reading::Strict => return Err(error),
+            Reading::Partial => Rules { is_partial: true, ..Rules::OBJECT },
+            Reading::Lenient => Rules { refuses_unknown: false, ..Rules::OBJECT },
+        };
+        let decoded = self.decode_by(blank, rules)?;
+        let place = error.places()[0].clone();
+        let problem = error.message().lines().next().unwrap_or_default();
+        let message = format!("the API server refuses it: {problem}");
+        self.warnings.push(Warning { place, message });
+        Ok(decoded)
     }
 
     fn decode_by<T: Decode>(&self, mut blank: T, rules: Rules) -> Result<T> {
@@ -341,7 +345,7 @@ use choice;
 
 /// Reports the fields of a mapping that have to be there and are not.
 fn need(node: &Node<'_>, present: &[&str], needed: &[&str]) {
-    if !node.is_strict() || node.value.as_map().is_none() {
+    if !node.is_strict() || node.is_partial() || node.value.as_map().is_none() {
         return;
     }
     for field in needed.iter().filter(|field| !present.contains(*field)) {

@@ -119,6 +119,26 @@ fn fields_that_exclude_each_other_are_refused() {
     assert!(problems("  kubeConfig: {}\n").contains("needs \"secretRef\" or \"configMapRef\""));
 }
 
+#[cfg(feature = "rehearsal")]
+#[test]
+fn expressions_are_read() {
+    for (spec, said) in [
+        (
+            "  healthCheckExprs: [{apiVersion: v1, kind: A, current: 'a +'}]\n",
+            "ks.yaml:8:49: failed to parse the CEL expression 'a +'",
+        ),
+        (
+            "  dependsOn: [{name: a, readyExpr: 'dep.'}]\n",
+            "ks.yaml:8:25: failed to parse the CEL expression 'dep.'",
+        ),
+    ] {
+        let error = problems(spec);
+        assert!(error.contains(said), "{spec}{error}");
+    }
+    let good = "  dependsOn: [{name: a, readyExpr: 'dep.status.x == self.metadata.name'}]\n";
+    assert!(read_text(&format!("{HEAD}spec:\n{LEAST}{good}"), Reading::Strict).output.is_ok());
+}
+
 #[test]
 fn lengths_words_and_names_are_checked() {
     let long = "a".repeat(201);

@@ -1,11 +1,13 @@
 //! What is wrong between Kustomizations: dependencies that are not there or wait for each other, sources that nobody has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::declared::Declared;
-use super::{Found, Node, Outcome, Request, locate, root, shown};
+use super::scan::Standing;
+use super::{Found, Node, Outcome, Request, locate, read_rendered, root, shown};
 use crate::error::{Error, ErrorKind};
-use crate::flux::api::Kustomization;
+use crate::flux::api::{self, Kustomization};
+use crate::flux::drift::Ignored;
 use crate::yaml::Step;
 
 /// Adds what is wrong to the problems, in the order of the Kustomizations.
@@ -13,12 +15,43 @@ pub(super) fn check(request: &Request<'_>, found: &mut Found, sources: &[Declare
     let mut problems = Vec::new();
     let edges = dependencies(request, &found.nodes, &mut problems);
     problems.extend(cycles(request, &found.nodes, &edges));
+    problems.extend(found.nodes.iter().filter_map(|node| ignored(request, node)));
     for node in &found.nodes {
         if matches!(node.outcome, Outcome::Elsewhere) {
             found.elsewhere.push(elsewhere(request, node, sources));
         }
     }
     found.problems.append(&mut problems);
+}
+
+/// What is wrong with the rules on what may drift, which stops Flux only when it applies.
+fn ignored(request: &Request<'_>, node: &Node) -> Option<Error> {
+    let error = Ignored::new(&node.object.ignore, request.limits).err()?;
+    let path = [Step::Key("spec"), Step::Key("ignore")];
+    Some(error.at(locate(request, node.written.as_ref(), &node.object, &path)))
+}
+
+/// Adds what is wrong with sources and releases: with those that are rendered as they are then, unless they were
+/// read for their charts already, and with other sources as they stand in their files.
+pub(super) fn objects(request: &Request<'_>, found: &mut Found, standing: Vec<Standing>) {
+    let origins = found.nodes.iter().flat_map(Node::resources).map(|one| &one.origin);
+    let rendered: BTreeSet<_> = origins.map(|one| (one.file.clone(), one.document)).collect();
+    for object in standing.into_iter().filter(|object| !rendered.contains(&object.at)) {
+        found.problems.extend(object.refused);
+        found.warnings.extend(object.warnings);
+    }
+    if request.charts.is_some() {
+        return;
+    }
+    let Found { nodes, problems, warnings, .. } = found;
+    for resource in nodes.iter().flat_map(Node::resources) {
+        if ![api::SOURCE_GROUP, api::HELM_GROUP].contains(&resource.gvk().group.as_str()) {
+            continue;
+        }
+        let read = read_rendered(request, resource);
+        warnings.extend(read.warnings);
+        problems.extend(read.output.err());
+    }
 }
 
 /// What each waits for, by the place in `dependsOn`.

@@ -151,6 +151,10 @@ struct Candidate {
     path: PathBuf,
     document: usize,
     covered: bool,
+    /// Why the API server would refuse it as it stands.
+    refused: Option<Error>,
+    /// What it would do although its author hardly meant it, as it stands.
+    warnings: Vec<Warning>,
 }
 
 /// What is about to be rendered.
@@ -158,6 +162,8 @@ struct Job {
     object: Kustomization,
     parent: Option<usize>,
     written: Option<(PathBuf, usize)>,
+    /// Why the API server would refuse it.
+    refused: Option<Error>,
 }
 
 /// Finds and renders all Kustomizations.
@@ -185,6 +191,7 @@ pub fn discover(request: &Request<'_>) -> Result<Found> {
         releases::render(&mut search, charts);
     }
     let Search { mut found, sources, .. } = search;
+    checks::objects(request, &mut found, scanned.objects);
     checks::check(request, &mut found, &sources);
     Ok(found)
 }
@@ -217,8 +224,10 @@ impl Search<'_> {
                 .map(|index| {
                     let candidate = &mut self.candidates[index];
                     candidate.covered = true;
+                    self.found.warnings.append(&mut candidate.warnings);
                     let written = Some((candidate.path.clone(), candidate.document));
-                    Job { object: candidate.object.clone(), parent: None, written }
+                    let (object, refused) = (candidate.object.clone(), candidate.refused.take());
+                    Job { object, parent: None, written, refused }
                 })
                 .collect();
             while !jobs.is_empty() {
@@ -324,6 +333,9 @@ impl Search<'_> {
 
     fn outcome(&self, job: &Job) -> Warned<Outcome> {
         let unwarned = |output| Warned { output, warnings: Vec::new() };
+        if let Some(error) = &job.refused {
+            return unwarned(Outcome::Failed(error.clone()));
+        }
         let source = match self.source(job) {
             Ok(Some(source)) => source,
             Ok(None) => return unwarned(Outcome::Elsewhere),
@@ -427,7 +439,7 @@ impl Search<'_> {
     /// Takes what came of a job in, and queues the Kustomizations among its objects.
     fn add(&mut self, job: Job, outcome: Outcome, next: &mut Vec<Job>) {
         let index = self.found.nodes.len();
-        let Job { object, parent, written } = job;
+        let Job { object, parent, written, refused: _ } = job;
         if let Some(parent) = parent {
             self.found.nodes[parent].children.push(index);
         } else {
@@ -472,24 +484,16 @@ impl Search<'_> {
                 Some((candidate.path.clone(), candidate.document))
             }
             // Beyond the entry, where files were not looked through.
-            None => {
-                let path = self.request.repository.root.join(&**file);
-                let is_it = self.request.repository.files.shown(&path) == *file;
-                is_it.then_some((path, resource.origin.document))
-            }
+            None => written(self.request, resource),
         };
-        let place = |path: &[Step<'_>]| {
-            let located = written.as_ref().and_then(|written| located(self.request, written, path));
-            located.unwrap_or_else(|| Place::file(file.clone()))
-        };
-        let read = api::read(&resource.value, Reading::Strict, &place);
+        let read = read_rendered(self.request, resource);
         self.found.warnings.extend(read.warnings);
         match read.output {
             Ok(Some(Object::Kustomization(mut object))) => {
                 if object.meta.namespace.is_empty() {
                     object.meta.namespace = owner.meta.namespace.clone();
                 }
-                Some(Job { object: *object, parent: Some(parent), written })
+                Some(Job { object: *object, parent: Some(parent), written, refused: None })
             }
             Ok(_) => None,
             Err(error) => {
@@ -598,6 +602,24 @@ fn located(request: &Request<'_>, written: &(PathBuf, usize), path: &[Step<'_>])
     let files = &request.repository.files;
     let text = files.read(&written.0, request.limits.file_bytes).ok()?;
     Some(Place { file: files.shown(&written.0), at: yaml::locate(&text, written.1, path) })
+}
+
+/// Where an object stands that is rendered, where that is a file of the repository.
+fn written(request: &Request<'_>, resource: &Resource) -> Option<(PathBuf, usize)> {
+    let file = &resource.origin.file;
+    let path = request.repository.root.join(&**file);
+    let is_it = request.repository.files.shown(&path) == *file;
+    is_it.then_some((path, resource.origin.document))
+}
+
+/// Reads an object of Flux that is rendered, as strictly as the API server.
+fn read_rendered(request: &Request<'_>, resource: &Resource) -> Warned<Result<Option<Object>>> {
+    let written = written(request, resource);
+    let place = |path: &[Step<'_>]| {
+        let found = written.as_ref().and_then(|written| located(request, written, path));
+        found.unwrap_or_else(|| Place::file(resource.origin.file.clone()))
+    };
+    api::read(&resource.value, Reading::Strict, &place)
 }
 
 /// What `run` makes of each, in the order of `items`, computed on all cores.

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Found, Search, located, parallel, root};
-use crate::error::{Error, Place, Result, Warned};
-use crate::flux::api::{self, HelmRelease, Object, Reading, SourceRef};
+use super::{Found, Search, parallel, read_rendered, root, written};
+use crate::error::{Error, Result, Warned};
+use crate::flux::api::{self, HelmRelease, Object, SourceRef};
 use crate::flux::helm::chart::{Provider, Pull, Sources};
 use crate::flux::helm::{Earlier, Masked, References, Releases, stood_in};
 use crate::flux::inventory::ObjectId;
@@ -17,7 +17,6 @@ use crate::flux::substitute::{Kind, Lookup, Objects};
 use crate::flux::veil::{Veils, stand_in};
 use crate::resource::Resource;
 use crate::tools::Helm;
-use crate::yaml::Step;
 
 /// Fetches the files of a source that is somewhere else; nothing where it is not to be fetched.
 ///
@@ -122,8 +121,7 @@ fn declared(search: &mut Search<'_>) -> BTreeMap<usize, Declared> {
             if gvk.group != api::SOURCE_GROUP {
                 continue;
             }
-            let place = |_: &[Step<'_>]| Place::file(resource.origin.file.clone());
-            let read = api::read(&resource.value, Reading::Strict, &place);
+            let read = read_rendered(search.request, resource);
             warnings.extend(read.warnings);
             match read.output {
                 Ok(Some(object)) => {
@@ -152,15 +150,8 @@ fn jobs(search: &mut Search<'_>) -> Vec<Job> {
             if gvk.group != api::HELM_GROUP || gvk.kind != "HelmRelease" {
                 continue;
             }
-            let file = &resource.origin.file;
-            let path = search.request.repository.root.join(&**file);
-            let is_it = search.request.repository.files.shown(&path) == *file;
-            let written = is_it.then_some((path, resource.origin.document));
-            let place = |path: &[Step<'_>]| {
-                let found = written.as_ref().and_then(|at| located(search.request, at, path));
-                found.unwrap_or_else(|| Place::file(file.clone()))
-            };
-            let read = api::read(&resource.value, Reading::Strict, &place);
+            let written = written(search.request, resource);
+            let read = read_rendered(search.request, resource);
             warnings.extend(read.warnings);
             match read.output {
                 Ok(Some(Object::HelmRelease(mut object))) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::artifacts::Generator;
 use super::declared::Declared;
@@ -25,6 +26,16 @@ pub(super) struct Scanned {
     /// All of them.
     pub(super) files: Vec<PathBuf>,
     pub(super) problems: Vec<Error>,
+    pub(super) warnings: Vec<Warning>,
+    /// Sources.
+    pub(super) objects: Vec<Standing>,
+}
+
+/// What is the matter with an object as it stands in a file.
+pub(super) struct Standing {
+    /// The file as it is shown, and the document.
+    pub(super) at: (Arc<str>, usize),
+    pub(super) refused: Option<Error>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -103,12 +114,22 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
         scanned.generators.extend(Generator::read(value, &file));
         scanned.sources.extend(Declared::read(value, &file, document));
         if !is_kustomization(value) {
+            // Releases in files are patches of others as often as not, and variables may come from elsewhere.
+            if group(value) != Some(api::SOURCE_GROUP) || holds("${") || holds("$patch") {
+                continue;
+            }
+            let read = api::read(value, Reading::Partial, &place);
+            let (refused, warnings) = (read.output.err(), read.warnings);
+            if refused.is_some() || !warnings.is_empty() {
+                scanned.objects.push(Standing { at: (file.clone(), document), refused, warnings });
+            }
             continue;
         }
         // What is in a file may get its last fields from whoever renders it.
         let read = api::read(value, Reading::Lenient, &place);
         match read.output {
             Ok(Some(Object::Kustomization(mut object))) => {
+                let standing = api::read(value, Reading::Partial, &place);
                 object.meta.place.get_or_insert_with(|| place(&[]));
                 let path = path.to_path_buf();
                 scanned.candidates.push(Candidate {
@@ -116,6 +137,8 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
                     path,
                     document,
                     covered: false,
+                    refused: standing.output.err(),
+                    warnings: standing.warnings,
                 });
             }
             Ok(_) => {}
@@ -126,6 +149,9 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
 }
 
 fn is_kustomization(value: &Value) -> bool {
-    let group = value.text_at(&["apiVersion"]).and_then(|version| version.split('/').next());
-    group == Some(api::GROUP) && value.text_at(&["kind"]) == Some("Kustomization")
+    group(value) == Some(api::GROUP) && value.text_at(&["kind"]) == Some("Kustomization")
+}
+
+fn group(value: &Value) -> Option<&str> {
+    value.text_at(&["apiVersion"])?.split('/').next()
 }
