@@ -130,7 +130,8 @@ pub(super) fn expression(node: &Node<'_>, text: &str) {
         && !text.is_empty()
         && let Err(error) = crate::health::expressions::Expression::parse(text)
     {
-        node.problem(error, None);
+        // The lines below show the expression once more.
+        node.problem(error.lines().next().unwrap_or_default(), None);
     }
     #[cfg(not(feature = "rehearsal"))]
     let _ = (node, text);

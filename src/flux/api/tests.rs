@@ -125,7 +125,7 @@ fn expressions_are_read() {
     for (spec, said) in [
         (
             "  healthCheckExprs: [{apiVersion: v1, kind: A, current: 'a +'}]\n",
-            "ks.yaml:8:49: failed to parse the CEL expression 'a +'",
+            "ks.yaml:8:48: failed to parse the CEL expression 'a +'",
         ),
         (
             "  dependsOn: [{name: a, readyExpr: 'dep.'}]\n",
