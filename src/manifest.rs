@@ -28,8 +28,9 @@ pub fn resources(
 ) -> Result<Vec<Resource>> {
     // JSON is one document in brackets.
     let is_json = documents.len() == 1 && text.trim_ascii_start().starts_with(b"{");
+    let comments = yaml::blocks_above_comments(text, documents);
     let mut queue = VecDeque::with_capacity(documents.len());
-    for (document, value) in documents.iter().enumerate() {
+    for ((document, value), has_comment_below) in documents.iter().enumerate().zip(comments) {
         // What stands between two separators counts, be it no more than a comment.
         let unwrapped = items_of_a_single_list(value)
             .filter(|_| documents.len() == 1 && yaml::is_one_piece(text));
@@ -39,7 +40,6 @@ pub fn resources(
                 queue.extend(items.iter().map(entry));
             }
             None => {
-                let has_comment_below = yaml::is_block_above_comment(text, document, value);
                 let entry = Entry::part(document, value.clone(), is_json);
                 queue.push_back(Entry { has_comment_below, ..entry });
             }

@@ -18,7 +18,7 @@ pub use foot::add_break;
 pub use keys::{KeyLine, key_lines};
 pub use pieces::is_one_piece;
 pub use quotes::{is_no_text, plain_key, set_string};
-pub use read::{Step, is_block_above_comment, locate, read, read_first};
+pub use read::{Step, blocks_above_comments, locate, read, read_first};
 pub(crate) use scan::push_folded;
 pub(crate) use unprintable::{Printed, Unprintable};
 pub use write::write;

@@ -83,40 +83,41 @@ pub fn read_first(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Value
 pub fn locate(text: &[u8], document: usize, path: &[Step<'_>]) -> Option<(u32, u32)> {
     let file: Arc<str> = Arc::from("");
     let text = decode(text, &file, &Limits::PERSON).ok()?;
-    let piece = piece_of(&text, document)?;
+    let piece = written(&text).nth(document)??;
     let mut events = Events::new(piece.text(), 1);
     let (event, at) = events.next().ok()??;
     let mark = follow(&mut events, event, at, path);
     piece.place(&file, mark).at
 }
 
-/// The piece of a file that a document stands in, which counts as for [`locate`].
-fn piece_of(text: &str, document: usize) -> Option<Piece<'_>> {
-    let mut left = document;
-    for piece in pieces(text) {
-        let piece = piece.ok()?;
-        let Some((event, _)) = Events::new(piece.text(), 1).next().ok()? else { continue };
+/// The pieces of a file that hold a document, which count as for [`locate`]; nothing in the place of one that
+/// cannot be read.
+fn written(text: &str) -> impl Iterator<Item = Option<Piece<'_>>> {
+    pieces(text).filter_map(|piece| {
+        let Ok(piece) = piece else { return Some(None) };
+        let Ok(first) = Events::new(piece.text(), 1).next() else { return Some(None) };
+        let (event, _) = first?;
         let is_empty = matches!(&event, Event::Scalar { text, form: Form::Plain, tag: None, .. }
             if scalar::resolve(text) == Tag::Null);
-        if is_empty {
-            continue;
-        }
-        if left == 0 {
-            return Some(piece);
-        }
-        left -= 1;
-    }
-    None
+        (!is_empty).then_some(Some(piece))
+    })
 }
 
-/// Whether `value`, a document of `text` that counts as for [`locate`], ends with a block that keeps
-/// its line breaks, and a comment stands below.
+/// Which of `documents`, all of `text`, end with a block that keeps its line breaks and have a comment below.
+///
+/// The text is looked at once, and only where there is such a block.
 #[must_use]
-pub fn is_block_above_comment(text: &[u8], document: usize, value: &Value) -> bool {
-    let Some(scalar) = foot::last_block(value) else { return false };
-    let text = decode(text, &Arc::from(""), &Limits::PERSON);
-    let piece = text.as_ref().ok().and_then(|text| piece_of(text, document));
-    piece.is_some_and(|piece| foot::has_comment(scalar, piece.text()))
+pub fn blocks_above_comments(text: &[u8], documents: &[Value]) -> Vec<bool> {
+    let mut found = vec![false; documents.len()];
+    if !documents.iter().any(|document| foot::last_block(document).is_some()) {
+        return found;
+    }
+    let Ok(text) = decode(text, &Arc::from(""), &Limits::PERSON) else { return found };
+    for ((found, document), piece) in found.iter_mut().zip(documents).zip(written(&text)) {
+        *found = foot::last_block(document)
+            .is_some_and(|block| piece.is_some_and(|piece| foot::has_comment(block, piece.text())));
+    }
+    found
 }
 
 /// Goes along `path` from a node whose first event is taken.
