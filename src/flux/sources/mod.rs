@@ -19,6 +19,7 @@ mod git;
 mod included;
 #[cfg(feature = "remote")]
 pub mod oci;
+mod partial;
 mod sparse;
 mod version;
 
@@ -38,6 +39,7 @@ pub use address::address;
 pub use committed::{committed, merge_base};
 pub use git::git;
 pub use included::Included;
+use partial::{Absence, Partial};
 pub use sparse::Sparse;
 
 /// Most bytes of an archive as it comes over the network.
@@ -175,7 +177,8 @@ impl Source {
         let files = included::including(files, &root, content.here())?;
         let rules = Rules::of_artifact(&*files, &root, content.ignore.as_deref())?;
         let files = included::including(files, &root, content.elsewhere())?;
-        let files = Arc::new(Tree { files, root: root.clone(), rules, kept: Mutex::default() });
+        let files =
+            Arc::new(Partial(Tree { files, root: root.clone(), rules, kept: Mutex::default() }));
         Ok(Self { files, root, revision, remade })
     }
 
@@ -281,7 +284,13 @@ enum Absent {
     Link,
 }
 
-impl Tree {
+impl Absence for Tree {
+    type Why = Absent;
+
+    fn files(&self) -> &dyn Files {
+        &*self.files
+    }
+
     fn absent(&self, path: &Path) -> Option<Absent> {
         let below = path.strip_prefix(&self.root).ok()?;
         if below.as_os_str().is_empty() {
@@ -297,6 +306,18 @@ impl Tree {
         self.is_link(path).then_some(Absent::Link)
     }
 
+    fn hint(&self, why: Absent) -> String {
+        let why = match why {
+            Absent::Ignored => {
+                "the file is there, but .sourceignore, spec.ignore or Flux itself leaves it out of the artifact"
+            }
+            Absent::Link => "the file is there, but an artifact holds no symbolic links",
+        };
+        why.to_owned()
+    }
+}
+
+impl Tree {
     fn is_excluded(&self, path: &Path, kind: FileKind) -> bool {
         let below = path.strip_prefix(&self.root);
         below.is_ok_and(|below| self.rules.excludes(below, kind == FileKind::Directory))
@@ -342,45 +363,5 @@ impl Tree {
     fn parent_is_plain(&self, path: &Path) -> bool {
         let parent = path.parent();
         parent.is_some_and(|parent| self.files.canonical(parent).is_some_and(|real| real == parent))
-    }
-
-    fn is_absent(&self, path: &Path) -> bool {
-        self.absent(path).is_some()
-    }
-}
-
-impl Files for Tree {
-    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        let hint = match self.absent(path) {
-            None => return self.files.read(path, limit),
-            Some(Absent::Ignored) => {
-                "the file is there, but .sourceignore, spec.ignore or Flux itself leaves it out of the artifact"
-            }
-            Some(Absent::Link) => "the file is there, but an artifact holds no symbolic links",
-        };
-        let place = Place::file(self.shown(path));
-        Err(Error::new(ErrorKind::Missing, place, "no such file").hint(hint))
-    }
-
-    fn kind(&self, path: &Path) -> FileKind {
-        if self.is_absent(path) { FileKind::Missing } else { self.files.kind(path) }
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        let mut names = self.files.list(dir)?;
-        names.retain(|name| !self.is_absent(&dir.join(name)));
-        Ok(names)
-    }
-
-    fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        if self.is_absent(path) { None } else { self.files.canonical(path) }
-    }
-
-    fn is_plain(&self, path: &Path) -> bool {
-        self.files.is_plain(path) && !self.is_absent(path)
-    }
-
-    fn shown(&self, path: &Path) -> Arc<str> {
-        self.files.shown(path)
     }
 }

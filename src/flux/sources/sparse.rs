@@ -8,8 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::partial::{Absence, Partial};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::files::{FileKind, Files};
 use crate::flux::rooted::joined;
@@ -69,7 +68,7 @@ impl Sparse {
         files: Arc<dyn Files + Send>,
         root: &Path,
     ) -> Result<Arc<dyn Files + Send>> {
-        let files = Part { files, root: root.to_path_buf(), sparse: self.clone() };
+        let files = Partial(Part { files, root: root.to_path_buf(), sparse: self.clone() });
         let is_there = |path: &Path| {
             let below = path.strip_prefix("/").unwrap_or(path);
             files.kind(&root.join(below)) != FileKind::Missing
@@ -86,51 +85,27 @@ struct Part {
     sparse: Sparse,
 }
 
-impl Part {
-    fn is_absent(&self, path: &Path) -> bool {
-        let Ok(below) = path.strip_prefix(&self.root) else { return false };
-        let below = below.to_string_lossy();
-        if below.is_empty() {
-            return false;
-        }
-        match self.files.kind(path) {
-            FileKind::Directory => !self.sparse.enters(&below),
-            _ => !self.sparse.takes(&below),
-        }
-    }
-}
+impl Absence for Part {
+    type Why = ();
 
-impl Files for Part {
-    fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        if !self.is_absent(path) || self.files.kind(path) == FileKind::Missing {
-            return self.files.read(path, limit);
-        }
-        let place = Place::file(self.shown(path));
+    fn files(&self) -> &dyn Files {
+        &*self.files
+    }
+
+    fn absent(&self, path: &Path) -> Option<()> {
+        let below = path.strip_prefix(&self.root).ok()?.to_string_lossy();
+        let is_there = below.is_empty()
+            || match self.files.kind(path) {
+                FileKind::Missing => true,
+                FileKind::Directory => self.sparse.enters(&below),
+                _ => self.sparse.takes(&below),
+            };
+        (!is_there).then_some(())
+    }
+
+    fn hint(&self, (): ()) -> String {
         let declared = &self.sparse.place;
-        let hint = format!("the file is there, but spec.sparseCheckout leaves it out: {declared}");
-        Err(Error::new(ErrorKind::Missing, place, "no such file").hint(hint))
-    }
-
-    fn kind(&self, path: &Path) -> FileKind {
-        if self.is_absent(path) { FileKind::Missing } else { self.files.kind(path) }
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
-        let mut names = self.files.list(dir)?;
-        names.retain(|name| !self.is_absent(&dir.join(name)));
-        Ok(names)
-    }
-
-    fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        if self.is_absent(path) { None } else { self.files.canonical(path) }
-    }
-
-    fn is_plain(&self, path: &Path) -> bool {
-        self.files.is_plain(path) && !self.is_absent(path)
-    }
-
-    fn shown(&self, path: &Path) -> Arc<str> {
-        self.files.shown(path)
+        format!("the file is there, but spec.sparseCheckout leaves it out: {declared}")
     }
 }
 
