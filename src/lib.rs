@@ -96,6 +96,7 @@ pub mod cluster;
 pub mod rehearsal;
 pub mod roots;
 pub mod nearest;
+mod calendar;
 
 pub use error::{Error, ErrorKind, Place, Result, Warned, Warning};
 pub use files::{Disk, Files, Memory};

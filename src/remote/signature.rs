@@ -9,6 +9,8 @@ use hmac::{Hmac, Mac};
 use sha2_10::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::calendar::date_of;
+
 /// Who asks.
 pub(crate) struct AccessKey {
     id: String,
@@ -95,15 +97,7 @@ pub(crate) fn now() -> String {
 
 fn timestamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Years begin in March here, so that a leap day is the last of its year; an era has 400 years.
-    let since = days + 719_468;
-    let (era, day) = (since / 146_097, since % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + carry;
+    let (year, month, day) = date_of(days.cast_signed());
     let (hours, minutes, seconds) = (rest / 3_600, rest / 60 % 60, rest % 60);
     format!("{year:04}{month:02}{day:02}T{hours:02}{minutes:02}{seconds:02}Z")
 }

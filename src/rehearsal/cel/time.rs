@@ -1,5 +1,7 @@
 //! Times and durations as Go and CEL write them.
 
+use crate::calendar::{date_of, days_to};
+
 /// A moment, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
@@ -31,28 +33,6 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// The first and the last second that CEL has: of the years 1 and 9999.
 const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Days since 1970 of a date of the Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Years begin in March here, so that the leap day is their last.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
-}
-
 /// Digits only, as many as asked for.
 fn number(text: &str, from: usize, to: usize) -> Option<i64> {
     let part = text.get(from..to)?;
@@ -67,8 +47,8 @@ pub fn is_date(text: &str) -> bool {
 fn parse_date(text: &str) -> Option<i64> {
     let (year, month, day) = (number(text, 0, 4)?, number(text, 5, 7)?, number(text, 8, 10)?);
     let dashes = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
-    let found = days(year, month, day);
-    (dashes && (1..=12).contains(&month) && date(found) == (year, month, day)).then_some(found)
+    let found = days_to(year, month, day);
+    (dashes && (1..=12).contains(&month) && date_of(found) == (year, month, day)).then_some(found)
 }
 
 /// Reads a time of RFC 3339.
@@ -118,7 +98,7 @@ impl Timestamp {
     pub(super) fn parts(self, offset: i64) -> Parts {
         let local = self.seconds.saturating_add(offset);
         let (day, of_day) = (local.div_euclid(86_400), local.rem_euclid(86_400));
-        let (year, month, day_of_month) = date(day);
+        let (year, month, day_of_month) = date_of(day);
         Parts {
             year,
             month,
@@ -127,7 +107,7 @@ impl Timestamp {
             minute: of_day / 60 % 60,
             second: of_day % 60,
             weekday: (day + 4).rem_euclid(7),
-            day_of_year: day - days(year, 1, 1),
+            day_of_year: day - days_to(year, 1, 1),
         }
     }
 

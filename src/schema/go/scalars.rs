@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::calendar::{date_of, days_to};
+
 /// A quantity as Go prints it again, e.g. `0.1` as `100m` and `1024Mi` as `1Gi`.
 ///
 /// Source: apimachinery `pkg/api/resource/quantity.go`, `ParseQuantity`, `CanonicalizeBytes`.
@@ -208,14 +210,13 @@ impl Moment {
             return Err(range("day"));
         }
         let seconds =
-            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
-                - offset;
+            days_to(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
         Ok(Self { seconds, micros })
     }
 
     fn print(&self, with_micros: bool) -> String {
         let (days, of_day) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = date_of(days);
         let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
         let micros = if with_micros { format!(".{:06}", self.micros) } else { String::new() };
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{micros}Z")
@@ -259,26 +260,6 @@ fn days_in(year: i64, month: i64) -> i64 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    // Years that begin in March have their leap day last.
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
 /// Bytes in base64 as Go prints them again: without line breaks.
