@@ -56,15 +56,3 @@ fn explain(body: &[u8], error: &serde_json::Error) -> String {
         None => "unexpected end of JSON input".into(),
     }
 }
-
-/// What Go's JSON calls a value.
-pub(super) fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}

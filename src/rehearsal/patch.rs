@@ -16,7 +16,8 @@ use crate::rehearsal::options::Writing;
 use crate::rehearsal::owners::Owners;
 use crate::rehearsal::refusals::{LARGEST_BODY, bad_request, internal, unknown_format};
 use crate::rehearsal::server::{Call, State, shown};
-use crate::rehearsal::{Failure, body, create, decode, fields, media, strategic, update};
+use crate::rehearsal::{Failure, create, decode, fields, media, strategic, update};
+use crate::schema::go::json_word;
 
 /// Most operations of a JSON patch. Source: apiserver `maxJSONPatchOperations`.
 const MOST_OPERATIONS: usize = 10_000;
@@ -138,7 +139,7 @@ fn json_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
         return Err(bad_request(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type \
              []handlers.jsonPatchOp",
-            body::word(patch)
+            json_word(patch)
         )));
     }
     let rejected = || Failure {
@@ -202,7 +203,7 @@ fn merge_patch(old: &Value, patch: &Value) -> Result<Value, Failure> {
         return Err(bad_request(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type \
              map[string]interface {{}}",
-            body::word(patch)
+            json_word(patch)
         )));
     }
     let mut new = old.clone();

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::text::{child, index};
+use crate::schema::go::json_word;
 
 /// The type of a field of metadata.
 #[derive(Clone, Copy)]
@@ -72,7 +73,7 @@ pub(super) fn decode(metadata: &Value) -> Result<(Value, Vec<String>), String> {
         Value::Null => Map::new(),
         Value::Object(map) => structure("", "ObjectMeta", METADATA, map, &mut unknown)?,
         other => {
-            let found = word(other);
+            let found = json_word(other);
             return Err(format!(
                 "json: cannot unmarshal {found} into Go value of type v1.ObjectMeta"
             ));
@@ -193,7 +194,7 @@ impl Place<'_> {
     fn wrong(&self, value: &Value, type_name: &str) -> String {
         let found = match value {
             Value::Number(number) if type_name == "int64" => format!("number {number}"),
-            value => word(value).to_owned(),
+            value => json_word(value).to_owned(),
         };
         // Go leaves the indices out of the path.
         let mut path = String::new();
@@ -208,18 +209,6 @@ impl Place<'_> {
         format!(
             "json: cannot unmarshal {found} into Go struct field {structure}.{path} of type {type_name}"
         )
-    }
-}
-
-/// What Go calls a value of JSON.
-fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 

@@ -7,7 +7,7 @@ use base64::prelude::*;
 use serde_json::{Map, Number, Value};
 
 use super::scalars;
-use super::types::{SCHEMA, Special, go_name, special, zero};
+use super::types::{SCHEMA, Special, go_name, json_word, special, zero};
 use crate::schema::kubernetes::{Definition, Minor, Node, Shape};
 
 /// An object as Go's types hold it; [`encode`](super::encode) makes of it what they write.
@@ -103,7 +103,7 @@ impl<'v> Converter<'_, 'v> {
 
     fn defined(&mut self, value: &'v Value, definition: &'static Definition) -> Outcome {
         let wrong = |wanted: &str| {
-            format!("json: cannot unmarshal {} into Go value of type {wanted}", json_type(value))
+            format!("json: cannot unmarshal {} into Go value of type {wanted}", json_word(value))
         };
         match special(definition) {
             None => match &definition.node.shape {
@@ -286,17 +286,6 @@ fn go_kind(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "slice",
         Value::Object(_) => "map",
-    }
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 

@@ -57,6 +57,18 @@ pub fn zero(minor: &Minor, node: &Node) -> Value {
     }
 }
 
+/// What Go's JSON calls a value.
+pub fn json_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// A struct's type as errors print it, e.g. `v1.PodSpec`.
 pub fn short_type(definition: &Definition) -> String {
     let mut parts = definition.name.rsplit('.');
