@@ -97,6 +97,11 @@ impl Value {
         Self::Scalar(Scalar { text: text.into(), style: Style::Plain })
     }
 
+    /// Text put there by a step, of whatever type it looks like then; see [`Style::Bare`].
+    pub fn bare(text: impl Into<EcoString>) -> Self {
+        Self::Scalar(Scalar { text: text.into(), style: Style::Bare })
+    }
+
     /// An integer.
     pub fn int(number: i64) -> Self {
         Self::Scalar(Scalar { text: ecow::eco_format!("{number}"), style: Style::Tagged(Tag::Int) })

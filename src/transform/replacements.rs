@@ -56,11 +56,6 @@ fn refused(place: Place, message: impl Into<String>) -> Error {
     Error::new(pattern::kind(&message), place, message)
 }
 
-/// A scalar that nothing but its text gives a type.
-fn bare(text: &EcoString) -> Value {
-    Value::Scalar(Scalar { text: text.clone(), style: Style::Bare })
-}
-
 /// What is copied.
 struct Copied {
     value: Value,
@@ -103,7 +98,7 @@ fn copied(
         }
         (None, None) => Err(refused(locate(&[]), "replacement has no source")
             .hint("add \"source\" or \"sourceValue\"")),
-        (None, Some(text)) => Ok(Copied { value: bare(text), from: None }),
+        (None, Some(text)) => Ok(Copied { value: Value::bare(text.clone()), from: None }),
         (Some(source), None) => sourced(resources, source, limits, locate),
     }
 }

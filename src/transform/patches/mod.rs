@@ -363,11 +363,11 @@ fn apply_to_target(
         }
     };
     let selected = select(objects, text, target, context)?;
-    let (kind, name) = (document.kind().into(), document.name().into());
+    let (kind, name) = (EcoString::from(document.kind()), EcoString::from(document.name()));
     let mut document = document.clone();
     // On its way to a target its kind and name are set anew, whose type is then what they look like.
-    document.value.set(&["kind"], bare(kind));
-    document.value.set(&["metadata", "name"], bare(name));
+    document.value.set(&["kind"], Value::bare(kind));
+    document.value.set(&["metadata", "name"], Value::bare(name));
     stringify_metadata(&mut document.value, text, context.warnings);
     for at in selected {
         let mut adapted = document.clone();
@@ -510,11 +510,6 @@ fn restore(value: &mut Value, path: &[&str], text: &str) {
     if let Some(field) = value.make(path) {
         rename(field, text);
     }
-}
-
-/// A text whose type is what it looks like.
-fn bare(text: EcoString) -> Value {
-    Value::Scalar(Scalar { text, style: Style::Bare })
 }
 
 fn restore_namespace(value: &mut Value, namespace: &str) {
