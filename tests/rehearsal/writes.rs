@@ -31,6 +31,22 @@ fn post(api: &Rehearsal, path: &str, object: &Value) -> Value {
     answer
 }
 
+/// Makes `Thing` a kind, with this as its schema.
+fn define(api: &Rehearsal, schema: &Value) {
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.org"},
+        "spec": {
+            "group": "example.org", "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    });
+    post(api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
+}
+
 fn api() -> Rehearsal {
     Rehearsal::new(&Options::default()).unwrap()
 }
@@ -65,18 +81,7 @@ fn a_map_of_a_custom_resource_that_an_apply_empties_is_null_and_refused() {
         "none": {"type": "object", "nullable": true, "properties": {"a": text}},
         "usual": {"type": "object", "default": {"a": "b"}, "properties": {"a": text}},
     }}}});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.example.org"},
-        "spec": {
-            "group": "example.org", "scope": "Namespaced",
-            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-            }],
-        },
-    });
-    post(&api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
+    define(&api, &schema);
     let path = "/apis/example.org/v1/namespaces/default/things/a?fieldManager=a";
     let thing = |spec: Value| {
         let object = json!({
@@ -130,19 +135,7 @@ fn the_single_address_of_a_pod_is_the_first_of_all() {
 #[test]
 fn what_is_refused_before_a_resource_is_asked_is_refused_in_other_words() {
     let api = api();
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.example.org"},
-        "spec": {
-            "group": "example.org", "scope": "Namespaced",
-            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object"}},
-            }],
-        },
-    });
-    post(&api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
+    define(&api, &json!({"type": "object"}));
     let things = "/apis/example.org/v1/namespaces/default/things";
     for method in ["PUT", "PATCH"] {
         let refusal = |path| {
