@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Something that a build does as the reference does, although its author hardly meant it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Warning {
     /// The file, and the line where it is known.
     pub place: Place,
@@ -84,7 +84,7 @@ pub enum ErrorKind {
 }
 
 /// A position in a source file; lines and columns count from 1.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Place {
     /// The path as the user would type it, from the root of the build.
     pub file: Arc<str>,

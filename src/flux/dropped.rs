@@ -25,7 +25,8 @@ pub(super) struct Sources<'a> {
     pub(super) has_secrets: bool,
 }
 
-/// A warning for each field of an object that Flux drops, with the nearest one that its type has.
+/// A warning for each field of an object that Flux drops, with the nearest one that its type has. Who asks for all
+/// objects should take no more than are told at once: each one is looked for in its file.
 pub(super) fn warnings(resource: &Resource, sources: &Sources<'_>) -> Vec<Warning> {
     if !normalize::is_typed(resource.api_version(), resource.kind()) {
         return Vec::new();

@@ -48,7 +48,7 @@ use self::rooted::Rooted;
 use self::sources::digest::Digest;
 use self::substitute::{Lookup, PostBuild, Rules, Strategy, Variables};
 use crate::build::{self, Options, Order};
-use crate::error::{Error, ErrorKind, Place, Result, Warned, Warning};
+use crate::error::{Error, ErrorKind, MOST_AT_ONCE, Place, Result, Warned, Warning};
 use crate::files::{FileKind, Files, clean};
 use crate::limits::Limits;
 use crate::resource::Resource;
@@ -180,7 +180,8 @@ impl Renderer<'_> {
         let (limits, has_secrets) = (&self.options.limits, kustomization.has_secrets());
         let sources = dropped::Sources { files: &files, limits, has_secrets };
         let applied = resources.iter().filter(|one| marks::Wishes::of(one).is_applied());
-        warnings.extend(applied.flat_map(|one| dropped::warnings(one, &sources)));
+        let dropped = applied.flat_map(|one| dropped::warnings(one, &sources));
+        warnings.extend(dropped.take(MOST_AT_ONCE));
         let inventory = inventory::entries(&resources);
         Ok(Rendered { resources, inventory })
     }

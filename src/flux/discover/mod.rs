@@ -13,7 +13,7 @@ mod own;
 mod releases;
 mod scan;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -319,13 +319,11 @@ impl Search<'_> {
         }
         let outcomes = parallel(&jobs, |job| self.outcome(job));
         let mut next = Vec::new();
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
-            for warning in outcome.warnings {
-                // What several Kustomizations have in common is told once.
-                if !self.found.warnings.contains(&warning) {
-                    self.found.warnings.push(warning);
-                }
-            }
+        let mut told: HashSet<Warning> = self.found.warnings.iter().cloned().collect();
+        for (job, mut outcome) in jobs.into_iter().zip(outcomes) {
+            // What several Kustomizations have in common is told once.
+            outcome.warnings.retain(|warning| told.insert(warning.clone()));
+            self.found.warnings.append(&mut outcome.warnings);
             self.add(job, outcome.output, &mut next);
         }
         Ok(next)

@@ -126,10 +126,13 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
             continue;
         }
         // What is in a file may get its last fields from whoever renders it.
-        let read = api::read(value, Reading::Lenient, &place);
-        match read.output {
+        let standing = api::read(value, Reading::Partial, &place);
+        let (read, refused) = match standing.output {
+            Err(refused) => (api::read(value, Reading::Lenient, &place).output, Some(refused)),
+            read => (read, None),
+        };
+        match read {
             Ok(Some(Object::Kustomization(mut object))) => {
-                let standing = api::read(value, Reading::Partial, &place);
                 object.meta.place.get_or_insert_with(|| place(&[]));
                 let path = path.to_path_buf();
                 scanned.candidates.push(Candidate {
@@ -137,7 +140,7 @@ fn file(request: &Request<'_>, path: &Path, scanned: &mut Scanned) -> Result<()>
                     path,
                     document,
                     covered: false,
-                    refused: standing.output.err(),
+                    refused,
                     warnings: standing.warnings,
                 });
             }
