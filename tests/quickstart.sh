@@ -6,11 +6,12 @@ cd "$(dirname "$0")/.."
 
 if [ "${1:-}" != --inside ]; then
     echo "quickstart: building the plugin" >&2
-    cargo build --locked -p kubectl-overlay
-    exec target/debug/kubectl-overlay rehearse -- "$0" --inside
+    # Without the features that only some secrets need and in a profile of its own: a quarter of the time less.
+    cargo build --locked -p kubectl-overlay --no-default-features --profile quickstart
+    exec target/quickstart/kubectl-overlay rehearse -- "$0" --inside
 fi
 
-PATH="$PWD/target/debug:$PATH"
+PATH="$PWD/target/quickstart:$PATH"
 # As `kubectl overlay …`, which finds the plugin on PATH by its name.
 run() {
     printf '\n$ kubectl overlay'

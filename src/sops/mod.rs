@@ -27,6 +27,7 @@ pub mod keys;
 pub mod mask;
 mod metadata;
 pub mod objects;
+#[cfg_attr(not(feature = "openpgp"), path = "no_pgp.rs")]
 mod pgp;
 mod shamir;
 pub mod sources;
