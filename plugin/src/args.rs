@@ -55,8 +55,8 @@ pub fn command(program: Program) -> clap::Command {
 
 /// The parser of one command line, the program's name first.
 ///
-/// Where a command stands right behind it, the flags of all others are left out: to make them takes
-/// as long as a small build.
+/// Where a command stands right behind it, all others are left out: to make them, and to give each the flags
+/// of all, takes as long as a small build.
 #[must_use]
 pub fn command_for(program: Program, words: &[OsString]) -> clap::Command {
     let called = words.get(1).and_then(|word| word.to_str());
@@ -130,7 +130,7 @@ pub enum Command {
     Completion(Completion),
 }
 
-/// All commands; where one of them is `called`, with its flags alone.
+/// All commands; where one of them is `called`, that one alone.
 fn commands(called: Option<&str>) -> Vec<clap::Command> {
     let commands = [
         named::<Build>("build", "Print what an overlay renders to"),
@@ -151,8 +151,8 @@ fn commands(called: Option<&str>) -> Vec<clap::Command> {
         named::<Completion>("completion", "Print a completion script for a shell, or for kubectl"),
     ];
     let called = called.filter(|called| commands.iter().any(|one| one.name == *called));
-    let is_called = |one: &Named| called.is_none_or(|called| called == one.name);
-    commands.into_iter().map(|one| one.command(is_called(&one))).collect()
+    let is_called = |one: &&Named| called.is_none_or(|called| called == one.name);
+    commands.iter().filter(is_called).map(Named::command).collect()
 }
 
 /// A command by its name.
@@ -173,10 +173,8 @@ impl Named {
         Self { end: Some(help), ..self }
     }
 
-    fn command(&self, has_flags: bool) -> clap::Command {
-        let command = clap::Command::new(self.name);
-        let command = if has_flags { (self.augment)(command) } else { command };
-        let command = command.about(self.about);
+    fn command(&self) -> clap::Command {
+        let command = (self.augment)(clap::Command::new(self.name)).about(self.about);
         self.end.into_iter().fold(command, clap::Command::after_help)
     }
 }

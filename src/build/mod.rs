@@ -139,6 +139,10 @@ const READ_WEIGHT: usize = 6;
 /// What a layer may take of the stack before the next one.
 const LAYER_BYTES: usize = 512 << 10;
 
+/// How many layers find room on every stack, of which none has less than 2 MiB. How much the first thread
+/// has left is written in a file of the system that takes longer to read than a kustomization.
+const SHALLOW: usize = 2;
+
 /// The stack that layers go on on where there is no room for one more.
 const STACK_BYTES: usize = 8 << 20;
 
@@ -338,7 +342,12 @@ impl<'a> Build<'a> {
 
     /// One kustomization; there is room on the stack for as many as [`Limits`] allow.
     fn layer(&mut self, site: &Site<'_>, gathered: Gathered) -> Result<Gathered> {
-        let outcome = stacker::maybe_grow(LAYER_BYTES, STACK_BYTES, || self.steps(site, gathered));
+        let above = std::iter::successors(site.layer.parent, |layer| layer.parent);
+        let outcome = if above.count() < SHALLOW {
+            self.steps(site, gathered)
+        } else {
+            stacker::maybe_grow(LAYER_BYTES, STACK_BYTES, || self.steps(site, gathered))
+        };
         outcome.map_err(|first| self.survey(site, first))
     }
 

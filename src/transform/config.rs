@@ -177,9 +177,9 @@ impl Config {
     /// Sorts as kustomize does after each merge: the order decides which spec hides which.
     fn sorted(mut self) -> Self {
         for list in self.lists() {
-            list.sort_by_cached_key(|spec| sort::kind_key(&spec.gvk));
+            sort::by_kind(list, |spec| &spec.gvk);
         }
-        self.name_references.sort_by_cached_key(|group| sort::kind_key(&group.target));
+        sort::by_kind(&mut self.name_references, |group| &group.target);
         self
     }
 }
@@ -731,29 +731,41 @@ mod tables {
         }
     }
 
+    fn count(table: Table) -> usize {
+        table.iter().map(|(kinds, paths)| kinds.len() * paths.len()).sum()
+    }
+
     fn specs(table: Table) -> Vec<FieldSpec> {
-        let count = table.iter().map(|(kinds, paths)| kinds.len() * paths.len()).sum();
-        let mut specs = Vec::with_capacity(count);
-        for (kinds, paths) in table {
-            let pairs =
-                kinds.iter().flat_map(|kind| paths.iter().map(move |path| spec(kind, path)));
-            specs.extend(pairs);
-        }
+        let mut specs = Vec::with_capacity(count(table));
+        add(&mut specs, table);
         specs
     }
 
-    /// A path with `+` before it is created where it is missing.
-    fn spec(kind: &Kind, path: &str) -> FieldSpec {
-        let create = path.starts_with('+');
-        FieldSpec { gvk: gvk(kind), path: path.trim_start_matches('+').into(), create }
+    /// Adds the specs of a table. A path with `+` before it is created where it is missing.
+    fn add(specs: &mut Vec<FieldSpec>, table: Table) {
+        for (kinds, paths) in table {
+            for gvk in kinds.iter().map(gvk) {
+                specs.extend(paths.iter().map(|path| FieldSpec {
+                    gvk: gvk.clone(),
+                    path: path.trim_start_matches('+').into(),
+                    create: path.starts_with('+'),
+                }));
+            }
+        }
     }
 
     fn gvk(&(group, version, kind): &Kind) -> Gvk {
         Gvk { group: group.into(), version: version.into(), kind: kind.into() }
     }
 
-    fn below(kind: &Kind, pod: &str, path: &str) -> FieldSpec {
-        FieldSpec { gvk: gvk(kind), path: join(pod, path), create: false }
+    /// Adds what stands in the pods of a kind.
+    fn below(specs: &mut Vec<FieldSpec>, kind: &Kind, pod: &str, paths: &[&str]) {
+        let gvk = gvk(kind);
+        specs.extend(paths.iter().map(|path| FieldSpec {
+            gvk: gvk.clone(),
+            path: join(pod, path),
+            create: false,
+        }));
     }
 
     fn join(pod: &str, path: &str) -> EcoString {
@@ -766,17 +778,21 @@ mod tables {
 
     fn references(referrers: &Referrers) -> References {
         let Referrers { target, pods, in_pods, others } = referrers;
-        let in_pods = pods
-            .iter()
-            .flat_map(|(kind, pod)| in_pods.iter().map(move |path| below(kind, pod, path)));
-        References { target: gvk(target), fields: in_pods.chain(specs(others)).collect() }
+        let mut fields = Vec::with_capacity(pods.len() * in_pods.len() + count(others));
+        for (kind, pod) in *pods {
+            below(&mut fields, kind, pod, in_pods);
+        }
+        add(&mut fields, others);
+        References { target: gvk(target), fields }
     }
 
     fn var_references() -> Vec<FieldSpec> {
-        let in_pods = VAR_PODS.iter().flat_map(|(kind, pod)| {
-            VAR_IN_PODS.iter().map(move |path| below(&any(kind), pod, path))
-        });
-        in_pods.chain(specs(VAR_OTHERS)).collect()
+        let mut specs = Vec::with_capacity(VAR_PODS.len() * VAR_IN_PODS.len() + count(VAR_OTHERS));
+        for (kind, pod) in VAR_PODS {
+            below(&mut specs, &any(kind), pod, VAR_IN_PODS);
+        }
+        add(&mut specs, VAR_OTHERS);
+        specs
     }
 }
 

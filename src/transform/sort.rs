@@ -144,12 +144,23 @@ impl<'a> SortKey<'a> {
     }
 }
 
-/// What a field spec stands by in kustomize's order of them: its rank among the default kinds, then
-/// its text.
-pub(super) fn kind_key(gvk: &Gvk) -> (i64, String) {
-    let first = FIRST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 - 22);
-    let last = || LAST.iter().position(|kind| *kind == gvk.kind).map(|at| at as i64 + 1);
-    (first.or_else(last).unwrap_or(0), gvk_text(gvk).concat())
+/// Sorts as kustomize sorts field specs: by the ranks of their kinds among the default ones, then by the
+/// texts of these.
+pub(super) fn by_kind<T>(list: &mut Vec<T>, gvk: impl Fn(&T) -> &Gvk) {
+    let mut ranked: Vec<_> = list.drain(..).map(|one| (rank(&gvk(&one).kind), one)).collect();
+    ranked.sort_by(|(rank, one), (other_rank, other)| {
+        rank.cmp(other_rank).then_with(|| match (gvk(one), gvk(other)) {
+            (one, other) if one == other => Ordering::Equal,
+            (one, other) => gvk_order(one, other),
+        })
+    });
+    list.extend(ranked.into_iter().map(|(_, one)| one));
+}
+
+fn rank(kind: &str) -> i64 {
+    let first = FIRST.iter().position(|first| *first == kind).map(|at| at as i64 - 22);
+    let last = || LAST.iter().position(|last| *last == kind).map(|at| at as i64 + 1);
+    first.or_else(last).unwrap_or(0)
 }
 
 fn gvk_order(one: &Gvk, other: &Gvk) -> Ordering {
