@@ -36,20 +36,23 @@ pub(super) fn body(
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
-        let name = &kind.kind;
-        let message =
-            format!("{name} in version {:?} cannot be handled as a {name}: {why}", kind.version);
-        return Err(bad_request(message));
+        return Err(cannot_be_handled(kind, &why));
     }
     complain(call, writing, &read);
     call.hollow = read.hollow;
     let mut object = read.object;
-    rules::default(resource, &mut object);
+    rules::default(resource, &mut object).map_err(|why| cannot_be_handled(kind, &why))?;
     if memchr::memmem::find(&call.body, b"managedFields").is_some() {
         let given = body::tree(&call.body, call.content_type.as_deref());
         forget_owners(&given.unwrap_or_default(), &mut object);
     }
     Ok(object)
+}
+
+fn cannot_be_handled(kind: &Kind, why: &str) -> Failure {
+    let name = &kind.kind;
+    let version = &kind.version;
+    bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
 }
 
 /// An empty list of managed fields says that all are to be forgotten: it is kept, as no empty list
@@ -132,7 +135,7 @@ pub(super) fn patched(
     complain(call, writing, &read);
     call.hollow = read.hollow;
     let mut decoded = read.object;
-    rules::default(resource, &mut decoded);
+    rules::default(resource, &mut decoded).map_err(|why| bad_patch(&shown(), &why))?;
     forget_owners(object, &mut decoded);
     Ok(decoded)
 }
@@ -145,7 +148,7 @@ pub(super) fn merged(
 ) -> Result<Decoded, String> {
     let mut read = fields::convert(object, state.minor, &resource.kind)?;
     prune(resource, &mut read, Nulls::Kept).map_err(|failure| failure.message)?;
-    rules::default(resource, &mut read.object);
+    rules::default(resource, &mut read.object)?;
     Ok(read)
 }
 

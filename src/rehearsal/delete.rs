@@ -15,6 +15,7 @@ use crate::rehearsal::refusals::{Named, bad_options, bad_request};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::Key;
 use crate::rehearsal::{Cause, Failure, body, create, custom, options};
+use crate::schema::go::int64;
 
 /// Finalizers that the garbage collector takes away.
 const ORPHAN: &str = "orphan";
@@ -79,9 +80,7 @@ fn from_query(call: &Call) -> Result<Value, Failure> {
     }
     if parameters.has("gracePeriodSeconds") {
         let text = parameters.get("gracePeriodSeconds");
-        let seconds: i64 = text.parse().map_err(|_| {
-            bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-        })?;
+        let seconds = int64(text).map_err(bad_request)?;
         options["gracePeriodSeconds"] = seconds.into();
     }
     if parameters.has("orphanDependents") {

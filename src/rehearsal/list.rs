@@ -21,6 +21,7 @@ use crate::rehearsal::selectors::{Fields, Labels};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::{Key, Stored};
 use crate::rehearsal::{Cause, Failure, convert, table};
+use crate::schema::go::int64;
 
 /// Which objects of a collection are meant.
 #[derive(Clone, Debug, Default)]
@@ -370,16 +371,7 @@ fn read_token(token: &str) -> Result<Token, String> {
 /// How many items a page has; 0 for all.
 fn limit(call: &Call) -> Result<usize, Failure> {
     let text = call.parameters.get("limit");
-    let limit: i64 = if text.is_empty() {
-        0
-    } else {
-        text.parse().map_err(|_| {
-            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            let why = if is_number { "value out of range" } else { "invalid syntax" };
-            bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
-        })?
-    };
+    let limit = if text.is_empty() { 0 } else { int64(text).map_err(bad_request)? };
     // What comes from the cache, which 0 asks for, comes whole.
     let whole = call.parameters.get("resourceVersion") == "0";
     Ok(if whole { 0 } else { usize::try_from(limit).unwrap_or_default() })

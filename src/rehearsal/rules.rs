@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::rehearsal::catalogue::Resource;
 use crate::rehearsal::server::State;
 use crate::rehearsal::{Cause, crd, create, custom, fields, kinds};
+use crate::schema::go::int64;
 
 /// Resets what a new object may not bring.
 pub(super) fn prepare_create(state: &State, resource: &Resource, new: &mut Value) {
@@ -162,8 +163,11 @@ pub(super) fn warnings(resource: &Resource, new: &Value, old: Option<&Value>) ->
     kinds::warnings(&resource.kind, new, old)
 }
 
-/// Sets what is absent and has a default.
-pub(super) fn default(resource: &Resource, object: &mut Value) {
+/// Sets what is absent and has a default, and what the server's own type holds elsewhere.
+///
+/// # Errors
+/// Where the server cannot read that, in its words.
+pub(super) fn default(resource: &Resource, object: &mut Value) -> Result<(), String> {
     if let Some(version) = resource.version() {
         version.default(object);
     } else if custom::defines(resource) {
@@ -171,9 +175,10 @@ pub(super) fn default(resource: &Resource, object: &mut Value) {
     } else {
         kinds::default(&resource.kind, object);
         if resource.kind.pair() == ("apps", "DaemonSet") {
-            count_templates(object);
+            return count_templates(object);
         }
     }
+    Ok(())
 }
 
 /// Gives a DaemonSet the annotation that counts changes of its template.
@@ -182,12 +187,13 @@ pub(super) fn default(resource: &Resource, object: &mut Value) {
 /// so whoever writes the object owns the annotation.
 ///
 /// Source: Kubernetes `pkg/apis/apps/v1/conversion.go`.
-fn count_templates(object: &mut Value) {
+fn count_templates(object: &mut Value) -> Result<(), String> {
     let metadata = create::metadata(object);
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.entry("deprecated.daemonset.template.generation").or_insert_with(|| "0".into());
-    }
+    let Some(annotations) = annotations.as_object_mut() else { return Ok(()) };
+    let count = annotations.entry("deprecated.daemonset.template.generation").or_insert("0".into());
+    *count = int64(count.as_str().unwrap_or_default())?.to_string().into();
+    Ok(())
 }
 
 /// Whether a change must say which version of the object it is made to.

@@ -15,5 +15,5 @@ mod types;
 
 pub use convert::{Converted, Step, Unknown, convert};
 pub use encode::{Target, encode};
-pub use scalars::{base64, micro_time, quantity, time};
+pub use scalars::{base64, int64, micro_time, quantity, time};
 pub use types::{SCHEMA, Special, go_name, json_word, short_type, special, zero};

@@ -4,6 +4,21 @@ use std::cmp::Ordering;
 
 use crate::calendar::{date_of, days_to};
 
+/// A whole number of 64 bits in decimal digits.
+///
+/// Source: Go `strconv.ParseInt`.
+///
+/// # Errors
+/// Where it is none, in Go's words.
+pub fn int64(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if is_number { "value out of range" } else { "invalid syntax" };
+        format!("strconv.ParseInt: parsing {text:?}: {why}")
+    })
+}
+
 /// A quantity as Go prints it again, e.g. `0.1` as `100m` and `1024Mi` as `1Gi`.
 ///
 /// Source: apimachinery `pkg/api/resource/quantity.go`, `ParseQuantity`, `CanonicalizeBytes`.
@@ -332,6 +347,20 @@ fn padded(mut out: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_have_64_bits() {
+        assert_eq!(int64("+05"), Ok(5));
+        assert_eq!(int64("-9223372036854775808"), Ok(i64::MIN));
+        let refused = |text: &str, why: &str| {
+            let error = format!("strconv.ParseInt: parsing {text:?}: {why}");
+            assert_eq!(int64(text), Err(error));
+        };
+        refused("9223372036854775808", "value out of range");
+        for text in ["", "-", "1_0", " 1", "0x1", "1.0"] {
+            refused(text, "invalid syntax");
+        }
+    }
 
     #[test]
     fn quantities_are_canonical() {
