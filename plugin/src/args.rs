@@ -678,6 +678,9 @@ pub struct FluxTree {
     /// Directories that stand in for sources, e.g. GitRepository/flux-system/app=./app; may be repeated
     #[arg(long = "local-source", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
     pub local_sources: Vec<(String, PathBuf)>,
+    /// Fetch the sources that are declared and neither this repository nor given: Git and OCI repositories, buckets
+    #[arg(long)]
+    pub fetch_sources: bool,
     /// Take what Git has at a revision, by default HEAD, instead of the working tree
     #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
     pub as_committed: Option<String>,
@@ -727,6 +730,12 @@ pub struct Chosen {
     /// remote of this checkout, or where a Kustomization is found in the directory that it renders.
     #[arg(long = "local-source", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
     pub local_sources: Vec<(String, PathBuf)>,
+    /// Fetch the sources that are declared and neither this repository nor given: Git and OCI repositories, buckets
+    ///
+    /// Secrets to sign in with are taken from the files, from --variables-from, or with --ask-cluster from the
+    /// cluster; Git signs in as the git program does.
+    #[arg(long)]
+    pub fetch_sources: bool,
 }
 
 /// Where variables and keys come from.

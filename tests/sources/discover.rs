@@ -6,11 +6,12 @@ use std::sync::Mutex;
 
 use overlay::build::Options;
 use overlay::error::Warned;
+use overlay::flux::api::Object;
 use overlay::flux::discover::drawing::{Branch, draw, named};
-use overlay::flux::discover::{Asked, Found, Local, Outcome, Request, discover};
+use overlay::flux::discover::{Asked, Beyond, Fetching, Found, Local, Outcome, Request, discover};
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::sources::{Source, working_tree};
-use overlay::flux::substitute::Objects;
+use overlay::flux::substitute::{Found as Data, Kind, Lookup, Objects};
 use overlay::flux::{Rendered, Renderer, Untouched};
 use overlay::store::Store;
 use overlay::{Limits, Memory, Value, yaml};
@@ -38,6 +39,16 @@ fn cloned(
     entry: &str,
     local: &[Local],
     remotes: &[String],
+) -> (Found, Vec<String>) {
+    with_beyond(source, entry, local, remotes, Beyond::default())
+}
+
+fn with_beyond(
+    source: &Source,
+    entry: &str,
+    local: &[Local],
+    remotes: &[String],
+    beyond: Beyond<'_>,
 ) -> (Found, Vec<String>) {
     let store = Store::default();
     let options = Options { limits: LIMITS, ..Options::default() };
@@ -70,7 +81,7 @@ fn cloned(
         remotes,
         limits: &LIMITS,
         render: &render,
-        charts: None,
+        beyond,
     };
     let found = discover(&request).unwrap();
     let mut rendered = rendered.into_inner().unwrap();
@@ -525,4 +536,85 @@ fn those_that_wait_for_nothing_in_particular_go_in_the_order_of_their_dependenci
     ]);
     let (found, _) = found(&source, "c", &[]);
     assert_eq!(got(&found, "a"), ["found"]);
+}
+
+const APPS: &str = "apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata: {name: apps, namespace: flux-system}
+spec: {interval: 5m, url: oci://registry.example/apps, secretRef: {name: pull}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: pull, namespace: flux-system}
+stringData: {username: reader, password: PASSWORD}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: one, namespace: flux-system}
+spec: {interval: 5m, prune: true, path: one, sourceRef: {kind: OCIRepository, name: apps}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: two, namespace: flux-system}
+spec: {interval: 5m, prune: true, path: two, sourceRef: {kind: OCIRepository, name: apps}}
+";
+
+/// What comes of the Kustomizations of `APPS` where its source is fetched, and who signed in how often.
+fn fetched(password: &str, cluster: Option<&str>) -> (Found, Vec<String>) {
+    let signed_in = Mutex::new(Vec::new());
+    let fetch = |object: &Object, secrets: &Lookup<'_>| {
+        let Object::OciRepository(repository) = object else { panic!("{object:?}") };
+        let secret = secrets(Kind::Secret, &repository.meta.namespace, "pull")?;
+        let text = |secret: Data| String::from_utf8(secret["password"].clone()).unwrap();
+        signed_in.lock().unwrap().push(secret.map_or_else(|| "nobody".to_owned(), text));
+        Ok(Some(tree(&[("one/a.yaml", CONFIG_MAP), ("two/a.yaml", CONFIG_MAP)])))
+    };
+    let credentials = |_: Kind, _: &str, _: &str| {
+        Ok(cluster.map(|password| Data::from([("password".to_owned(), password.into())])))
+    };
+    let beyond = Beyond {
+        sources: Some(Fetching { fetch: &fetch, credentials: &credentials }),
+        charts: None,
+    };
+    let source = tree(&[("clusters/apps.yaml", &APPS.replace("PASSWORD", password))]);
+    let (found, rendered) = with_beyond(&source, "clusters", &[], &[], beyond);
+    assert_eq!(rendered, ["flux-system/one", "flux-system/two"]);
+    (found, signed_in.into_inner().unwrap())
+}
+
+#[test]
+fn a_source_that_is_elsewhere_is_fetched_once_where_that_is_asked_for() {
+    let source = tree(&[("clusters/apps.yaml", APPS)]);
+    let (unfetched, _) = found(&source, "clusters", &[]);
+    assert_eq!(unfetched.elsewhere.len(), 2);
+    let hint = unfetched.elsewhere[0].remedy().unwrap();
+    assert!(hint.ends_with(", and --fetch-sources fetches it"), "{hint}");
+
+    let (found, signed_in) = fetched("canary", Some("of the cluster"));
+    assert_eq!(problems(&found), Vec::<String>::new());
+    assert!(found.nodes.iter().all(|node| node.resources().count() == 1));
+    assert_eq!(signed_in, ["canary"]);
+}
+
+#[test]
+fn nobody_signs_in_with_what_is_encrypted() {
+    let encrypted = "'ENC[AES256_GCM,data:YWJj,iv:YWJj,tag:YWJj,type:str]'";
+    assert_eq!(fetched(encrypted, Some("of the cluster")).1, ["of the cluster"]);
+    assert_eq!(fetched(encrypted, None).1, ["nobody"]);
+}
+
+#[test]
+fn what_cannot_be_fetched_fails_where_it_is_declared() {
+    let fetch = |_: &Object, _: &Lookup<'_>| {
+        let place = overlay::error::Place::file("oci://registry.example/apps");
+        Err(overlay::Error::new(overlay::error::ErrorKind::Denied, place, "no entry"))
+    };
+    let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
+    let sources = Some(Fetching { fetch: &fetch, credentials: &nowhere });
+    let source = tree(&[("clusters/apps.yaml", APPS)]);
+    let beyond = Beyond { sources, charts: None };
+    let (found, _) = with_beyond(&source, "clusters", &[], &[], beyond);
+    let problems = problems(&found);
+    assert_eq!(problems.len(), 2);
+    assert!(problems[0].contains("no entry") && problems[0].contains("clusters/apps.yaml:1:1"));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use overlay::build::Options;
 use overlay::error::Warned;
 use overlay::flux::api::HelmRepository;
-use overlay::flux::discover::{Asked, Charts, Found, Request, discover};
+use overlay::flux::discover::{Asked, Beyond, Charts, Found, Request, discover};
 use overlay::flux::helm::Earlier;
 use overlay::flux::sources::Source;
 use overlay::flux::sources::charts::Charts as Repositories;
@@ -108,7 +108,7 @@ fn found_in(source: &Source, helm: &Helm) -> Found {
         remotes: &[],
         limits: &LIMITS,
         render: &render,
-        charts: Some(&charts),
+        beyond: Beyond { charts: Some(&charts), sources: None },
     };
     discover(&request).unwrap()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap_complete::Shell;
 use overlay::files::Disk;
 use overlay::flux::Rendered;
-use overlay::flux::discover::Asked;
+use overlay::flux::discover::{Asked, Beyond};
 use overlay::{Limits, Warned};
 
 use super::flux::repository::Checkout;
@@ -129,7 +129,7 @@ fn words_of(command: &clap::Command, settings: &Settings) -> Vec<Candidate> {
 fn kustomizations(settings: &Settings) -> Vec<Candidate> {
     let unrendered = |_: &Asked<'_>| Warned { output: Ok(Rendered::default()), warnings: vec![] };
     let found = Checkout::around(Path::new("."), &[], settings).and_then(|checkout| {
-        checkout.discover(&checkout.tree()?, &Limits::default(), &unrendered, None)
+        checkout.discover(&checkout.tree()?, &Limits::default(), &unrendered, &Beyond::default())
     });
     let nodes = found.map(|found| found.nodes).unwrap_or_default();
     let names = nodes

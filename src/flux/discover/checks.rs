@@ -40,7 +40,7 @@ pub(super) fn objects(request: &Request<'_>, found: &mut Found, standing: Vec<St
         found.problems.extend(object.refused);
         found.warnings.extend(object.warnings);
     }
-    if request.charts.is_some() {
+    if request.beyond.charts.is_some() {
         return;
     }
     let Found { nodes, problems, warnings, .. } = found;
@@ -162,7 +162,11 @@ fn elsewhere(request: &Request<'_>, node: &Node, sources: &[Declared]) -> Error 
         None if declared.is_empty() => format!("there is no {name}"),
         None => format!("the files of {name} are elsewhere"),
     };
-    let hint = format!("--local-source {name}=PATH has a directory stand for it");
+    let fetches = match declared.is_empty() || request.beyond.sources.is_some() {
+        true => "",
+        false => ", and --fetch-sources fetches it",
+    };
+    let hint = format!("--local-source {name}=PATH has a directory stand for it{fetches}");
     Error::new(ErrorKind::Missing, place, message).hint(hint)
 }
 

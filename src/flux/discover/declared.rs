@@ -27,6 +27,8 @@ pub(super) struct Declared {
     include: Vec<Include>,
     /// `spec.sparseCheckout`
     sparse: Vec<String>,
+    /// The whole object.
+    pub(super) value: Value,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ impl Declared {
                 .filter_map(|path| path.as_text().map(str::to_owned))
                 .collect(),
             kind,
+            value: value.clone(),
         })
     }
 
@@ -106,7 +109,21 @@ impl Search<'_> {
         file: Option<&Path>,
         above: &mut Vec<String>,
     ) -> Result<Source> {
-        let Some(index) = self.declaration(wanted, file) else { return Ok(files.clone()) };
+        match self.declaration(wanted, file) {
+            Some(index) => self.artifact_of(index, files, wanted, file, above),
+            None => Ok(files.clone()),
+        }
+    }
+
+    /// The same of one that is known by its index.
+    pub(super) fn artifact_of(
+        &self,
+        index: usize,
+        files: &Source,
+        wanted: &SourceRef,
+        file: Option<&Path>,
+        above: &mut Vec<String>,
+    ) -> Result<Source> {
         let declared = &self.sources[index];
         if declared.ignore.is_none() && declared.include.is_empty() && declared.sparse.is_empty() {
             return Ok(files.clone());
@@ -144,8 +161,18 @@ impl Search<'_> {
         })
     }
 
-    /// The declaration that counts: of several clusters in a repository, each has its own.
+    /// The declaration that counts for what is at hand.
     fn declaration(&self, wanted: &SourceRef, file: Option<&Path>) -> Option<usize> {
+        self.nearest(wanted, file, |declared| declared.held(self.request).is_none())
+    }
+
+    /// Of several clusters in a repository, each has its own declaration.
+    pub(super) fn nearest(
+        &self,
+        wanted: &SourceRef,
+        file: Option<&Path>,
+        counts: impl Fn(&Declared) -> bool,
+    ) -> Option<usize> {
         let shown = file.map(|path| self.request.repository.files.shown(path));
         let nearness = |one: &Declared| {
             let shown = shown.as_deref().unwrap_or_default();
@@ -153,9 +180,11 @@ impl Search<'_> {
             both.take_while(|(one, other)| one == other).count()
         };
         let named = self.sources.iter().enumerate().filter(|(_, one)| one.is(wanted));
-        let here = named.filter(|(_, one)| one.held(self.request).is_none());
         // Of those that are equally near the last: what is rendered comes after what stands in files.
-        here.max_by_key(|(_, one)| nearness(one)).map(|(index, _)| index)
+        named
+            .filter(|(_, one)| counts(one))
+            .max_by_key(|(_, one)| nearness(one))
+            .map(|(index, _)| index)
     }
 
     fn included(
@@ -189,7 +218,7 @@ impl Search<'_> {
         parts
     }
 
-    fn place(&self, declared: &Declared, path: &[Step<'_>]) -> Place {
+    pub(super) fn place(&self, declared: &Declared, path: &[Step<'_>]) -> Place {
         let written: PathBuf = self.request.repository.root.join(&*declared.file);
         let is_it = self.request.repository.files.shown(&written) == declared.file;
         let place = || located(self.request, &(written, declared.document), path);

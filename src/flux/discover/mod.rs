@@ -8,6 +8,7 @@ mod artifacts;
 mod checks;
 mod declared;
 pub mod drawing;
+mod fetched;
 mod known;
 mod own;
 mod releases;
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::resource::{Origin, Resource};
 use crate::yaml::{self, Step};
 
+pub use fetched::{Beyond, Fetching};
 pub use known::Known;
 pub use releases::{Charts, Fetch, PullWith, Release};
 
@@ -79,8 +81,8 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
     /// Renders one.
     pub render: &'a Render<'a>,
-    /// How HelmReleases are rendered, where they are.
-    pub charts: Option<&'a Charts<'a>>,
+    /// What may be had from elsewhere.
+    pub beyond: Beyond<'a>,
 }
 
 /// All that was found.
@@ -182,12 +184,13 @@ pub fn discover(request: &Request<'_>) -> Result<Found> {
         generators: scanned.generators,
         sources: scanned.sources,
         artifacts: Mutex::default(),
+        fetched: Mutex::default(),
         known: known::Store::new(scanned.files),
         candidates: scanned.candidates,
         found: Found { problems: scanned.problems, warnings: scanned.warnings, ..Found::default() },
     };
     search.run()?;
-    if let Some(charts) = request.charts {
+    if let Some(charts) = request.beyond.charts {
         releases::render(&mut search, charts);
     }
     let Search { mut found, sources, .. } = search;
@@ -203,6 +206,8 @@ struct Search<'a> {
     sources: Vec<declared::Declared>,
     /// What was made of them, by index and namespace.
     artifacts: Mutex<BTreeMap<(usize, String), Result<Source>>>,
+    /// What was fetched of them, likewise.
+    fetched: Mutex<BTreeMap<(usize, String), fetched::Once>>,
     known: known::Store,
     candidates: Vec<Candidate>,
     /// Candidates by what their file is called, and the document.
@@ -382,10 +387,12 @@ impl Search<'_> {
     fn source(&self, job: &Job) -> Result<Option<Source>> {
         let file = job.written.as_ref().map(|(path, _)| path.as_path());
         let wanted = job.object.source();
-        match self.files(&wanted, file)? {
+        let mut above = Vec::new();
+        match self.at_hand(&wanted, file, &mut above)? {
             None if self.is_own(&job.object, file) => {
-                self.artifact(self.request.repository, &wanted, file, &mut Vec::new()).map(Some)
+                self.artifact(self.request.repository, &wanted, file, &mut above).map(Some)
             }
+            None => self.fetched(&wanted, file, &mut above),
             source => Ok(source),
         }
     }
@@ -397,6 +404,19 @@ impl Search<'_> {
 
     /// The same for a source that others include: these are `above`.
     fn files_within(
+        &self,
+        wanted: &SourceRef,
+        file: Option<&Path>,
+        above: &mut Vec<String>,
+    ) -> Result<Option<Source>> {
+        match self.at_hand(wanted, file, above)? {
+            None => self.fetched(wanted, file, above),
+            source => Ok(source),
+        }
+    }
+
+    /// The same without what has to be fetched.
+    fn at_hand(
         &self,
         wanted: &SourceRef,
         file: Option<&Path>,

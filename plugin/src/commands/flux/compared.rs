@@ -109,9 +109,9 @@ fn rendered(
         return Err(Error::new(ErrorKind::Missing, place, "no such file or directory"));
     }
     let limits = &rules.options.limits;
-    let (before, after) = rules.with_charts(&args.helm, earlier, |charts| {
+    let (before, after) = rules.with_beyond(&args.chosen, Some(&args.helm), earlier, |beyond| {
         let render = |source: &Source| match checkout.has_entry(source) {
-            true => checkout.discover(source, limits, &|asked| rules.render(asked), charts),
+            true => checkout.discover(source, limits, &|asked| rules.render(asked), beyond),
             false => Ok(Found::default()),
         };
         Ok::<_, Error>((render(&before)?, render(&after)?))

@@ -16,6 +16,7 @@ use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::named;
 use overlay::flux::discover::{Asked, Found, Node, Outcome};
 use overlay::flux::drift::{self as differences, Ignored};
+use overlay::flux::helm::Earlier;
 use overlay::flux::inventory::ObjectId;
 use overlay::flux::report::{self, folder_line, line};
 use overlay::flux::shown as status;
@@ -169,14 +170,21 @@ impl Run<'_> {
             Checkout::around(&choice.path, &self.args.chosen.local_sources, self.settings)?;
         let source = checkout.tree()?;
         let limits = ways.real.options.limits;
-        let found = checkout.discover(&source, &limits, &|asked| ways.revealed(asked), None)?;
-        let stand_ins = match found.nodes.iter().any(|node| node.object.has_secrets()) {
-            true => {
-                checkout.discover(&source, &limits, &|asked| ways.veiled.render(asked), None)?
-            }
-            false => Found::default(),
-        };
-        Ok((found, stand_ins))
+        let earlier = Earlier::default();
+        ways.real.with_beyond(&self.args.chosen, None, &earlier, |beyond| {
+            let found =
+                checkout.discover(&source, &limits, &|asked| ways.revealed(asked), beyond)?;
+            let stand_ins = match found.nodes.iter().any(|node| node.object.has_secrets()) {
+                true => checkout.discover(
+                    &source,
+                    &limits,
+                    &|asked| ways.veiled.render(asked),
+                    beyond,
+                )?,
+                false => Found::default(),
+            };
+            Ok((found, stand_ins))
+        })
     }
 
     /// Asks about all of them, some at the same time; answers come in the order of the jobs.

@@ -4,7 +4,7 @@
 //! [`diff`] are the commands `build kustomization` and `diff kustomization` of the program itself.
 
 pub mod build;
-pub mod charts;
+pub mod beyond;
 pub mod cluster;
 pub mod compared;
 pub mod diff;

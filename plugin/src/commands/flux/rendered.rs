@@ -80,8 +80,8 @@ fn discover(
         Some(revision) => checkout.committed(revision)?,
         None => checkout.tree()?,
     };
-    rules.with_charts(&args.helm, earlier, |charts| {
-        checkout.discover(&source, &rules.options.limits, &|asked| rules.render(asked), charts)
+    rules.with_beyond(&args.chosen, Some(&args.helm), earlier, |beyond| {
+        checkout.discover(&source, &rules.options.limits, &|asked| rules.render(asked), beyond)
     })
 }
 

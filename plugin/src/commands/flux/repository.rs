@@ -11,7 +11,7 @@ use overlay::files::{Disk, FileKind, Files, clean};
 use overlay::flux::api::Kustomization;
 use overlay::flux::discover::drawing::named;
 use overlay::flux::discover::{
-    self, Asked, Charts, Found, Known, Local, Node, Release, Render, Request,
+    self, Asked, Beyond, Found, Known, Local, Node, Release, Render, Request,
 };
 use overlay::flux::helm::{Earlier, stood_in};
 use overlay::flux::inventory::ObjectId;
@@ -26,7 +26,7 @@ use overlay::sops::{Keys, mask, objects};
 use overlay::store::Store;
 use overlay::{Limits, Value};
 
-use super::charts;
+use super::beyond;
 use super::cluster::Cluster;
 use crate::args::{Chosen, Inputs, Render as RenderFlags, WithHelm};
 use crate::commands::build;
@@ -225,7 +225,7 @@ impl Checkout {
         source: &Source,
         limits: &Limits,
         render: &Render<'_>,
-        charts: Option<&Charts<'_>>,
+        beyond: &Beyond<'_>,
     ) -> Result<Found> {
         let request = Request {
             repository: source,
@@ -234,7 +234,7 @@ impl Checkout {
             remotes: &self.remotes,
             limits,
             render,
-            charts,
+            beyond: *beyond,
         };
         discover::discover(&request)
     }
@@ -297,6 +297,8 @@ type Memory = BTreeMap<(String, String), Vec<Done>>;
 /// A render, and what it was made of.
 struct Done {
     object: Kustomization,
+    /// Where its source began: what was fetched at another commit lies elsewhere, beside this one.
+    root: PathBuf,
     variables: Variables,
     trace: Trace,
     rendered: Rendered,
@@ -400,6 +402,7 @@ impl<'a> Rules<'a> {
         let done = Done {
             object: asked.object.clone(),
             variables,
+            root: asked.source.root.clone(),
             trace: traced.trace(),
             rendered: rendered.clone(),
             warnings: warnings[from..].to_vec(),
@@ -418,6 +421,7 @@ impl<'a> Rules<'a> {
         let memory = lock(self.memory.as_ref()?);
         let done = memory.get(&names(asked.object))?.iter().find(|done| {
             done.object.renders_as(asked.object)
+                && done.root == asked.source.root
                 && done.variables == *variables
                 && done.trace.holds(&*asked.source.files)
         })?;
@@ -535,12 +539,14 @@ impl<'a> Rules<'a> {
         Ok(variables)
     }
 
-    /// Gives `work` what renders releases, where that is asked for: with values and credentials from wherever they are.
-    pub fn with_charts<T>(
+    /// Gives `work` what fetches sources and renders releases, where that is asked for: with values and credentials
+    /// from wherever they are.
+    pub fn with_beyond<T>(
         &self,
-        helm: &WithHelm,
+        chosen: &Chosen,
+        helm: Option<&WithHelm>,
         earlier: &Earlier,
-        work: impl FnOnce(Option<&Charts<'_>>) -> T,
+        work: impl FnOnce(&Beyond<'_>) -> T,
     ) -> T {
         let values = |kind: Kind, namespace: &str, name: &str| {
             if let Some(given) = self.given(kind, namespace, name)? {
@@ -550,7 +556,7 @@ impl<'a> Rules<'a> {
             Ok(match (self.secrets, kind) {
                 (Secrets::Masked, Kind::Secret) => answer.map(|data| {
                     let limits = &self.options.limits;
-                    stood_in(data, &charts::is_masked, limits, &|_| SECRET.to_owned())
+                    stood_in(data, &beyond::is_masked, limits, &|_| SECRET.to_owned())
                 }),
                 _ => answer,
             })
@@ -560,8 +566,9 @@ impl<'a> Rules<'a> {
                 None => self.ask(kind, namespace, name),
                 given => Ok(given),
             };
-        let asked = charts::Asked {
-            args: helm,
+        let asked = beyond::Asked {
+            helm: helm.filter(|helm| helm.with_helm),
+            fetches: chosen.fetch_sources,
             is_offline: self.inputs.offline,
             veils: self.secrets == Secrets::StandIns,
             values: &values,
@@ -569,7 +576,7 @@ impl<'a> Rules<'a> {
             is_complete: self.cluster.is_some() && self.inputs.ask_cluster,
             earlier,
         };
-        charts::using(&asked, self.settings, work)
+        beyond::using(&asked, self.settings, work)
     }
 
     /// What the directory of `--variables-from` has.
@@ -767,7 +774,8 @@ mod tests {
             shown_from: "/".into(),
         };
         let limits = rules.options.limits;
-        let found = checkout.discover(source, &limits, &|asked| rules.render(asked), None);
+        let found =
+            checkout.discover(source, &limits, &|asked| rules.render(asked), &Beyond::default());
         let found = found.expect("a directory");
         assert!(found.problems.is_empty(), "{:?}", found.problems);
         found
@@ -807,6 +815,7 @@ mod tests {
             kustomizations: vec![word.to_owned()],
             all: false,
             local_sources: Vec::new(),
+            fetch_sources: false,
         });
         let settings =
             Settings { directory: env!("CARGO_MANIFEST_DIR").into(), ..Settings::default() };
@@ -826,7 +835,8 @@ mod tests {
         let settings = Settings { directory: "/".into(), ..Settings::default() };
         let choice = |words: &[&str], all| {
             let kustomizations = words.iter().map(|word| (*word).to_owned()).collect();
-            let chosen = Chosen { kustomizations, all, local_sources: Vec::new() };
+            let chosen =
+                Chosen { kustomizations, all, local_sources: Vec::new(), fetch_sources: false };
             Choice::of(&chosen, &settings)
                 .ok()
                 .map(|choice| (choice.names, choice.path.to_string_lossy().into_owned()))

@@ -18,7 +18,7 @@ use super::rendered::formatted;
 use super::repository::{Checkout, id};
 use crate::args::{DataFormat, FluxTree, Render};
 use crate::commands::build;
-use crate::commands::flux::charts;
+use crate::commands::flux::beyond;
 use crate::exit;
 use crate::output::{Console, failure, visible};
 use crate::settings::Settings;
@@ -42,8 +42,9 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
     let store = Store::default();
     let render = |asked: &Asked<'_>| rendered(asked.object, asked.source, &store, &options);
     let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
-    let asked = charts::Asked {
-        args: &args.helm,
+    let asked = beyond::Asked {
+        helm: Some(&args.helm).filter(|helm| helm.with_helm),
+        fetches: args.fetch_sources,
         is_offline: args.offline,
         veils: false,
         values: &nowhere,
@@ -51,8 +52,8 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
         is_complete: false,
         earlier: &Earlier::default(),
     };
-    let found = charts::using(&asked, settings, |charts| {
-        checkout.discover(&source, &options.limits, &render, charts)
+    let found = beyond::using(&asked, settings, |beyond| {
+        checkout.discover(&source, &options.limits, &render, beyond)
     })?;
     found.warnings.iter().for_each(|warning| console.warn(warning));
     match args.output {

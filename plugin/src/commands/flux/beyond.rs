@@ -1,9 +1,10 @@
-//! `--with-helm`: how HelmReleases are rendered, and where their charts come from.
+//! `--fetch-sources` and `--with-helm`: how sources are fetched and HelmReleases rendered, and where their charts come
+//! from.
 
 use overlay::archive;
 use overlay::error::{Error, ErrorKind, Place};
 use overlay::flux::api::{HelmRepository, Object};
-use overlay::flux::discover::Charts;
+use overlay::flux::discover::{Beyond, Charts, Fetching};
 use overlay::flux::helm::Earlier;
 use overlay::flux::sources::charts::Charts as Repositories;
 use overlay::flux::sources::elsewhere::Elsewhere;
@@ -18,8 +19,10 @@ use crate::settings::Settings;
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
-    /// Whether releases are rendered, and by which program.
-    pub args: &'a WithHelm,
+    /// By which program releases are rendered, where they are.
+    pub helm: Option<&'a WithHelm>,
+    /// Whether the sources of Kustomizations are fetched.
+    pub fetches: bool,
     /// Whether nothing is fetched.
     pub is_offline: bool,
     /// Whether nobody is to see values of Secrets in what releases render to.
@@ -34,17 +37,10 @@ pub struct Asked<'a> {
     pub earlier: &'a Earlier,
 }
 
-/// Gives `work` what renders releases, where that is asked for.
-pub fn using<T>(
-    asked: &Asked<'_>,
-    settings: &Settings,
-    work: impl FnOnce(Option<&Charts<'_>>) -> T,
-) -> T {
-    let Asked { args, is_offline, veils, values, credentials, is_complete, earlier } = *asked;
-    if !args.with_helm {
-        return work(None);
-    }
-    let helm = args.program.helm(false);
+/// Gives `work` what fetches sources and renders releases, where that is asked for.
+pub fn using<T>(asked: &Asked<'_>, settings: &Settings, work: impl FnOnce(&Beyond<'_>) -> T) -> T {
+    let Asked { helm, fetches, is_offline, veils, values, credentials, is_complete, earlier } =
+        *asked;
     let remote = settings.cache.clone().map(|cache| Remote::new(cache, is_offline));
     let repositories = Repositories::default();
     let elsewhere = Elsewhere {
@@ -64,8 +60,9 @@ pub fn using<T>(
         }
         elsewhere.pull(repository, name, version, secrets)
     };
-    work(Some(&Charts {
-        helm: &helm,
+    let helm = helm.map(|helm| helm.program.helm(false));
+    let charts = helm.as_ref().map(|helm| Charts {
+        helm,
         fetch: &fetch,
         pull: &pull,
         values,
@@ -74,7 +71,9 @@ pub fn using<T>(
         is_masked: &is_masked,
         veils,
         earlier,
-    }))
+    });
+    let sources = (fetches && !is_offline).then_some(Fetching { fetch: &fetch, credentials });
+    work(&Beyond { sources, charts: charts.as_ref() })
 }
 
 /// Whether a text stands for one that is not decrypted, or is it.
