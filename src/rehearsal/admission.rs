@@ -56,10 +56,12 @@ pub(super) fn check(
         let warnings = kinds::check_namespace_security(new, old, &pods)?;
         call.warnings.extend(warnings);
     }
+    if is_limited(call, old) {
+        let ranges = objects(state, "", "limitranges", &call.spot.namespace);
+        kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
+    }
     if plain {
         let namespace = &*call.spot.namespace;
-        let ranges = objects(state, "", "limitranges", namespace);
-        kinds::check_limits(kind, new, &ranges.iter().collect::<Vec<_>>())?;
         if let Some(home) = find_namespace(state, namespace) {
             call.warnings.extend(kinds::check_pod_security(kind, new, old, &home)?);
         }
@@ -79,6 +81,18 @@ pub(super) fn check(
         count(state, namespace, quotas, used);
     }
     Ok(())
+}
+
+/// Whether LimitRanges count: of Pods for what is made or resized only.
+///
+/// Source: Kubernetes `plugin/pkg/admission/limitranger/admission.go`, `SupportsAttributes`.
+fn is_limited(call: &Call, old: Option<&Value>) -> bool {
+    match (call.resource.kind.pair(), call.subresource()) {
+        (("", "Pod"), None) => old.is_none(),
+        (("", "Pod"), part) => part == Some("resize"),
+        (("", "PersistentVolumeClaim"), part) => part.is_none(),
+        _ => false,
+    }
 }
 
 /// Asks the ValidatingAdmissionPolicies.

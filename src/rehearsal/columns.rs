@@ -246,7 +246,7 @@ pub(super) fn cells(kind: (&str, &str), object: &Value, age: &str, now: u64) -> 
             cells.extend([age, names, images, selector(&spec["selector"])]);
             cells
         }
-        ("batch", "Job") => job(object, age),
+        ("batch", "Job") => job(object, age, now),
         ("batch", "CronJob") => {
             let [names, images] = containers(&spec["jobTemplate"]["spec"]["template"]["spec"]);
             let suspend = if spec["suspend"] == true { "True" } else { "False" };
@@ -558,7 +558,7 @@ fn endpoints(object: &Value) -> String {
     }
 }
 
-fn job(object: &Value, age: Value) -> Vec<Value> {
+fn job(object: &Value, age: Value, now: u64) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let [names, images] = containers(&spec["template"]["spec"]);
     let is = |kind: &str| {
@@ -584,8 +584,8 @@ fn job(object: &Value, age: Value) -> Vec<Value> {
     let times = [&status["startTime"], &status["completionTime"]];
     let times = times.map(|time| time.as_str().and_then(super::clock::read));
     let duration = match times {
-        [Some(start), Some(end)] => super::table::duration(end.saturating_sub(start)),
-        _ => String::new(),
+        [Some(start), end] => super::table::duration(end.unwrap_or(now).saturating_sub(start)),
+        [None, _] => String::new(),
     };
     vec![
         state.into(),

@@ -60,13 +60,18 @@ fn count(new: &mut Value, old: &Value) {
     create::metadata(new).insert("generation".into(), next.into());
 }
 
-/// Counts what is no change but to who tells an empty list from none, as the server does for
-/// NetworkPolicies.
+/// Does to an object that has empty lists or maps what the server does, which tells them from none: it counts them
+/// as a change of a NetworkPolicy, and a claim without requests as one that had them.
 ///
-/// Source: Kubernetes `pkg/registry/networking/networkpolicy/strategy.go`, which compares with `reflect`.
-pub(super) fn count_hollow(resource: &Resource, new: &mut Value, old: &Value) {
-    if resource.kind.pair() == ("networking.k8s.io", "NetworkPolicy") {
-        count(new, old);
+/// Source: Kubernetes `pkg/registry/networking/networkpolicy/strategy.go`, which compares with `reflect`;
+/// `pkg/apis/core/validation`, `ValidatePersistentVolumeClaimUpdate`.
+pub(super) fn settle_hollow(resource: &Resource, new: &mut Value, old: &Value) {
+    match resource.kind.pair() {
+        ("networking.k8s.io", "NetworkPolicy") => count(new, old),
+        ("", "PersistentVolumeClaim") if new["spec"]["resources"]["requests"].is_null() => {
+            new["spec"]["resources"]["requests"] = json!({});
+        }
+        _ => {}
     }
 }
 

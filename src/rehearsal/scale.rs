@@ -41,7 +41,9 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
     };
     let mut live = before.clone();
     let entries = old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    set_entries(&mut live, tracked.from_resource(&entries).map_err(internal)?);
+    let scaled = tracked.from_resource(&entries).map_err(internal)?;
+    let is_tracked = !scaled.is_empty();
+    set_entries(&mut live, scaled);
     let owners = Owners::of_scale(state, &resource);
     let mut new = match kind {
         None => decode::body(state, call, &resource, &writing)?,
@@ -54,7 +56,7 @@ pub(super) fn answer(state: &mut State, call: &mut Call, verb: &str) -> Result<A
                      convert CR to an invalid group/version: autoscaling/v1"
                 ))
             };
-            if entries.is_empty() {
+            if !is_tracked {
                 let what =
                     "failed to create manager for existing fields: failed to convert live object";
                 return Err(failed(what, "/"));

@@ -150,7 +150,7 @@ pub(super) fn change(
     let part = subresource.filter(|part| *part != "scale");
     rules::prepare_update(state, &resource, part, &mut new, old);
     if call.hollow && part.is_none() {
-        rules::count_hollow(&resource, &mut new, old);
+        rules::settle_hollow(&resource, &mut new, old);
     }
     let (causes, warnings) = rules::validate_update(&resource, part, &new, old);
     if !causes.is_empty() {

@@ -137,6 +137,24 @@ impl Check {
         self.causes.push(Cause { reason: "FieldValueInvalid", message, field: path.into() });
     }
 
+    /// What the server could not find out.
+    pub(super) fn internal(&mut self, path: impl Into<String>, why: impl fmt::Display) {
+        let message = format!("Internal error: {why}");
+        self.causes.push(Cause { reason: "InternalError", message, field: path.into() });
+    }
+
+    /// An address; says whether it may be one.
+    pub(super) fn address(&mut self, at: &At<'_>) -> bool {
+        let fault = super::names::address_fault(at.text());
+        fault.inspect(|fault| self.invalid_text(at, fault)).is_none()
+    }
+
+    /// A network.
+    pub(super) fn network(&mut self, at: &At<'_>) {
+        let fault = super::names::network_fault(at.text());
+        fault.into_iter().for_each(|fault| self.invalid_text(at, fault));
+    }
+
     pub(super) fn required(&mut self, path: impl Into<String>, detail: impl AsRef<str>) {
         self.causes.push(Cause::required(path, detail.as_ref()));
     }

@@ -36,6 +36,7 @@ mod names;
 mod network;
 mod pod;
 mod pod_security;
+mod pod_status;
 mod policy;
 mod prepare;
 mod quantity;

@@ -2,6 +2,8 @@
 //!
 //! Source: apimachinery `pkg/util/validation/validation.go`, `pkg/api/validation/generic.go`.
 
+use std::net::IpAddr;
+
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters \
      or '-', and must start and end with an alphanumeric character";
 const LABEL_PATTERN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
@@ -272,26 +274,75 @@ pub(super) fn fully_qualified(text: &str) -> Vec<String> {
     wrong
 }
 
+/// What the server has against an address, unless it was there before.
+///
+/// Source: apimachinery `pkg/util/validation/ip.go`, `IsValidIPForLegacyField`.
+pub(super) fn address_fault(text: &str) -> Option<&'static str> {
+    match (sloppy_address(text), text.parse::<IpAddr>()) {
+        (None, _) => Some(BAD_IP),
+        (_, Err(_)) => Some("must not have leading 0s"),
+        (_, Ok(IpAddr::V6(ip))) if ip.to_ipv4_mapped().is_some() => {
+            Some("must not be an IPv4-mapped IPv6 address")
+        }
+        _ => None,
+    }
+}
+
+/// An address as the server once read it: numbers may begin with zeros, and a mapped address is one of the older
+/// family.
+///
+/// Source: k8s.io/utils `internal/third_party/forked/golang/net/ip.go`.
+pub(super) fn sloppy_address(text: &str) -> Option<IpAddr> {
+    let bare = |part: &str| {
+        let digits = part.trim_start_matches('0');
+        let bare = if digits.is_empty() && !part.is_empty() { "0" } else { digits };
+        bare.to_owned()
+    };
+    let (begin, dotted) = match (text.rfind(':'), text.contains('.')) {
+        (Some(at), true) => text.split_at(at + 1),
+        (None, true) => ("", text),
+        _ => (text, ""),
+    };
+    let dotted: Vec<_> = dotted.split('.').map(bare).collect();
+    let ip: IpAddr = format!("{begin}{}", dotted.join(".")).parse().ok()?;
+    Some(ip.to_canonical())
+}
+
 /// An IP address; the server's newer parser knows neither leading zeros nor mapped addresses.
 pub(super) fn is_ip(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
+    text.parse::<IpAddr>().is_ok()
 }
 
-/// An address and the length of its prefix.
-pub(super) fn is_cidr(text: &str) -> bool {
-    cidr(text).is_some()
-}
-
-/// The address and the length of the prefix of a network.
-pub(super) fn cidr(text: &str) -> Option<(std::net::IpAddr, u8)> {
+/// The address and the length of the prefix of a network, as the server once read them.
+pub(super) fn cidr(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = text.split_once('/')?;
-    let address: std::net::IpAddr = address.parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
+    let most = if address.contains(':') { 128 } else { 32 };
+    let address = sloppy_address(address)?;
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let length: u8 = length.parse().ok()?;
     (length <= most).then_some((address, length))
+}
+
+/// What the server has against a network, unless it was there before.
+///
+/// Source: apimachinery `pkg/util/validation/ip.go`, `IsValidCIDRForLegacyField`.
+pub(super) fn network_fault(text: &str) -> Option<&'static str> {
+    let Some((_, length)) = cidr(text) else { return Some(BAD_CIDR) };
+    let (address, digits) = text.split_once('/')?;
+    let has_zero = digits.len() > 1 && digits.starts_with('0');
+    let (ip, size) = match address.parse() {
+        Ok(IpAddr::V4(ip)) if !has_zero => (u128::from(ip.to_bits()), 32),
+        Ok(IpAddr::V6(ip)) if !has_zero && ip.to_ipv4_mapped().is_some() => {
+            return Some("must not have an IPv4-mapped IPv6 address");
+        }
+        Ok(IpAddr::V6(ip)) if !has_zero => (ip.to_bits(), 128),
+        _ => return Some("must not have leading 0s in IP or prefix length"),
+    };
+    let beyond = size - u32::from(length);
+    let rest = ip & 1_u128.checked_shl(beyond).map_or(u128::MAX, |bit| bit - 1);
+    (rest != 0).then_some("must not have bits set beyond the prefix length")
 }
 
 /// In refusals of addresses.
@@ -332,8 +383,19 @@ mod tests {
 
     #[test]
     fn networks_need_a_length() {
-        assert!(is_cidr("10.0.0.0/8"));
-        assert!(!is_cidr("10.0.0.0"));
-        assert!(!is_cidr("10.0.0.0/33"));
+        assert!(cidr("10.0.0.0/8").is_some() && network_fault("10.0.0.0/8").is_none());
+        for wrong in ["10.0.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "::/129", "/8"] {
+            assert_eq!((cidr(wrong), network_fault(wrong)), (None, Some(BAD_CIDR)), "{wrong}");
+        }
+        for (odd, fault) in [
+            ("010.0.0.0/8", "must not have leading 0s in IP or prefix length"),
+            ("10.0.0.0/08", "must not have leading 0s in IP or prefix length"),
+            ("10.0.0.1/8", "must not have bits set beyond the prefix length"),
+            ("fd00::1/0", "must not have bits set beyond the prefix length"),
+            ("::ffff:10.0.0.0/104", "must not have an IPv4-mapped IPv6 address"),
+        ] {
+            assert_eq!(network_fault(odd), Some(fault), "{odd}");
+        }
+        assert_eq!((network_fault("0.0.0.0/0"), network_fault("::/0")), (None, None));
     }
 }

@@ -304,14 +304,11 @@ fn ip_block(check: &mut Check, at: &At<'_>) {
     if cidr.text().is_empty() {
         return check.required(&*cidr.path, "");
     }
-    let Some((ip, length)) = names::cidr(cidr.text()) else {
-        return check.invalid(&cidr, names::BAD_CIDR);
-    };
+    check.network(&cidr);
+    let Some((ip, length)) = names::cidr(cidr.text()) else { return };
     for except in at.get("except").items() {
-        let Some((inner, longer)) = names::cidr(except.text()) else {
-            check.invalid(&except, names::BAD_CIDR);
-            continue;
-        };
+        check.network(&except);
+        let Some((inner, longer)) = names::cidr(except.text()) else { continue };
         if length >= longer || bits(ip, length) != bits(inner, length) {
             check.invalid(&except, "must be a strict subset of `cidr`");
         }
@@ -358,6 +355,20 @@ pub(super) fn endpoint_slice(check: &mut Check, object: &Value, old: Option<&Val
     }
 }
 
+fn slice_address(check: &mut Check, list: &At<'_>, address: &At<'_>, kind: &str) {
+    if !check.address(address) {
+        return;
+    }
+    let Ok(ip) = address.text().parse::<IpAddr>() else { return };
+    if (kind == "IPv4") != ip.is_ipv4() {
+        let detail = format!("must be an {kind} address");
+        check.invalid_as(&*list.path, go::show(address.value), detail);
+    } else if ip.to_string() != address.text() {
+        check.invalid(address, format!("must be in canonical form (\"{ip}\")"));
+    }
+    service::endpoint_ip(check, address);
+}
+
 fn slice_endpoints(check: &mut Check, list: &At<'_>, kind: &str) {
     if list.len() > ENDPOINTS {
         return check.too_many(&*list.path, list.len(), ENDPOINTS);
@@ -370,17 +381,9 @@ fn slice_endpoints(check: &mut Check, list: &At<'_>, kind: &str) {
             check.too_many(&*addresses.path, addresses.len(), ADDRESSES);
         }
         for address in addresses.items() {
-            let ip = address.text().parse::<IpAddr>();
-            match (kind, ip) {
-                ("IPv4" | "IPv6", Err(_)) => check.invalid(&address, names::BAD_IP),
-                ("IPv4" | "IPv6", Ok(ip)) => {
-                    if (kind == "IPv4") != ip.is_ipv4() {
-                        let detail = format!("must be an {kind} address");
-                        check.invalid_as(&*addresses.path, go::show(address.value), detail);
-                    }
-                    service::endpoint_ip(check, &address);
-                }
-                ("FQDN", _) => {
+            match kind {
+                "IPv4" | "IPv6" => slice_address(check, &addresses, &address, kind),
+                "FQDN" => {
                     let text = address.text().strip_suffix('.').unwrap_or(address.text());
                     for message in names::dns_subdomain(text) {
                         check.invalid(&address, message);
@@ -444,9 +447,7 @@ pub(super) fn endpoints(check: &mut Check, object: &Value, old: Option<&Value>) 
         }
         for address in ready.items().chain(other.items()) {
             let ip = address.get("ip");
-            if !names::is_ip(ip.text()) {
-                check.invalid_text(&ip, names::BAD_IP);
-            }
+            check.address(&ip);
             let host = address.get("hostname");
             if !host.text().is_empty() {
                 check.all(&host, names::dns_label(host.text()));

@@ -128,10 +128,7 @@ fn spec_of(check: &mut Check, spec: &At<'_>, setting: Setting<'_>) {
     named(check, &spec.get("subdomain"), names::dns_label);
     tolerations(check, &spec.get("tolerations"));
     for alias in spec.get("hostAliases").items() {
-        let ip = alias.get("ip");
-        if !names::is_ip(ip.text()) {
-            check.invalid_text(&ip, names::BAD_IP);
-        }
+        check.address(&alias.get("ip"));
         for name in alias.get("hostnames").items() {
             check.all(&name, names::dns_subdomain(name.text()));
         }
@@ -427,8 +424,8 @@ fn dns_config(check: &mut Check, spec: &At<'_>) {
     if servers.len() > 3 {
         check.invalid(&servers, "must not have more than 3 nameservers");
     }
-    for server in servers.items().filter(|server| !names::is_ip(server.text())) {
-        check.invalid(&server, names::BAD_IP);
+    for server in servers.items() {
+        check.address(&server);
     }
     let searches = config.get("searches");
     if searches.len() > 32 {

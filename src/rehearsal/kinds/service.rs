@@ -47,10 +47,8 @@ pub(super) fn validate(check: &mut Check, object: &Value, old: Option<&Value>) {
     affinity(check, &spec);
     cluster_ips(check, &spec, old.map(|old| &old["spec"]));
     for ip in spec.get("externalIPs").items() {
-        if names::is_ip(ip.text()) {
+        if check.address(&ip) {
             endpoint_ip(check, &ip);
-        } else {
-            check.invalid(&ip, names::BAD_IP);
         }
     }
     let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
@@ -217,9 +215,8 @@ pub(super) fn cluster_ips(check: &mut Check, spec: &At<'_>, old: Option<&Value>)
             }
             continue;
         }
-        if !names::is_ip(ip.text()) && !existing(ip.value) {
+        if !existing(ip.value) && !check.address(&ip) {
             wrong = true;
-            check.invalid(&ip, names::BAD_IP);
         }
     }
     if list.len() > 2 {
@@ -249,7 +246,7 @@ pub(super) fn cluster_ips(check: &mut Check, spec: &At<'_>, old: Option<&Value>)
 /// An address that traffic can be sent to.
 pub(super) fn endpoint_ip(check: &mut Check, at: &At<'_>) {
     use std::net::IpAddr;
-    let Ok(ip) = at.text().parse::<IpAddr>() else {
+    let Some(ip) = names::sloppy_address(at.text()) else {
         check.invalid_text(at, "must be a valid IP address");
         return;
     };
@@ -308,8 +305,8 @@ fn source_ranges(check: &mut Check, root: &At<'_>, spec: &At<'_>) {
         }
         for (at, range) in ranges.items().enumerate() {
             let text = range.text().trim();
-            if !names::is_cidr(text) {
-                check.invalid_as(format!("{path}[{at}]"), go::quote(text), names::BAD_CIDR);
+            if let Some(fault) = names::network_fault(text) {
+                check.invalid_as(format!("{path}[{at}]"), go::quote(text), fault);
             }
         }
         return;
@@ -322,8 +319,9 @@ fn source_ranges(check: &mut Check, root: &At<'_>, spec: &At<'_>) {
         check.forbidden(&*path, only);
     }
     for range in text.trim().split(',').map(str::trim) {
-        if !text.trim().is_empty() && !names::is_cidr(range) {
-            check.invalid_as(&*path, go::quote(range), names::BAD_CIDR);
+        let fault = names::network_fault(range).filter(|_| !text.trim().is_empty());
+        if let Some(fault) = fault {
+            check.invalid_as(&*path, go::quote(range), fault);
         }
     }
 }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::check::{At, Check};
-use super::{config, job_status, metadata, names};
+use super::{config, job_status, metadata, names, pod_status};
 use crate::rehearsal::Kind;
 
 /// Asks the rules of a kind for one of its subresources.
@@ -47,12 +47,7 @@ pub(super) fn validate(
             config::quota_amounts(check, &status.get("hard"));
             config::quota_amounts(check, &status.get("used"));
         }
-        ("", "Pod") => {
-            let class = status.get("qosClass");
-            if *class.value != old["status"]["qosClass"] {
-                check.invalid_text(&class, "field is immutable");
-            }
-        }
+        ("", "Pod") => pod_status::validate(check, new, old),
         ("", "Service") => {
             let balancer = status.get("loadBalancer").get("ingress");
             if root.get("spec").text_of("type") == "LoadBalancer" {
@@ -80,8 +75,8 @@ pub(super) fn validate(
 /// One address of a load balancer.
 fn load_balancer(check: &mut Check, at: &At<'_>, has_mode: bool) {
     let (ip, mode, host) = (at.get("ip"), at.get("ipMode"), at.get("hostname"));
-    if !ip.text().is_empty() && !names::is_ip(ip.text()) {
-        check.invalid(&ip, names::BAD_IP);
+    if !ip.text().is_empty() {
+        check.address(&ip);
     }
     if has_mode {
         match (mode.is_there(), ip.text().is_empty()) {

@@ -105,7 +105,10 @@ fn alter(parent: &mut Value, part: &Part, temper: Temper, chance: &mut Chance) {
             odd[chance.below(odd.len())].clone()
         }
         Value::String(text) => {
-            let plain = [json!(format!("{text}2")), json!("other"), json!("1"), json!("Always")];
+            // Whether an address with another digit is one hangs on which one the server gave.
+            let more = if text.parse::<std::net::IpAddr>().is_ok() { "x" } else { "2" };
+            let plain =
+                [json!(format!("{text}{more}")), json!("other"), json!("1"), json!("Always")];
             plain[chance.below(plain.len())].clone()
         }
         Value::Number(number) if wild => {

@@ -18,6 +18,7 @@ mod exchange;
 mod hostile;
 mod objects;
 mod plain;
+mod pods;
 mod sequence;
 mod speed;
 
@@ -271,6 +272,19 @@ fn hostile_requests_are_refused_as_a_real_server_refuses_them() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn statuses_and_addresses_are_read_as_a_real_server_reads_them() -> Result<()> {
+    let Some(plane) = shared() else { return Ok(()) };
+    let address = plane.server_url().trim_start_matches("https://").to_owned();
+    let api = Rehearsal::new(&Options { address, ..Options::default() });
+    let mut ours = Side::new(Server::Memory(api.expect("the default minor is known")));
+    let mut real = Side::new(Server::Real(plane));
+    begin(&ours.server, &real.server, "fidelity-pods");
+    let report = compare(&mut ours, &mut real, pods::questions().into_iter());
+    assert!(report.is_empty(), "{report}");
+    Ok(())
+}
+
 /// Asks both servers each of the questions; what differs.
 fn compare(ours: &mut Side, real: &mut Side, questions: impl Iterator<Item = Question>) -> String {
     let mut report = String::new();
@@ -279,7 +293,8 @@ fn compare(ours: &mut Side, real: &mut Side, questions: impl Iterator<Item = Que
             let Some(difference) = &outcome.difference else { continue };
             let title: String = outcome.title().chars().take(200).collect();
             let difference: String = difference.chars().take(600).collect();
-            writeln!(report, "{title}\n    {difference}").expect("text has room");
+            let real: String = outcome.replies[1].body.chars().take(1200).collect();
+            writeln!(report, "{title}\n    {difference}\n    {real}").expect("text has room");
         }
     }
     report
