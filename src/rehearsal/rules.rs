@@ -61,13 +61,17 @@ fn count(new: &mut Value, old: &Value) {
 }
 
 /// Does to an object that has empty lists or maps what the server does, which tells them from none: it counts them
-/// as a change of a NetworkPolicy, and a claim without requests as one that had them.
+/// as a change of a NetworkPolicy or of webhooks, and a claim without requests as one that had them.
 ///
 /// Source: Kubernetes `pkg/registry/networking/networkpolicy/strategy.go`, which compares with `reflect`;
 /// `pkg/apis/core/validation`, `ValidatePersistentVolumeClaimUpdate`.
 pub(super) fn settle_hollow(resource: &Resource, new: &mut Value, old: &Value) {
     match resource.kind.pair() {
-        ("networking.k8s.io", "NetworkPolicy") => count(new, old),
+        ("networking.k8s.io", "NetworkPolicy")
+        | (
+            "admissionregistration.k8s.io",
+            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+        ) => count(new, old),
         ("", "PersistentVolumeClaim") if new["spec"]["resources"]["requests"].is_null() => {
             new["spec"]["resources"]["requests"] = json!({});
         }

@@ -53,6 +53,12 @@ impl Program {
         types::check(source, &self.expr, variables)
     }
 
+    /// Whether it is a variable or something in one, and no more.
+    #[must_use]
+    pub fn is_selection(&self) -> bool {
+        self.expr.is_selection()
+    }
+
     /// Whether a variable is named anywhere.
     pub fn names(&self, variable: &str) -> bool {
         self.expr.names(variable)

@@ -20,6 +20,17 @@ pub(super) struct Expr {
 }
 
 impl Expr {
+    /// Whether it is a name, or what is selected from one.
+    pub(super) fn is_selection(&self) -> bool {
+        match &self.node {
+            Node::Name(_) => true,
+            Node::Select(operand, _, false) | Node::Index(operand, _, false) => {
+                operand.is_selection()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a variable is named here or below.
     pub(super) fn names(&self, variable: &str) -> bool {
         let is = |expr: &Self| expr.names(variable);

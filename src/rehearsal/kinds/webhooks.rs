@@ -1,11 +1,14 @@
-//! What webhook configurations and admission policies must be, apart from their expressions.
+//! What webhook configurations must be, and admission policies apart from their expressions.
 //!
 //! Source: Kubernetes 1.36 `pkg/apis/admissionregistration/validation/validation.go`.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::check::{At, Check};
 use super::{go, metadata, names};
+use crate::rehearsal::cel;
 
 pub(super) fn configuration(check: &mut Check, object: &Value) {
     let mut seen = Vec::new();
@@ -54,6 +57,7 @@ fn webhook(check: &mut Check, hook: &At<'_>) {
     }
     metadata::selector(check, &hook.get("namespaceSelector"));
     metadata::selector(check, &hook.get("objectSelector"));
+    match_conditions(check, &hook.get("matchConditions"));
     let reinvocation = hook.get("reinvocationPolicy");
     if reinvocation.is_there() {
         check.one_of(&reinvocation, &["IfNeeded", "Never"]);
@@ -65,6 +69,82 @@ fn webhook(check: &mut Check, hook: &At<'_>) {
         (false, true) => webhook_service(check, &service),
         _ => check.required(&*client.path, "exactly one of url or service is required"),
     }
+}
+
+/// The most conditions of a webhook.
+const CONDITIONS: usize = 64;
+
+fn match_conditions(check: &mut Check, list: &At<'_>) {
+    if list.len() > CONDITIONS {
+        check.too_many(&*list.path, list.len(), CONDITIONS);
+    }
+    let mut seen = Vec::new();
+    for condition in list.items() {
+        let (name, expression) = (condition.get("name"), condition.get("expression"));
+        match expression.text().trim() {
+            "" => check.required(&*expression.path, ""),
+            text => {
+                let fault = condition_fault(text);
+                fault.into_iter().for_each(|fault| check.invalid_text(&expression, fault));
+            }
+        }
+        if name.text().is_empty() {
+            check.required(&*name.path, "");
+            continue;
+        }
+        check.all(&name, names::qualified_name(name.text()));
+        if seen.contains(&name.text()) {
+            check.duplicate(&*name.path, go::quote(name.text()));
+        }
+        seen.push(name.text());
+    }
+}
+
+/// Why an expression is no condition.
+fn condition_fault(text: &str) -> Option<String> {
+    let compiled = cel::Program::parse(text).and_then(|program| {
+        let found = program.check(text, &condition_variables())?;
+        Ok((found, program.is_selection()))
+    });
+    match compiled {
+        Err(error) => Some(format!("compilation failed: {error}")),
+        // Of calls it may not be known what they give.
+        Ok((cel::Type::Bool, _) | (cel::Type::Dyn, false)) => None,
+        Ok((other, _)) => Some(format!("must evaluate to bool but got {other}")),
+    }
+}
+
+/// What a condition may speak of. Source: apiserver `pkg/admission/plugin/cel/compile.go`, `BuildRequestType`.
+fn condition_variables() -> [(&'static str, cel::Type); 4] {
+    use cel::Type::{Bool, Dyn, List, Map, Object, Text};
+    let object = |fields: &[(&str, cel::Type)]| {
+        let fields = fields.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone()));
+        Object(Arc::new(fields.collect()))
+    };
+    let kind = object(&[("group", Text), ("version", Text), ("kind", Text)]);
+    let resource = object(&[("group", Text), ("version", Text), ("resource", Text)]);
+    let texts = List(Arc::new(Text));
+    let user = object(&[
+        ("username", Text),
+        ("uid", Text),
+        ("groups", texts.clone()),
+        ("extra", Map(Arc::new(texts))),
+    ]);
+    let request = object(&[
+        ("kind", kind.clone()),
+        ("resource", resource.clone()),
+        ("subResource", Text),
+        ("requestKind", kind),
+        ("requestResource", resource),
+        ("requestSubResource", Text),
+        ("name", Text),
+        ("namespace", Text),
+        ("operation", Text),
+        ("userInfo", user),
+        ("dryRun", Bool),
+        ("options", Dyn),
+    ]);
+    [("object", Dyn), ("oldObject", Dyn), ("request", request), ("authorizer", Dyn)]
 }
 
 fn operations(check: &mut Check, rule: &At<'_>) {

@@ -25,8 +25,8 @@ pub enum Target {
     Store,
 }
 
-/// Makes an object what Go would write of it, and says whether its spec has or had empty lists or maps: Go tells
-/// them from those that are not there.
+/// Makes an object what Go would write of it, and says whether its spec, or its webhooks, has or had empty lists, maps
+/// or bytes: Go tells them from those that are not there.
 pub fn encode(
     object: &mut Value,
     minor: &Minor,
@@ -43,7 +43,7 @@ pub fn encode(
         for property in &definition.properties {
             encoder.hollow.set(false);
             encoder.property(object, property, definition, 0);
-            is_hollow |= property.name == "spec" && encoder.hollow.get();
+            is_hollow |= matches!(property.name, "spec" | "webhooks") && encoder.hollow.get();
         }
     }
     is_hollow
@@ -53,7 +53,7 @@ struct Encoder<'a> {
     minor: &'a Minor,
     target: Target,
     keeps_empty: bool,
-    /// Whether there was an empty list or map.
+    /// Whether there was an empty list or map, or bytes of which there are none.
     hollow: Cell<bool>,
 }
 
@@ -179,7 +179,11 @@ impl Encoder<'_> {
                 }
                 !(object.is_empty() && self.leaves_out(omits))
             }
-            (Shape::String, Value::String(text)) => !(omits && text.is_empty()),
+            (Shape::String, Value::String(text)) => {
+                let is_hollow = node.format == "byte" && text.is_empty();
+                self.hollow.set(self.hollow.get() || is_hollow);
+                !(omits && text.is_empty())
+            }
             (Shape::Integer | Shape::Number, Value::Number(number)) => {
                 !(omits && number.as_f64() == Some(0.0))
             }

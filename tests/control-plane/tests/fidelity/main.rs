@@ -14,6 +14,7 @@ mod binary;
 #[path = "../../../differential/chance.rs"]
 mod chance;
 mod change;
+mod corners;
 mod exchange;
 mod hostile;
 mod objects;
@@ -260,27 +261,29 @@ fn requests_are_answered_as_a_real_server_answers_them() -> Result<()> {
 
 #[test]
 fn hostile_requests_are_refused_as_a_real_server_refuses_them() -> Result<()> {
-    let Some(plane) = shared() else { return Ok(()) };
-    let address = plane.server_url().trim_start_matches("https://").to_owned();
-    let api = Rehearsal::new(&Options { address, ..Options::default() });
-    let mut ours = Side::new(Server::Memory(api.expect("the default minor is known")));
-    let mut real = Side::new(Server::Real(plane));
-    begin(&ours.server, &real.server, "fidelity-hostile");
-    let questions = hostile::questions();
-    let report = compare(&mut ours, &mut real, questions.into_iter().chain(binary::questions()));
-    assert!(report.is_empty(), "{report}");
-    Ok(())
+    let questions = hostile::questions().into_iter().chain(binary::questions());
+    asked_of_both("fidelity-hostile", questions)
 }
 
 #[test]
 fn statuses_and_addresses_are_read_as_a_real_server_reads_them() -> Result<()> {
+    asked_of_both("fidelity-pods", pods::questions().into_iter())
+}
+
+#[test]
+fn corners_are_turned_as_a_real_server_turns_them() -> Result<()> {
+    asked_of_both("fidelity-corners", corners::questions().into_iter())
+}
+
+/// Asks both servers, in a namespace of its own.
+fn asked_of_both(namespace: &str, questions: impl Iterator<Item = Question>) -> Result<()> {
     let Some(plane) = shared() else { return Ok(()) };
     let address = plane.server_url().trim_start_matches("https://").to_owned();
     let api = Rehearsal::new(&Options { address, ..Options::default() });
     let mut ours = Side::new(Server::Memory(api.expect("the default minor is known")));
     let mut real = Side::new(Server::Real(plane));
-    begin(&ours.server, &real.server, "fidelity-pods");
-    let report = compare(&mut ours, &mut real, pods::questions().into_iter());
+    begin(&ours.server, &real.server, namespace);
+    let report = compare(&mut ours, &mut real, questions);
     assert!(report.is_empty(), "{report}");
     Ok(())
 }
