@@ -739,7 +739,9 @@ fn finalizer_warning(name: &str) -> Option<String> {
     ))
 }
 
-/// The value at a path of plain fields, and how Go complains where it has another type.
+/// The value at a path of plain fields, and how Go complains where it has another type; below null there is none.
+///
+/// Source: apimachinery `pkg/apis/meta/v1/unstructured/helpers.go`, `NestedFieldNoCopy`.
 fn nested<'a>(
     object: &'a Value,
     path: &str,
@@ -749,6 +751,9 @@ fn nested<'a>(
     let steps: Vec<_> = path.trim_start_matches('.').split('.').collect();
     let mut value = object;
     for (at, step) in steps.iter().enumerate() {
+        if value.is_null() {
+            return Ok(None);
+        }
         let Some(map) = value.as_object() else {
             // The path up to here and one step on, as the server has it.
             let shown = steps[..=at].iter().fold(String::new(), |path, step| child(&path, step));
