@@ -728,6 +728,7 @@ pub struct Chosen {
     ///
     /// A source is this repository anyway where it is called flux-system, where it is declared with the URL of a
     /// remote of this checkout, or where a Kustomization is found in the directory that it renders.
+    /// The archive of an artifact stands for one too, by its URL and digest: <https://host/app.tar.gz@sha256:...>
     #[arg(long = "local-source", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = local_source)]
     pub local_sources: Vec<(String, PathBuf)>,
     /// Fetch the sources that are declared and neither this repository nor given: Git and OCI repositories, buckets

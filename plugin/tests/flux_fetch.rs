@@ -1,9 +1,13 @@
-//! `flux build`, `flux diff` and `flux tree` with `--fetch-sources`, from a real Git repository.
+//! `flux build`, `flux diff` and `flux tree` with `--fetch-sources`, from a real Git repository, and of an archive.
 #![expect(clippy::disallowed_methods, reason = "tests write their cases to the disk")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sha2::Digest as _;
 
 /// Where the other repository seems to be.
 const URL: &str = "https://git.example/shop";
@@ -118,4 +122,45 @@ fn a_version_that_nobody_has_fails_where_it_is_declared() {
     assert_eq!(code, 1, "{out}");
     assert!(err.contains("no tag is a version in the range \">=3.0.0\""), "{err}");
     assert!(err.contains("clusters/shop.yaml:1:1"), "{err}");
+}
+
+/// The address of a server that answers one request, with an archive of one file.
+fn published() -> (String, String) {
+    let mut archive = tar::Builder::new(Vec::new());
+    let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: packed}\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "deploy/map.yaml", &text[..]).unwrap();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(&archive.into_inner().unwrap()).unwrap();
+    let body = zipped.finish().unwrap();
+    let digest: String = sha2::Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    });
+    (format!("http://{address}/shop.tar.gz"), format!("sha256:{digest}"))
+}
+
+#[test]
+fn an_archive_stands_for_a_source_if_its_digest_is_right() {
+    let site = Site::new();
+    let (url, digest) = published();
+    let source = format!("GitRepository/flux-system/shop={url}@{digest}");
+    let (code, out, err) = site.run(&["build", "shop", "--local-source", &source]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("name: packed"), "{out}");
+
+    for digest in [format!("@sha256:{}", "0".repeat(64)), String::new(), "@sha256:1".into()] {
+        let (url, _) = published();
+        let source = format!("GitRepository/flux-system/shop={url}{digest}");
+        let (code, out, err) = site.run(&["build", "shop", "--local-source", &source]);
+        assert!(code == 1 && out.is_empty() && err.contains("digest"), "{err}");
+    }
 }

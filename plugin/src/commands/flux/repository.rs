@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use overlay::archive::Limits as Bounds;
 use overlay::build::Options;
 use overlay::error::{Error, ErrorKind, Place, Result, Warned, Warning};
 use overlay::files::{Disk, FileKind, Files, clean};
@@ -15,12 +16,13 @@ use overlay::flux::discover::{
 };
 use overlay::flux::helm::{Earlier, stood_in};
 use overlay::flux::inventory::ObjectId;
-use overlay::flux::sources::{Source, committed, working_tree};
+use overlay::flux::sources::{Source, artifact, committed, working_tree};
 use overlay::flux::substitute::{Found as Data, Kind, Objects, Reference};
 use overlay::flux::trace::{Trace, Traced};
 use overlay::flux::veil::stand_in;
 use overlay::flux::{Decrypt, Rendered, Renderer, Untouched};
 use overlay::nearest::nearest;
+use overlay::remote::Remote;
 use overlay::sops::decryption::{Finding, Masking, Revealing};
 use overlay::sops::{Keys, mask, objects};
 use overlay::store::Store;
@@ -246,13 +248,32 @@ impl Checkout {
     }
 }
 
-/// A directory that stands for `Kind/namespace/name`.
+/// A directory, or an archive, that stands for `Kind/namespace/name`.
 fn local(name: &str, path: &Path, settings: &Settings) -> Result<Local> {
     let mut parts = name.splitn(3, '/').map(str::to_owned);
     let mut part = || parts.next().unwrap_or_default();
     let (kind, namespace, name) = (part(), part(), part());
-    let source = working_tree(&settings.directory.join(path), &settings.directory, None)?;
+    let source = match archive(path) {
+        Some((url, digest)) => {
+            let cache = settings.cache.clone().ok_or_else(|| {
+                let message = "there is no place to keep what is fetched";
+                let error = Error::new(ErrorKind::Missing, Place::file(url), message);
+                error.hint("set HOME or XDG_CACHE_HOME")
+            })?;
+            artifact(&Remote::new(cache, false), url, digest, &Bounds::WEBHOOK)?
+        }
+        None => working_tree(&settings.directory.join(path), &settings.directory, None)?,
+    };
     Ok(Local { kind, namespace, name, source })
+}
+
+/// The address of an archive and its digest, where a path is `https://…@sha256:…`.
+fn archive(path: &Path) -> Option<(&str, &str)> {
+    let text = path
+        .to_str()
+        .filter(|text| ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)))?;
+    let parts = text.rsplit_once('@').filter(|(_, digest)| digest.contains(':'));
+    Some(parts.unwrap_or((text, "")))
 }
 
 /// What becomes of secrets.
@@ -828,6 +849,14 @@ mod tests {
             choice.settle(&settings, render, |found| vec![found]).expect("a directory");
             assert_eq!((choice.path.as_path(), rules.repeated()), (Path::new(path), repeated));
         }
+    }
+
+    #[test]
+    fn a_source_may_be_an_archive_with_its_digest() {
+        let of = |text: &'static str| archive(Path::new(text));
+        assert_eq!(of("https://h/a.tar.gz@sha256:ab"), Some(("https://h/a.tar.gz", "sha256:ab")));
+        assert_eq!(of("http://u@h/a.tar.gz"), Some(("http://u@h/a.tar.gz", "")));
+        assert_eq!((of("./https://h"), of("/a@sha256:b")), (None, None));
     }
 
     #[test]
