@@ -33,10 +33,8 @@ pub fn run(
     if let Some(words) = asked_to_complete(program, &arguments) {
         return commands::completion::answer(&words, settings, console);
     }
-    let mut command = args::command_for(program, &arguments);
-    let matches = command.try_get_matches_from_mut(arguments);
-    // The process runs one command line, and takes its parser along faster than that is taken apart.
-    std::mem::forget(command);
+    let command = args::command_for(program, &arguments);
+    let matches = command.try_get_matches_from(arguments);
     match matches.and_then(|matches| args::Args::from_matches(&matches)) {
         Ok(args) => commands::run(&args, program, settings, console),
         Err(error) => usage(&error, console),

@@ -1,5 +1,4 @@
 //! `flux build`, `flux diff` and `flux tree` with `--fetch-sources`, from a real Git repository, and of an archive.
-#![expect(clippy::disallowed_methods, reason = "tests write their cases to the disk")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
 use std::io::{Read as _, Write as _};
