@@ -161,3 +161,14 @@ fn links_that_are_committed_are_not_in_the_artifact() {
     assert_eq!(text(&source, "app/a.yaml").as_deref(), Some("four"));
     assert_eq!(text(&source, "app/link.yaml"), None);
 }
+
+#[test]
+fn who_cannot_be_asked_for_versions_is_named() {
+    let cache = tempfile::tempdir().unwrap();
+    let remote = Remote::new(cache.path().to_owned(), false);
+    let reference = GitReference { semver: "1.x".into(), ..GitReference::default() };
+    let url = "file:///nowhere/at/all".into();
+    let object = GitRepository { url, reference, ..GitRepository::default() };
+    let error = git(&remote, &object).err().unwrap().to_string();
+    assert!(error.starts_with("file:///nowhere/at/all: git ls-remote failed"), "{error}");
+}

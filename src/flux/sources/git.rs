@@ -68,8 +68,10 @@ fn newest(url: &str, semver: &str) -> Result<String> {
     let refused = |message: String| Error::new(ErrorKind::Invalid, Place::file(url), message);
     let range = Range::parse(semver)
         .ok_or_else(|| refused(format!("\"{}\" is no range of versions", semver.escape_debug())))?;
-    let listed =
-        committed::output(Path::new("."), &["ls-remote", "--tags", "--refs", "--", url], None)?;
+    let ask = ["ls-remote", "--tags", "--refs", "--", url];
+    let listed = committed::output(Path::new("."), &ask, None);
+    // It has nothing to do with the working directory.
+    let listed = listed.map_err(|error| error.at(Place::file(url)))?;
     let listed = String::from_utf8_lossy(&listed);
     let tags = listed.lines().filter_map(|line| line.split_once("refs/tags/").map(|(_, tag)| tag));
     let versions = tags.filter_map(|tag| Some((Version::parse(tag)?, tag)));
