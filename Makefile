@@ -20,9 +20,10 @@ fmt:
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-# The engine stands without kube.
+# The engine stands without kube, the plugin without what the quickstart leaves out.
 engine:
 	$(CARGO) check -p overlay --no-default-features --locked
+	$(CARGO) check -p kubectl-overlay --no-default-features --locked
 
 unit:
 	@tests/packages.sh
