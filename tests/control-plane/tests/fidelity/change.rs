@@ -127,7 +127,7 @@ fn alter(parent: &mut Value, part: &Part, temper: Temper, chance: &mut Chance) {
         }
         // Whether the next port is free hangs on which ones the server gave.
         Value::Number(number) if (30_000..32_768).contains(&number.as_i64().unwrap_or(0)) => {
-            json!(number.as_i64().unwrap_or(0) - 20_000)
+            json!(20_000)
         }
         Value::Number(number) => json!(number.as_i64().unwrap_or_default() + 1),
         Value::Bool(_) if wild => {
