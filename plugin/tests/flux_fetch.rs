@@ -1,8 +1,11 @@
 //! `flux build`, `flux diff` and `flux tree` with `--fetch-sources`, from a real Git repository, and of an archive.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as they do")]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+#[path = "../../tests/sources/server.rs"]
+#[expect(dead_code, reason = "the library's tests use more of it")]
+mod server;
+
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -123,7 +126,7 @@ fn a_version_that_nobody_has_fails_where_it_is_declared() {
     assert!(err.contains("clusters/shop.yaml:1:1"), "{err}");
 }
 
-/// The address of a server that answers one request, with an archive of one file.
+/// The address of an archive of one file, and its digest.
 fn published() -> (String, String) {
     let mut archive = tar::Builder::new(Vec::new());
     let text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: packed}\n";
@@ -135,15 +138,7 @@ fn published() -> (String, String) {
     zipped.write_all(&archive.into_inner().unwrap()).unwrap();
     let body = zipped.finish().unwrap();
     let digest: String = sha2::Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = [0; 4096];
-        let _ = stream.read(&mut request).unwrap();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
-    });
+    let address = server::serve(move |_| server::Answer::ok(body.clone()));
     (format!("http://{address}/shop.tar.gz"), format!("sha256:{digest}"))
 }
 
@@ -157,7 +152,6 @@ fn an_archive_stands_for_a_source_if_its_digest_is_right() {
     assert!(out.contains("name: packed"), "{out}");
 
     for digest in [format!("@sha256:{}", "0".repeat(64)), String::new(), "@sha256:1".into()] {
-        let (url, _) = published();
         let source = format!("GitRepository/flux-system/shop={url}{digest}");
         let (code, out, err) = site.run(&["build", "shop", "--local-source", &source]);
         assert!(code == 1 && out.is_empty() && err.contains("digest"), "{err}");

@@ -36,23 +36,18 @@ pub(super) fn body(
     if writing.validation == Validation::Strict
         && let Some(why) = read.strict_error()
     {
-        return Err(cannot_be_handled(kind, &why));
+        return Err(fields::cannot_be_handled(kind, kind, &why));
     }
     complain(call, writing, &read);
     call.hollow = read.hollow;
     let mut object = read.object;
-    rules::default(resource, &mut object).map_err(|why| cannot_be_handled(kind, &why))?;
+    rules::default(resource, &mut object)
+        .map_err(|why| fields::cannot_be_handled(kind, kind, &why))?;
     if memchr::memmem::find(&call.body, b"managedFields").is_some() {
         let given = body::tree(&call.body, call.content_type.as_deref());
         forget_owners(&given.unwrap_or_default(), &mut object);
     }
     Ok(object)
-}
-
-fn cannot_be_handled(kind: &Kind, why: &str) -> Failure {
-    let name = &kind.kind;
-    let version = &kind.version;
-    bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
 }
 
 /// An empty list of managed fields says that all are to be forgotten: it is kept, as no empty list

@@ -20,7 +20,7 @@ use crate::rehearsal::refusals::{
 use crate::rehearsal::selectors::{Fields, Labels};
 use crate::rehearsal::server::{Call, State, shown};
 use crate::rehearsal::store::{Key, Stored};
-use crate::rehearsal::{Cause, Failure, convert, table};
+use crate::rehearsal::{Cause, Failure, convert, kinds, table};
 use crate::schema::go::int64;
 
 /// Which objects of a collection are meant.
@@ -246,7 +246,7 @@ pub(super) fn metadata_only(object: &Value) -> Value {
     let mut metadata = object["metadata"].clone();
     if object["kind"] == "DaemonSet" {
         // The server takes the metadata of its own type, which has a field in the place of this.
-        take_annotation(&mut metadata, "deprecated.daemonset.template.generation");
+        take_annotation(&mut metadata, kinds::TEMPLATE_GENERATION);
     }
     json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",

@@ -200,7 +200,7 @@ fn count_templates(object: &mut Value) -> Result<(), String> {
     let metadata = create::metadata(object);
     let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
     let Some(annotations) = annotations.as_object_mut() else { return Ok(()) };
-    let count = annotations.entry("deprecated.daemonset.template.generation").or_insert("0".into());
+    let count = annotations.entry(kinds::TEMPLATE_GENERATION).or_insert("0".into());
     *count = int64(count.as_str().unwrap_or_default())?.to_string().into();
     Ok(())
 }

@@ -149,10 +149,7 @@ impl<'a> SortKey<'a> {
 pub(super) fn by_kind<T>(list: &mut Vec<T>, gvk: impl Fn(&T) -> &Gvk) {
     let mut ranked: Vec<_> = list.drain(..).map(|one| (rank(&gvk(&one).kind), one)).collect();
     ranked.sort_by(|(rank, one), (other_rank, other)| {
-        rank.cmp(other_rank).then_with(|| match (gvk(one), gvk(other)) {
-            (one, other) if one == other => Ordering::Equal,
-            (one, other) => gvk_order(one, other),
-        })
+        rank.cmp(other_rank).then_with(|| gvk_order(gvk(one), gvk(other)))
     });
     list.extend(ranked.into_iter().map(|(_, one)| one));
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::releases::Fetch;
 use super::{Charts, Search};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flux::api::{self, Reading, SourceRef};
 use crate::flux::sources::Source;
 use crate::flux::substitute::{Found, Kind, Lookup, Objects};
 use crate::flux::veil::is_encrypted;
+use crate::yaml::Step;
 
 /// What may be had from other places than the repository.
 #[derive(Clone, Copy, Default)]
@@ -59,8 +60,7 @@ impl Search<'_> {
         file: Option<&Path>,
     ) -> Result<Option<Source>> {
         let declared = &self.sources[index];
-        let place = self.place(declared, &[]);
-        let at = |path: &[crate::yaml::Step<'_>]| self.place(declared, path);
+        let at = |path: &[Step<'_>]| self.place(declared, path);
         let Some(object) = api::read(&declared.value, Reading::Strict, &at).output? else {
             return Ok(None);
         };
@@ -71,7 +71,7 @@ impl Search<'_> {
                 found => Ok(found),
             }
         };
-        (fetching.fetch)(&object, &secrets).map_err(|error: Error| error.within(place))
+        (fetching.fetch)(&object, &secrets).map_err(|error| error.within(self.place(declared, &[])))
     }
 
     /// What stands in a file, unless it is encrypted there.

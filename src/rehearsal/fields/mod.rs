@@ -279,7 +279,8 @@ fn other_kind(minor: &Minor, own: &Kind, expected: &Kind) -> String {
     )
 }
 
-fn cannot_be_handled(own: &Kind, kind: &Kind, error: &str) -> Failure {
+/// What is of one kind cannot be read as another, or as itself.
+pub(super) fn cannot_be_handled(own: &Kind, kind: &Kind, error: &str) -> Failure {
     let message = format!(
         "{} in version {:?} cannot be handled as a {}: {error}",
         own.kind, own.version, kind.kind

@@ -56,7 +56,7 @@ pub use admission::{admit, apply_classes};
 pub use defaults::default;
 pub use limits::{apply_limits, check_limits};
 pub use pod_security::{check_namespace_security, check_pod_security};
-pub use prepare::{prepare_create, prepare_update, updates_unconditionally};
+pub use prepare::{TEMPLATE_GENERATION, prepare_create, prepare_update, updates_unconditionally};
 pub use quotas::{check_quota, quota_usage};
 pub use validate::{ported, validate_create, validate_update};
 pub use warnings::{deprecation, warnings};

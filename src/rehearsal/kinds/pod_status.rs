@@ -25,7 +25,7 @@ pub(super) fn validate(check: &mut Check, new: &Value, old: &Value) {
     if *class.value != old["status"]["qosClass"] {
         check.invalid_text(&class, "field is immutable");
     }
-    transitions(check, &status, new, old);
+    transitions(check, &status, old);
     claims(check, &status, new);
     addresses(check, &status.get("podIPs"), &old["status"]["podIPs"]);
     let hosts = status.get("hostIPs");
@@ -39,52 +39,57 @@ pub(super) fn validate(check: &mut Check, new: &Value, old: &Value) {
 
 fn conditions(check: &mut Check, status: &At<'_>) {
     for condition in status.get("conditions").items() {
-        let name = condition.text_of("type");
-        if OWN_CONDITIONS.contains(&name) {
-            continue;
-        }
-        for message in names::qualified_name(name) {
-            check.invalid_as(condition.child("Type"), go::quote(name), message);
+        let name = At::new(condition.child("Type"), &condition.value["type"]);
+        if !OWN_CONDITIONS.contains(&name.text()) {
+            check.all(&name, names::qualified_name(name.text()));
         }
     }
 }
 
 /// What has ended and is not to be started again stays so.
-fn transitions(check: &mut Check, status: &At<'_>, new: &Value, old: &Value) {
-    let policy = old["spec"]["restartPolicy"].as_str().unwrap_or_default();
+fn transitions(check: &mut Check, status: &At<'_>, old: &Value) {
     for (statuses, containers) in [
         ("containerStatuses", "containers"),
         ("initContainerStatuses", "initContainers"),
         ("ephemeralContainerStatuses", "ephemeralContainers"),
     ] {
-        let list = |object: &Value| object["status"][statuses].as_array().cloned();
-        let (before, after) = (list(old).unwrap_or_default(), list(new).unwrap_or_default());
-        for (at, was) in before.iter().enumerate() {
-            let ended = &was["state"]["terminated"];
-            let same = |other: &Value| other["name"] == was["name"];
-            let container =
-                old["spec"][containers].as_array().into_iter().flatten().find(|c| same(c));
-            let policy = match containers {
-                "ephemeralContainers" => "Never",
-                _ => container.and_then(|one| one["restartPolicy"].as_str()).unwrap_or(policy),
-            };
-            let has_rules = container
-                .and_then(|one| one["restartPolicyRules"].as_array())
-                .is_some_and(|rules| !rules.is_empty());
-            let may_restart = match policy {
-                "Always" => true,
-                "OnFailure" => ended["exitCode"].as_i64().unwrap_or_default() != 0,
-                _ => has_rules,
-            };
-            if ended.is_null() || may_restart {
+        let before = At::new(status.child(statuses), &old["status"][statuses]);
+        for was in before.items().filter(|was| has_ended(was.value)) {
+            let is_same = |other: &Value| other["name"] == was.value["name"];
+            if may_restart(&old["spec"], containers, &is_same, was.value) {
                 continue;
             }
-            let leaves = |now: &&Value| same(now) && now["state"]["terminated"].is_null();
-            for _ in after.iter().filter(leaves) {
-                let path = format!("{}[{at}].state", status.child(statuses));
-                check.forbidden(path, "may not be transitioned to non-terminated state");
+            let after = status.get(statuses).items();
+            for _ in after.filter(|now| is_same(now.value) && !has_ended(now.value)) {
+                let detail = "may not be transitioned to non-terminated state";
+                check.forbidden(was.child("state"), detail);
             }
         }
+    }
+}
+
+fn has_ended(status: &Value) -> bool {
+    !status["state"]["terminated"].is_null()
+}
+
+/// Whether a container that has ended may be started again, which its own policy says before that of the Pod.
+fn may_restart(
+    spec: &Value,
+    containers: &str,
+    is_same: &dyn Fn(&Value) -> bool,
+    status: &Value,
+) -> bool {
+    if containers == "ephemeralContainers" {
+        return false;
+    }
+    let mut list = At::root(spec).get(containers).items();
+    let container = list.find(|one| is_same(one.value));
+    let has_rules = container.as_ref().is_some_and(|one| !one.get("restartPolicyRules").is_empty());
+    let own = container.map(|one| one.text_of("restartPolicy")).filter(|own| !own.is_empty());
+    match own.unwrap_or(spec["restartPolicy"].as_str().unwrap_or_default()) {
+        "Always" => true,
+        "OnFailure" => status["state"]["terminated"]["exitCode"].as_i64().unwrap_or_default() != 0,
+        _ => has_rules,
     }
 }
 
@@ -98,24 +103,20 @@ fn claims(check: &mut Check, status: &At<'_>, new: &Value) {
         }
         let made = claim.get("resourceClaimName");
         if made.is_there() {
-            for message in names::dns_subdomain(made.text()) {
-                check.invalid_as(&*name.path, go::quote(made.text()), message);
-            }
+            check.all(&At::new(name.path, made.value), names::dns_subdomain(made.text()));
         }
     }
 }
 
 /// At most one address of each family; those that were there may stay as they are.
 fn addresses(check: &mut Check, list: &At<'_>, old: &Value) {
-    let texts: Vec<_> = list.items().map(|one| one.text_of("ip").to_owned()).collect();
+    let texts: Vec<_> = list.items().map(|one| one.text_of("ip")).collect();
     let was_there = |text: &str| {
         let mut before = old.as_array().into_iter().flatten();
         before.any(|one| one["ip"].as_str().unwrap_or_default() == text)
     };
-    for (one, text) in list.items().zip(&texts).filter(|(_, text)| !was_there(text)) {
-        if let Some(fault) = names::address_fault(text) {
-            check.invalid_as(&*one.path, go::quote(text), fault);
-        }
+    for one in list.items().filter(|one| !was_there(one.text_of("ip"))) {
+        check.address(&At::new(one.path, &one.value["ip"]));
     }
     if texts.len() < 2 {
         return;

@@ -296,7 +296,7 @@ fn keep(object: &mut Object, old: &Value, key: &str) {
 }
 
 /// How the API that once had this field still shows it.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 fn template_generation(object: &Object) -> i64 {
     let stated = object["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();

@@ -19,7 +19,7 @@ use crate::settings::Settings;
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
-    /// By which program releases are rendered, where they are.
+    /// Whether releases are rendered, and by which program; not at all where there is nothing.
     pub helm: Option<&'a WithHelm>,
     /// Whether the sources of Kustomizations are fetched.
     pub fetches: bool,
@@ -60,7 +60,7 @@ pub fn using<T>(asked: &Asked<'_>, settings: &Settings, work: impl FnOnce(&Beyon
         }
         elsewhere.pull(repository, name, version, secrets)
     };
-    let helm = helm.map(|helm| helm.program.helm(false));
+    let helm = helm.filter(|helm| helm.with_helm).map(|helm| helm.program.helm(false));
     let charts = helm.as_ref().map(|helm| Charts {
         helm,
         fetch: &fetch,

@@ -3,8 +3,8 @@
 //! [`repository`] is what `tree`, [`rendered`] (`build`), [`compared`] and [`live`] (`diff`) begin with. [`build`] and
 //! [`diff`] are the commands `build kustomization` and `diff kustomization` of the program itself.
 
-pub mod build;
 pub mod beyond;
+pub mod build;
 pub mod cluster;
 pub mod compared;
 pub mod diff;

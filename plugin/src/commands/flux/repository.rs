@@ -588,7 +588,7 @@ impl<'a> Rules<'a> {
                 given => Ok(given),
             };
         let asked = beyond::Asked {
-            helm: helm.filter(|helm| helm.with_helm),
+            helm,
             fetches: chosen.fetch_sources,
             is_offline: self.inputs.offline,
             veils: self.secrets == Secrets::StandIns,

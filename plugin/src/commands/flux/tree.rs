@@ -43,7 +43,7 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
     let render = |asked: &Asked<'_>| rendered(asked.object, asked.source, &store, &options);
     let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
     let asked = beyond::Asked {
-        helm: Some(&args.helm).filter(|helm| helm.with_helm),
+        helm: Some(&args.helm),
         fetches: args.fetch_sources,
         is_offline: args.offline,
         veils: false,

@@ -64,7 +64,7 @@ fn object(api_version: &str, kind: &str, name: &str, rest: Value) -> Value {
 fn webhooks() -> Vec<Question> {
     let admission = "/apis/admissionregistration.k8s.io/v1";
     let place = Place::of_cluster(admission, "validatingwebhookconfigurations");
-    let configuration = |name: &str, hook: Value| {
+    let hook = |hook: Value| {
         let mut base = json!({
             "name": "a.example.org", "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "failurePolicy": "Ignore",
@@ -76,9 +76,8 @@ fn webhooks() -> Vec<Question> {
         }
         let rest = json!({"webhooks": [base]});
         let kind = "ValidatingWebhookConfiguration";
-        object("admissionregistration.k8s.io/v1", kind, name, rest)
+        object("admissionregistration.k8s.io/v1", kind, "corner", rest)
     };
-    let hook = |hook: Value| configuration("corner", hook);
     let with_bundle = json!({"clientConfig": {"url": "https://127.0.0.1:1/", "caBundle": ""}});
     let mut questions = vec![
         place.create(&hook(json!({}))),
