@@ -8,6 +8,7 @@
 use ecow::EcoString;
 
 use super::scalar;
+use super::write::WORD;
 use crate::value::{Key, Scalar, Style, Tag, Value};
 
 /// Longest key; the general reader takes 1024 characters.
@@ -281,8 +282,7 @@ fn without_spaces(text: &str) -> &str {
 
 /// A key of simple characters with a colon behind it, and the rest of the line.
 fn key(content: &str) -> Option<(&str, &str)> {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./-".contains(byte);
-    let length = content.bytes().position(|byte| !is_word(&byte))?;
+    let length = content.bytes().position(|byte| !WORD[usize::from(byte)])?;
     let rest = content.get(length..)?.strip_prefix(':')?;
     let ends = rest.is_empty() || rest.starts_with(' ');
     let fits = ends && (1..=LONGEST_KEY).contains(&length) && !content.starts_with("- ");
@@ -337,11 +337,9 @@ fn plain(text: &str) -> Option<Value> {
             _ => {}
         }
     }
-    let text = text.trim_end_matches(' ');
-    let style = match scalar::resolve(text) {
-        Tag::Null => Style::Tagged(Tag::Null),
-        _ => Style::Plain,
-    };
+    let spaces = text.bytes().rev().take_while(|byte| *byte == b' ').count();
+    let text = text.get(..text.len() - spaces)?;
+    let style = if scalar::is_null(text) { Style::Tagged(Tag::Null) } else { Style::Plain };
     Some(Value::Scalar(Scalar { text: EcoString::from(text), style }))
 }
 

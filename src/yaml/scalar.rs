@@ -182,7 +182,7 @@ fn binary(text: &str) -> Result<String, String> {
     }))
 }
 
-fn is_null(text: &str) -> bool {
+pub(super) fn is_null(text: &str) -> bool {
     matches!(text, "~" | "null" | "Null" | "NULL")
 }
 
@@ -194,7 +194,21 @@ fn core_bool(text: &str) -> Option<bool> {
     }
 }
 
+/// Whether text is an integer as it is printed: up to eighteen digits, the first of several no zero.
+#[must_use]
+pub fn is_plain_integer(text: &str) -> bool {
+    let has_size = match text.as_bytes() {
+        [b'0'..=b'9'] => true,
+        [b'1'..=b'9', ..] => text.len() <= 18,
+        _ => false,
+    };
+    has_size && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn resolve_number(text: &str, first: u8, v3: bool) -> Tag {
+    if is_plain_integer(text) {
+        return Tag::Int;
+    }
     if first.is_ascii_digit() && timestamp(text).is_some() {
         return Tag::Timestamp;
     }

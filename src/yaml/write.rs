@@ -92,6 +92,9 @@ pub(crate) fn is_lost_as_block(text: &str) -> bool {
     text.starts_with('\t') && stays_block(text)
 }
 
+/// A line break, and what stands before the entries of most collections.
+const BREAK_AND_SPACES: &str = "\n                                                                ";
+
 /// How many entries the open mappings of most objects have together.
 const ENTRIES: usize = 32;
 
@@ -159,7 +162,9 @@ impl<'v> Writer<'_, 'v> {
         let mut inline = at.after == After::Dash;
         let from = self.entries.len();
         self.entries.extend(map.iter());
-        sort_entries(&mut self.entries[from..])?;
+        if !is_in_order(&self.entries[from..]) {
+            sort_entries(&mut self.entries[from..])?;
+        }
         for index in from..from + map.len() {
             let (key, value) = self.entries[index];
             self.begin(indent, inline);
@@ -199,9 +204,15 @@ impl<'v> Writer<'_, 'v> {
     }
 
     fn scalar(&mut self, scalar: &Scalar, at: Position) -> Printed<()> {
-        let is_text = matches!(scalar.style, Style::Plain | Style::Bare | Style::Quoted);
-        if is_text && is_plain_word(&scalar.text) && scalar.text.len() <= SIMPLE_KEY_BYTES {
-            self.word(&scalar.text, at);
+        let (text, is_short) = (&scalar.text, scalar.text.len() <= SIMPLE_KEY_BYTES);
+        let is_word = match scalar.style {
+            Style::Plain | Style::Bare => is_plain_word(text) || scalar::is_plain_integer(text),
+            Style::Tagged(Tag::Int) => scalar::is_plain_integer(text),
+            Style::Quoted | Style::Tagged(Tag::Str) => is_plain_word(text),
+            _ => false,
+        };
+        if is_word && is_short {
+            self.word(text, at);
             return Ok(());
         }
         let meaning = scalar::meaning(scalar).map_err(Unprintable::new)?;
@@ -273,6 +284,8 @@ impl<'v> Writer<'_, 'v> {
     fn begin(&mut self, indent: usize, inline: bool) {
         if inline {
             self.out.push(' ');
+        } else if !self.fresh && indent < BREAK_AND_SPACES.len() {
+            self.out.push_str(&BREAK_AND_SPACES[..=indent]);
         } else {
             self.end_line();
             self.spaces(indent);
@@ -288,7 +301,7 @@ impl<'v> Writer<'_, 'v> {
     }
 
     fn spaces(&mut self, mut count: usize) {
-        const SPACES: &str = "                                                                ";
+        const SPACES: &str = BREAK_AND_SPACES.split_at(1).1;
         while count > 0 {
             let now = count.min(SPACES.len());
             self.out.push_str(&SPACES[..now]);
@@ -296,21 +309,28 @@ impl<'v> Writer<'_, 'v> {
         }
     }
 
+    /// What stands on the current line.
+    fn line(&self) -> &str {
+        let line = memchr::memrchr(b'\n', self.out.as_bytes()).map_or(0, |at| at + 1);
+        &self.out[line..]
+    }
+
     /// Characters on the current line.
     fn column(&self) -> usize {
-        let line = self.out.rfind('\n').map_or(0, |at| at + 1);
-        self.out[line..].chars().count()
+        self.line().chars().count()
     }
 }
 
 /// The ways to write a text.
 impl Writer<'_, '_> {
     fn plain(&mut self, text: &str, indent: usize) {
-        let mut column = self.column();
-        if column + text.len() <= WIDTH {
+        let line = self.line();
+        // No character has less than a byte.
+        if line.len() + text.len() <= WIDTH {
             self.out.push_str(text);
             return;
         }
+        let mut column = line.chars().count();
         let mut after_space = false;
         for (at, c) in text.char_indices() {
             let next_is_space = || text.as_bytes().get(at + 1) == Some(&b' ');
@@ -493,14 +513,13 @@ impl Shape {
             trailing_space: text.ends_with(' '),
             ..Self::default()
         };
-        let bytes = text.as_bytes();
-        let mut before = None;
-        for (at, c) in text.char_indices() {
+        for (at, byte) in text.bytes().enumerate() {
             // Inside of a text, letters and the like have no say.
-            if at == 0 || !c.is_ascii_graphic() || matches!(c, '#' | ':') {
-                shape.look_at(c, before, &bytes[at + c.len_utf8()..]);
+            let has_no_say = at > 0 && byte.is_ascii_graphic() && !matches!(byte, b'#' | b':');
+            if !has_no_say && let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+                let before = text[..at].chars().next_back();
+                shape.look_at(c, before, &text.as_bytes()[at + c.len_utf8()..]);
             }
-            before = Some(c);
         }
         shape
     }
@@ -536,7 +555,7 @@ impl Shape {
             return Look::Double;
         }
         let single = self.allows_single_quotes();
-        if text.contains('\n') {
+        if memchr::memchr(b'\n', text.as_bytes()).is_some() {
             let literal = !(self.space_break || self.special || self.trailing_space || key);
             return if literal { Look::Literal } else { Look::Double };
         }
@@ -590,19 +609,38 @@ fn is_plain_word(text: &str) -> bool {
     let Some(first) = bytes.first() else { return false };
     // Short words may be booleans; `=` and the like are left to the full look.
     let begins = match first {
-        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' => bytes.len() > 5,
+        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' => {
+            bytes.len() > 5 || scalar::resolve_v2(text) == Tag::Str
+        }
         b'a'..=b'z' | b'A'..=b'Z' | b'/' | b'_' => true,
+        b'1'..=b'9' => is_quantity(bytes),
         _ => false,
     };
-    begins
-        && bytes.iter().all(
-            |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/'),
-        )
+    begins && bytes.iter().all(|byte| WORD[usize::from(*byte)])
 }
+
+/// Whether text that begins with a digit, but no 0, has a letter that no number has: `100m`, `128Mi`. Times
+/// have letters too.
+fn is_quantity(bytes: &[u8]) -> bool {
+    let is_of_no_number = |byte: &u8| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E');
+    bytes.iter().any(is_of_no_number) && bytes.get(4) != Some(&b'-')
+}
+
+/// What plain words are made of.
+pub(super) const WORD: [bool; 256] = {
+    let mut word = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_letter = (byte as u8).is_ascii_alphanumeric();
+        word[byte] = is_letter || matches!(byte as u8, b'-' | b'_' | b'.' | b'/');
+        byte += 1;
+    }
+    word
+};
 
 /// What text becomes when JSON carries it to go-yaml v2.
 fn through_json(text: &str) -> Printed<Cow<'_, str>> {
-    if text.is_ascii() && !text.contains('\x7f') {
+    if text.bytes().fold(true, |is_clean, byte| is_clean & (byte < 0x7f)) {
         return Ok(Cow::Borrowed(text));
     }
     let control = |c: char| matches!(c, '\x7f' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
@@ -672,6 +710,11 @@ pub(crate) fn duplicate_key(key: &Key) -> Box<Unprintable> {
         .at_key(&key.text)
 }
 
+/// Whether the entries of a mapping stand in the order in which go-yaml v2 prints them, none twice.
+fn is_in_order(entries: &[(&Key, &Value)]) -> bool {
+    entries.windows(2).all(|pair| order(&pair[0].0.text, &pair[1].0.text) == Ordering::Less)
+}
+
 /// Brings the entries of a mapping in the order in which go-yaml v2 prints them.
 fn sort_entries(entries: &mut [(&Key, &Value)]) -> Printed<()> {
     let ordered = |a: &(&Key, &Value), b: &(&Key, &Value)| order(&a.0.text, &b.0.text);
@@ -716,6 +759,13 @@ fn insertion_sort<T: Copy>(entries: &mut [T], order: &impl Fn(&T, &T) -> Orderin
 
 /// How go-yaml v2 orders keys: non-letters before letters, digits by their number.
 fn order(a: &str, b: &str) -> Ordering {
+    if let (Some(left), Some(right)) = (a.as_bytes().first(), b.as_bytes().first())
+        && left != right
+        && left.is_ascii_alphabetic()
+        && right.is_ascii_alphabetic()
+    {
+        return left.cmp(right);
+    }
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     if same == a.len() || same == b.len() {
         return a.len().cmp(&b.len());
@@ -767,4 +817,43 @@ fn is_digit(c: char) -> bool {
     static DIGIT: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^\p{Nd}").expect("the pattern is well-formed"));
     if c.is_ascii() { c.is_ascii_digit() } else { DIGIT.is_match(c.encode_utf8(&mut [0; 4])) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All texts of up to four characters that begin or end words, numbers and times.
+    fn texts() -> impl Iterator<Item = String> {
+        let letters =
+            ["", "0", "1", "9", "e", "E", "x", "m", "y", "n", "o", ".", "-", "_", "/", ":", "+"];
+        let count = letters.len();
+        (0..count.pow(4)).map(move |number| {
+            (0..4).map(|place| letters[number / count.pow(place) % count]).collect()
+        })
+    }
+
+    #[test]
+    fn what_is_seen_to_be_a_word_is_printed_as_it_is() {
+        for text in texts().filter(|text| is_plain_word(text)) {
+            assert_eq!(scalar::resolve(&text), Tag::Str, "{text}");
+            assert_eq!(Shape::of(&text).style(&text, false), Look::Plain, "{text}");
+            assert_eq!(Shape::of(&text).style(&text, true), Look::Plain, "{text}");
+        }
+        for time in ["2001-1-2", "2001-12-14t21:59:43Z", "1001-x"] {
+            assert!(!is_plain_word(time), "{time}");
+        }
+    }
+
+    #[test]
+    fn what_is_seen_to_be_an_integer_is_printed_as_it_is() {
+        for text in texts().filter(|text| scalar::is_plain_integer(text)) {
+            let scalar = Scalar { text: text.as_str().into(), style: Style::Plain };
+            let printed = match scalar::meaning(&scalar) {
+                Ok(Meaning::Int(int)) => int.to_string(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(printed, text);
+        }
+    }
 }
