@@ -8,15 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
-use ecow::EcoVec;
-use rustc_hash::FxHashMap;
-
 use crate::error::{Error, Place};
 use crate::kustomization::FieldSpec;
 use crate::pattern;
-use crate::resource::{Gvk, Resource};
+use crate::resource::{ByKind, Kind, Resource};
 use crate::twins::{Step, Way};
-use crate::value::{Scalar, Style, Tag, Value};
+use crate::value::{Map, Scalar, Style, Tag, Value};
 use crate::yaml::{self, plain_key};
 
 /// What stands at the end of a path that is made.
@@ -70,23 +67,23 @@ pub struct Element {
 #[derive(Debug)]
 pub struct Chosen<'a> {
     specs: &'a [FieldSpec],
-    by_gvk: FxHashMap<Gvk, Rc<[Path<'a>]>>,
+    by_kind: ByKind<Rc<[Path<'a>]>>,
 }
 
 impl<'a> Chosen<'a> {
     /// Nothing is chosen yet.
     #[must_use]
     pub fn new(specs: &'a [FieldSpec]) -> Self {
-        Self { specs, by_gvk: FxHashMap::default() }
+        Self { specs, by_kind: ByKind::default() }
     }
 
-    /// The paths of the specs that select `gvk`, in the order of the list.
-    pub fn of(&mut self, gvk: Gvk) -> Rc<[Path<'a>]> {
+    /// The paths of the specs that select `kind`, in the order of the list.
+    pub fn of(&mut self, kind: Kind<'_>) -> Rc<[Path<'a>]> {
         let specs = self.specs;
-        let entry = self.by_gvk.entry(gvk).or_insert_with_key(|gvk| {
-            specs.iter().filter(|spec| gvk.is_selected(&spec.gvk)).map(Path::of).collect()
+        let paths = self.by_kind.of(kind, || {
+            specs.iter().filter(|spec| kind.is_selected(&spec.gvk)).map(Path::of).collect()
         });
-        Rc::clone(entry)
+        Rc::clone(paths)
     }
 }
 
@@ -109,10 +106,10 @@ impl<'a> Path<'a> {
         Some(self.spec.gvk.kind.as_str()).filter(|kind| !kind.is_empty())
     }
 
-    /// Whether the spec concerns objects of `gvk`.
+    /// Whether the spec concerns objects of `kind`.
     #[must_use]
-    pub fn selects(&self, gvk: &Gvk) -> bool {
-        gvk.is_selected(&self.spec.gvk)
+    pub fn selects(&self, kind: Kind<'_>) -> bool {
+        kind.is_selected(&self.spec.gvk)
     }
 
     /// Calls `set` for every field of `object` that the path leads to.
@@ -202,9 +199,12 @@ impl<'a> Segment<'a> {
         if name.is_empty() {
             return Err(Problem::new("a name between the slashes is empty"));
         }
-        let is_element = matches!(name, "-" | "*")
-            || name.parse::<i64>().is_ok()
-            || name.starts_with('[') && name.ends_with(']');
+        let is_element = match name.as_bytes()[0] {
+            b'-' | b'+' | b'0'..=b'9' => name == "-" || name.parse::<i64>().is_ok(),
+            b'*' => name == "*",
+            b'[' => name.ends_with(']'),
+            _ => false,
+        };
         if is_element {
             return Err(Problem::new(format!(
                 "{name:?} would be an element of a list, found a map"
@@ -397,8 +397,50 @@ pub struct Tree<'a, T> {
     branches: Vec<(Segment<'a>, Self)>,
 }
 
-/// The new value where there is one.
-pub type Change = std::result::Result<Option<Value>, Problem>;
+/// What is new of a value, where anything is.
+pub type Change = std::result::Result<Option<New>, Problem>;
+
+/// What is new of a value: found by looking at it, and put in place later without a copy of the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub enum New {
+    /// All of it.
+    Whole(Value),
+    /// Some of its elements or entries, by their positions.
+    Parts(Vec<(usize, Self)>),
+}
+
+impl New {
+    /// Puts it in the place of what it was found in.
+    pub fn put(self, value: &mut Value) {
+        match (self, value) {
+            (Self::Whole(new), value) => *value = new,
+            (Self::Parts(parts), Value::List(list)) => {
+                let elements = list.make_mut();
+                for (at, new) in parts {
+                    if let Some(element) = elements.get_mut(at) {
+                        new.put(element);
+                    }
+                }
+            }
+            (Self::Parts(parts), Value::Map(map)) => {
+                for (at, new) in parts {
+                    if let Some(field) = map.at_mut(at) {
+                        new.put(field);
+                    }
+                }
+            }
+            (Self::Parts(_), Value::Null | Value::Scalar(_)) => {}
+        }
+    }
+
+    /// What becomes of `value`, in which it was found.
+    #[must_use]
+    pub fn of(self, value: &Value) -> Value {
+        let mut value = value.clone();
+        self.put(&mut value);
+        value
+    }
+}
 
 impl<T> Default for Tree<'_, T> {
     fn default() -> Self {
@@ -427,8 +469,8 @@ impl<'a, T> Tree<'a, T> {
         self.ends.is_empty() && self.branches.is_empty()
     }
 
-    /// Calls `change` for every field that a path leads to, with what ends there, and gives the
-    /// object with the changes, if there are any.
+    /// Calls `change` for every field that a path leads to, with what ends there, and tells what is new of
+    /// the object, if anything is.
     ///
     /// # Errors
     /// Where a scalar stands in the way, or `change` fails.
@@ -437,8 +479,11 @@ impl<'a, T> Tree<'a, T> {
         if self.branches.is_empty() {
             return Ok(changed);
         }
-        let below = self.rewrite_below(changed.as_ref().unwrap_or(value), change)?;
-        Ok(below.or(changed))
+        let Some(changed) = changed else { return self.rewrite_below(value, change) };
+        let mut whole = changed.of(value);
+        let below = self.rewrite_below(&whole, change)?;
+        below.into_iter().for_each(|new| new.put(&mut whole));
+        Ok(Some(New::Whole(whole)))
     }
 
     fn rewrite_below(
@@ -451,15 +496,12 @@ impl<'a, T> Tree<'a, T> {
             Value::List(list) => {
                 rewrite_elements(list, &mut |element| self.rewrite_below(element, change))
             }
-            Value::Map(_) => {
-                let mut new = None;
+            Value::Map(map) => {
+                let mut parts = Vec::new();
                 for (segment, tree) in &self.branches {
-                    let map = new.as_ref().unwrap_or(value);
-                    if let Some(field) = tree.rewrite_field(segment, map, change)? {
-                        put_field(new.get_or_insert_with(|| value.clone()), &segment.name, field);
-                    }
+                    tree.rewrite_field(segment, map, &mut parts, change)?;
                 }
-                Ok(new)
+                Ok(some(parts))
             }
             Value::Scalar(_) if value.is_null() => Ok(None),
             Value::Scalar(_) => {
@@ -468,48 +510,56 @@ impl<'a, T> Tree<'a, T> {
         }
     }
 
+    /// `parts` is what is new of the map, to which this adds.
     fn rewrite_field(
         &self,
         segment: &Segment<'_>,
-        map: &Value,
+        map: &Map,
+        parts: &mut Vec<(usize, New)>,
         change: &mut dyn FnMut(&Value, &[T]) -> Change,
-    ) -> Change {
-        let Some(field) = map.get(&segment.name) else {
-            segment.check()?;
-            return Ok(None);
-        };
+    ) -> Outcome {
+        let found = map.position(&segment.name).zip(map.get(&segment.name));
+        let Some((at, field)) = found else { return segment.check() };
+        // Another spec that spells the way with `[]` has been there.
+        let known = parts.iter().position(|(other, _)| *other == at).map(|at| parts.remove(at).1);
+        let mut known = known.map(|new| new.of(field));
         // An asserted list that is null becomes an empty one, even if nothing is done to it.
-        let listed = (segment.list && field.is_null()).then(Value::list);
-        let changed = self.rewrite(listed.as_ref().unwrap_or(field), change);
+        if segment.list && known.as_ref().unwrap_or(field).is_null() {
+            known = Some(Value::list());
+        }
+        let changed = self.rewrite(known.as_ref().unwrap_or(field), change);
         let changed = changed.map_err(|problem| problem.under(&segment.name))?;
-        Ok(changed.or(listed))
+        let new = match (known, changed) {
+            (None, changed) => changed,
+            (Some(whole), None) => Some(New::Whole(whole)),
+            (Some(whole), Some(changed)) => Some(New::Whole(changed.of(&whole))),
+        };
+        parts.extend(new.map(|new| (at, new)));
+        Ok(())
     }
 }
 
-fn put_field(map: &mut Value, key: &str, field: Value) {
-    if let Some(old) = map.get_mut(key) {
-        *old = field;
-    }
+/// What is new, where anything is.
+pub fn some(parts: Vec<(usize, New)>) -> Option<New> {
+    (!parts.is_empty()).then_some(New::Parts(parts))
 }
 
-/// The list with those elements changed for which `change` gives a new value.
+/// The elements of a list that `change` changes.
 ///
 /// # Errors
 /// Where `change` fails.
-pub fn rewrite_elements(list: &EcoVec<Value>, change: &mut dyn FnMut(&Value) -> Change) -> Change {
-    let mut new: Option<EcoVec<Value>> = None;
+pub fn rewrite_elements(list: &[Value], change: &mut dyn FnMut(&Value) -> Change) -> Change {
+    let mut parts = Vec::new();
     for (at, element) in list.iter().enumerate() {
-        if let Some(changed) = change(element)? {
-            new.get_or_insert_with(|| list.clone()).make_mut()[at] = changed;
-        }
+        parts.extend(change(element)?.map(|new| (at, new)));
     }
-    Ok(new.map(Value::List))
+    Ok(some(parts))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{Key, Map};
+    use crate::value::Key;
 
     pub(crate) fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
         Value::Map(entries.into_iter().map(|(k, v)| (Key::from(k), v)).collect::<Map>())
@@ -611,9 +661,9 @@ mod tests {
         let mut seen = Vec::new();
         let mut change = |value: &Value, ends: &[i32]| {
             seen.push((value.clone(), ends.to_vec()));
-            Ok(Some(Value::plain("y")))
+            Ok(Some(New::Whole(Value::plain("y"))))
         };
-        let new = tree.rewrite(&value, &mut change).unwrap().unwrap();
+        let new = tree.rewrite(&value, &mut change).unwrap().unwrap().of(&value);
         assert_eq!(seen, [(Value::plain("x"), vec![1, 3])]);
         let elements = new.get("a").and_then(Value::as_list).unwrap();
         assert_eq!(elements[0].text_at(&["b"]), Some("y"));
@@ -635,6 +685,21 @@ mod tests {
         tree.insert("a[]/b", ());
         let value = map([("a", Value::Null)]);
         let new = tree.rewrite(&value, &mut |_, _| Ok(None)).unwrap().unwrap();
-        assert_eq!(new, map([("a", Value::list())]));
+        assert_eq!(new.of(&value), map([("a", Value::list())]));
+    }
+
+    #[test]
+    fn a_second_way_to_a_field_finds_what_the_first_has_changed() {
+        let mut tree = Tree::default();
+        tree.insert("a/b", "1");
+        tree.insert("a[]/b", "2");
+        let value = map([("a", list([map([("b", Value::plain("x"))])]))]);
+        let mut change = |value: &Value, ends: &[&str]| {
+            let text = format!("{}{}", value.as_text().unwrap_or_default(), ends.concat());
+            Ok(Some(New::Whole(Value::plain(text))))
+        };
+        let new = tree.rewrite(&value, &mut change).unwrap().unwrap().of(&value);
+        let elements = new.get("a").and_then(Value::as_list).unwrap();
+        assert_eq!(elements[0].text_at(&["b"]), Some("x12"));
     }
 }

@@ -52,12 +52,13 @@ pub trait Files: Sync {
         false
     }
 
-    /// As [`read`](Self::read), of what [`is_plain`](Self::is_plain) has just said to be a file.
+    /// As [`read`](Self::read), where the path [is plain](Self::is_plain); nothing where it is not, or not
+    /// for certain.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    fn read_plain(&self, path: &Path, limit: usize) -> Result<Bytes> {
-        self.read(path, limit)
+    fn read_plain(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
+        if self.is_plain(path) { self.read(path, limit).map(Some) } else { Ok(None) }
     }
 
     /// `path` as the user would type it.
@@ -117,6 +118,20 @@ fn open(path: &Path) -> std::io::Result<std::fs::File> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
+/// Opens what stands at this very path, in the same way; nothing where that is a link or cannot be opened
+/// for what it is.
+#[cfg(unix)]
+fn open_plain(path: &Path) -> std::io::Result<Option<std::fs::File>> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match rustix::fs::open(path, flags | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK | Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(not(unix))]
 fn open(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::File::open(path)
@@ -171,21 +186,23 @@ impl Disk {
         Err(Error::new(ErrorKind::Invalid, Place::file(self.shown(path)), message))
     }
 
-    /// The content; `None` where something wrote to the file meanwhile.
-    fn read_once(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
+    /// The content of an open file; `None` where something wrote to it meanwhile.
+    fn read_once(
+        &self,
+        path: &Path,
+        file: &mut std::fs::File,
+        before: &std::fs::Metadata,
+        limit: usize,
+    ) -> Result<Option<Bytes>> {
         let failed = |error| self.failed(path, &error);
-        let mut file = open(path).map_err(failed)?;
-        let before = file.metadata().map_err(failed)?;
-        // Something else may have come to the path since it was asked for.
-        self.require_file(path, file_kind(&before))?;
         let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
         if size > limit {
             return Err(too_large(self.shown(path), limit));
         }
         let content = match size {
             // What the system makes up when it is read says nothing of its size.
-            0 => content(&mut file, limit),
-            size => content_of(&mut file, size),
+            0 => content(file, limit),
+            size => content_of(file, size),
         };
         let content = content.map_err(failed)?;
         if content.len() > limit {
@@ -196,6 +213,22 @@ impl Disk {
             && before.modified().ok() == after.modified().ok()
             && content.len() >= size;
         Ok(is_same.then(|| content.into()))
+    }
+
+    /// Opens a regular file.
+    fn opened(&self, path: &Path) -> Result<(std::fs::File, std::fs::Metadata)> {
+        let failed = |error| self.failed(path, &error);
+        let file = open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        // Something else may have come to the path since it was asked for.
+        self.require_file(path, file_kind(&metadata))?;
+        Ok((file, metadata))
+    }
+
+    fn changing(&self, path: &Path) -> Error {
+        let message = "changes while it is read";
+        let error = Error::new(ErrorKind::Io, Place::file(self.shown(path)), message);
+        error.hint("try again once nothing writes to it")
     }
 
     fn failed(&self, path: &Path, error: &std::io::Error) -> Error {
@@ -210,18 +243,29 @@ impl Files for Disk {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         // Asked before it is opened: opening a device may already do something.
         self.require_file(path, self.kind(path))?;
-        self.read_plain(path, limit)
-    }
-
-    fn read_plain(&self, path: &Path, limit: usize) -> Result<Bytes> {
         for _ in 0..READS {
-            if let Some(content) = self.read_once(path, limit)? {
+            let (mut file, before) = self.opened(path)?;
+            if let Some(content) = self.read_once(path, &mut file, &before, limit)? {
                 return Ok(content);
             }
         }
-        let message = "changes while it is read";
-        let error = Error::new(ErrorKind::Io, Place::file(self.shown(path)), message);
-        Err(error.hint("try again once nothing writes to it"))
+        Err(self.changing(path))
+    }
+
+    #[cfg(unix)]
+    fn read_plain(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
+        let failed = |error| self.failed(path, &error);
+        for _ in 0..READS {
+            let Some(mut file) = open_plain(path).map_err(failed)? else { return Ok(None) };
+            let before = file.metadata().map_err(failed)?;
+            if !before.is_file() {
+                return Ok(None);
+            }
+            if let Some(content) = self.read_once(path, &mut file, &before, limit)? {
+                return Ok(Some(content));
+            }
+        }
+        Err(self.changing(path))
     }
 
     fn kind(&self, path: &Path) -> FileKind {
@@ -363,9 +407,32 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).expect("a pipe");
         let disk = Disk::new(directory.path().to_owned());
         // As if it had been a file when it was asked for.
-        let error = disk.read_once(&path, 10).expect_err("a pipe");
+        let error = disk.opened(&path).expect_err("a pipe");
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(disk.read_once(directory.path(), 10).is_err());
+        assert!(disk.opened(directory.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_themselves_are_plain() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        let disk = Disk::new(directory.path().to_owned());
+        std::fs::write(at("file"), "text").expect("a file");
+        std::os::unix::fs::symlink("file", at("link")).expect("a link");
+        std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), kind, mode, 0).expect("a pipe");
+        let plain = |name: &str| disk.read_plain(&at(name), 4).expect("no failure");
+        assert_eq!(plain("file").as_deref(), Some(&b"text"[..]));
+        for name in ["link", "socket", "pipe", ".", "missing", "file/below"] {
+            assert_eq!(plain(name), None, "{name}");
+        }
+        assert_eq!(
+            disk.read_plain(&at("file"), 3).expect_err("too large").kind(),
+            ErrorKind::Limit
+        );
     }
 
     #[test]

@@ -282,8 +282,8 @@ impl<'a> Reader<'a> {
             let text = self.outside(entry)?.file(entry, self.limits.file_bytes)?;
             return Ok((self.counted(entry, text)?, entry.into()));
         }
-        if let Some(path) = self.near(layer, entry) {
-            return self.near_file(&path);
+        if let Some(read) = self.near_file(layer, entry)? {
+            return Ok(read);
         }
         let path = clean(&layer.directory.join(entry));
         let shown = self.shown(&path);
@@ -294,25 +294,21 @@ impl<'a> Reader<'a> {
         Ok((self.read(&path)?, shown))
     }
 
-    /// The path of an entry that is, for certain, a regular file right in the directory of its layer:
-    /// nothing more has to be asked before it is read.
-    #[must_use]
-    pub fn near(&self, layer: &Layer<'_>, entry: &str) -> Option<PathBuf> {
-        // The directory of a layer is one without links.
-        let path = clean(&layer.directory.join(entry));
-        let is_near = !is_url(entry) && path.parent() == Some(&layer.directory);
-        (is_near && self.files.is_plain(&path)).then_some(path)
-    }
-
-    /// The file at a path that [`near`](Self::near) gave.
+    /// As [`file`](Self::file), where the entry is a regular file right in the directory of its layer and
+    /// no link to one: nothing more has to be asked then.
     ///
     /// # Errors
-    /// Where it is gone, no regular file any more, or exceeds a limit.
-    pub fn near_file(&self, path: &Path) -> Result<(Bytes, Arc<str>)> {
-        let shown = self.shown(path);
-        let text =
-            self.read_with(path, &shown, |path, limit| self.files.read_plain(path, limit))?;
-        Ok((text, shown))
+    /// Where it exceeds a limit, changes while it is read, or cannot be read.
+    pub fn near_file(&self, layer: &Layer<'_>, entry: &str) -> Result<Option<(Bytes, Arc<str>)>> {
+        // The directory of a layer is one without links.
+        let path = clean(&layer.directory.join(entry));
+        if is_url(entry) || path.parent() != Some(&layer.directory) {
+            return Ok(None);
+        }
+        let shown = self.shown(&path);
+        let read = |path: &Path, limit| self.files.read_plain(path, limit);
+        let text = self.read_with(&path, &shown, read)?;
+        Ok(text.map(|text| (text, shown)))
     }
 
     fn no_such_file(&self, path: &Path, shown: Arc<str>) -> Error {
@@ -356,25 +352,28 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Where it is missing, no regular file, or exceeds a limit.
     pub fn read(&self, path: &Path) -> Result<Bytes> {
-        self.read_with(path, &self.shown(path), |path, limit| self.files.read(path, limit))
+        let shown = self.shown(path);
+        let read = |path: &Path, limit| self.files.read(path, limit).map(Some);
+        // There is always one where it is no error.
+        Ok(self.read_with(path, &shown, read)?.unwrap_or_default())
     }
 
     fn read_with(
         &self,
         path: &Path,
         shown: &str,
-        read: impl FnOnce(&Path, usize) -> Result<Bytes>,
-    ) -> Result<Bytes> {
+        read: impl FnOnce(&Path, usize) -> Result<Option<Bytes>>,
+    ) -> Result<Option<Bytes>> {
         let known = self.known().get(path).cloned();
         if let Some(bytes) = known {
             self.take_file(shown)?;
             self.take_bytes(&self.again_left, bytes.len(), shown)?;
-            return Ok(bytes);
+            return Ok(Some(bytes));
         }
-        let bytes = read(path, self.limits.file_bytes)?;
+        let Some(bytes) = read(path, self.limits.file_bytes)? else { return Ok(None) };
         let bytes = self.counted(shown, bytes)?;
         self.known().insert(path.to_owned(), bytes.clone());
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     fn known(&self) -> MutexGuard<'_, FxHashMap<PathBuf, Bytes>> {

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::error::Result;
-use crate::fields::{Change, Problem, Tree, rewrite_elements, set_text};
-use crate::resource::{Gvk, Id, Resource};
+use crate::fields::{Change, New, Problem, Tree, rewrite_elements, set_text};
+use crate::resource::{ByKind, Gvk, Id, Kind, Resource};
 use crate::resources::Resources;
 use crate::schema;
 use crate::transform::config::Config;
@@ -29,23 +29,23 @@ use crate::yaml::scalar;
 pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
     let index = &Index::new(resources.as_slice());
     let changed = resources.threads().map_runs(&index.objects, |run| {
-        let mut trees = FxHashMap::default();
+        let mut trees = ByKind::default();
         let mut changed = Vec::new();
         for object in run.iter().filter_map(|one| index.objects.get(one.position)) {
-            let gvk = object.resource.original_gvk();
-            let tree = trees.entry(gvk).or_insert_with_key(|gvk| tree(config, gvk));
+            let kind = object.resource.original_kind();
+            let tree = &*trees.of(kind, || tree(config, kind));
             if !tree.is_empty() {
-                let value =
-                    index.rewrite(object, tree).map_err(|problem| problem.of(object.resource))?;
-                changed.extend(value.map(|value| (object.position, value)));
+                let new = index.rewrite(object, tree);
+                let new = new.map_err(|problem| problem.of(object.resource))?;
+                changed.extend(new.map(|new| (object.position, new)));
             }
         }
         Ok(changed)
     });
     let changed: Vec<_> = changed.into_iter().collect::<Result<_>>()?;
     let list = resources.as_mut_vec();
-    for (position, value) in changed.into_iter().flatten() {
-        list[position].value = value;
+    for (position, new) in changed.into_iter().flatten() {
+        new.put(&mut list[position].value);
     }
     Ok(())
 }
@@ -59,10 +59,10 @@ struct Target<'a> {
 }
 
 /// The fields of one kind that hold names.
-fn tree<'a>(config: &'a Config, gvk: &Gvk) -> Tree<'a, Target<'a>> {
+fn tree<'a>(config: &'a Config, kind: Kind<'_>) -> Tree<'a, Target<'a>> {
     let mut tree = Tree::default();
     for group in &config.name_references {
-        for spec in group.fields.iter().filter(|spec| gvk.is_selected(&spec.gvk)) {
+        for spec in group.fields.iter().filter(|spec| kind.is_selected(&spec.gvk)) {
             let is_role = spec.path.ends_with("roleRef/name");
             tree.insert(&spec.path, Target { gvk: &group.target, is_role });
         }
@@ -86,7 +86,7 @@ enum Scope<'a> {
 struct Object<'a> {
     position: usize,
     resource: &'a Resource,
-    gvk: Gvk,
+    kind: Kind<'a>,
     scope: Scope<'a>,
 }
 
@@ -122,23 +122,23 @@ struct Referrer<'a> {
 
 impl<'a> Object<'a> {
     fn new(position: usize, resource: &'a Resource) -> Self {
-        let gvk = resource.gvk();
+        let kind = resource.as_kind();
         let scope = match resource.namespace() {
-            _ if schema::is_cluster_scoped(&gvk) => Scope::Cluster,
+            _ if schema::is_cluster_scoped(kind) => Scope::Cluster,
             "" => Scope::In("default"),
             namespace => Scope::In(namespace),
         };
-        Self { position, resource, gvk, scope }
+        Self { position, resource, kind, scope }
     }
 
     fn is_account(&self) -> bool {
-        self.gvk.kind == "ServiceAccount"
+        self.kind.kind == "ServiceAccount"
     }
 
     /// Whether it had an id of a kind that `pattern` selects; group and version are today's.
     fn was(&self, pattern: &Gvk) -> bool {
-        (pattern.group.is_empty() || pattern.group == self.gvk.group)
-            && (pattern.version.is_empty() || pattern.version == self.gvk.version)
+        (pattern.group.is_empty() || pattern.group == self.kind.group)
+            && (pattern.version.is_empty() || pattern.version == self.kind.version)
             && self
                 .resource
                 .former
@@ -240,7 +240,7 @@ impl<'a> Index<'a> {
                 set_text(new.get_or_insert_with(|| value.clone()), now)?;
             }
         }
-        Ok(new)
+        Ok(new.map(New::Whole))
     }
 
     fn rewrite_map(
@@ -265,7 +265,7 @@ impl<'a> Index<'a> {
                 point_to(new.get_or_insert_with(|| value.clone()), meant)?;
             }
         }
-        Ok(new)
+        Ok(new.map(New::Whole))
     }
 
     /// The one object that `name` means; of the same name and, where `map` holds the namespace
@@ -372,7 +372,7 @@ impl<'a> Origins<'a> {
 impl<'a> Referrer<'a> {
     fn new(object: &'a Object<'a>) -> std::result::Result<Self, Problem> {
         let value = &object.resource.value;
-        let is_binding = object.gvk.kind == "RoleBinding" && object.scope != Scope::Cluster;
+        let is_binding = object.kind.kind == "RoleBinding" && object.scope != Scope::Cluster;
         let account_namespaces = if is_binding { account_namespaces(value)? } else { Vec::new() };
         let role = value.get("roleRef").and_then(|role| {
             let group = role.get("apiGroup")?.as_text().unwrap_or_default().into();
@@ -453,7 +453,7 @@ fn ambiguous(name: &str, candidates: &[&Object<'_>]) -> Problem {
     let shown: Vec<String> = candidates
         .iter()
         .take(3)
-        .map(|one| format!("{} \"{}\"", one.gvk.kind, one.resource.name()))
+        .map(|one| format!("{} \"{}\"", one.kind.kind, one.resource.name()))
         .collect();
     let more = if candidates.len() > shown.len() { ", …" } else { "" };
     Problem::new(format!("\"{name}\" could mean any of {}{more}", shown.join(", ")))

@@ -5,10 +5,13 @@
 //! that kustomize's habit leaves in its output.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ecow::{EcoString, EcoVec};
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 
 use crate::error::Place;
 use crate::schema::Comments;
@@ -25,6 +28,17 @@ pub struct Gvk {
     pub version: EcoString,
     /// As written.
     pub kind: EcoString,
+}
+
+/// Group, version and kind where they are written; see [`Gvk`].
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Kind<'a> {
+    /// Empty for the core group.
+    pub group: &'a str,
+    /// Empty where `apiVersion` is missing.
+    pub version: &'a str,
+    /// As written.
+    pub kind: &'a str,
 }
 
 /// What an object is addressed by.
@@ -106,12 +120,13 @@ impl Gvk {
     /// Splits `apiVersion` at its first slash.
     #[must_use]
     pub fn new(api_version: &str, kind: &str) -> Self {
-        let slash = memchr::memchr(b'/', api_version.as_bytes());
-        let (group, version) = match slash {
-            Some(at) => (&api_version[..at], &api_version[at + 1..]),
-            None => ("", api_version),
-        };
-        Self { group: group.into(), version: version.into(), kind: kind.into() }
+        Kind::new(api_version, kind).into()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_kind(&self) -> Kind<'_> {
+        Kind { group: &self.group, version: &self.version, kind: &self.kind }
     }
 
     /// `group/version`, or the version alone for the core group.
@@ -127,9 +142,61 @@ impl Gvk {
     /// Whether `pattern` names this one; its blank parts match anything.
     #[must_use]
     pub fn is_selected(&self, pattern: &Self) -> bool {
+        self.as_kind().is_selected(pattern)
+    }
+}
+
+impl<'a> Kind<'a> {
+    /// Splits `apiVersion` at its first slash.
+    #[must_use]
+    pub fn new(api_version: &'a str, kind: &'a str) -> Self {
+        let slash = api_version.bytes().position(|byte| byte == b'/');
+        let (group, version) = match slash {
+            Some(at) => (&api_version[..at], &api_version[at + 1..]),
+            None => ("", api_version),
+        };
+        Self { group, version, kind }
+    }
+
+    /// Whether `pattern` names this one; its blank parts match anything.
+    #[must_use]
+    pub fn is_selected(self, pattern: &Gvk) -> bool {
         (pattern.group.is_empty() || pattern.group == self.group)
             && (pattern.version.is_empty() || pattern.version == self.version)
             && (pattern.kind.is_empty() || pattern.kind == self.kind)
+    }
+}
+
+impl<'a> From<&'a Gvk> for Kind<'a> {
+    fn from(gvk: &'a Gvk) -> Self {
+        gvk.as_kind()
+    }
+}
+
+impl From<Kind<'_>> for Gvk {
+    fn from(kind: Kind<'_>) -> Self {
+        let Kind { group, version, kind } = kind;
+        Self { group: group.into(), version: version.into(), kind: kind.into() }
+    }
+}
+
+/// What is found out once for each kind.
+#[derive(Debug)]
+pub(crate) struct ByKind<T>(HashTable<(Gvk, T)>);
+
+impl<T> ByKind<T> {
+    /// What is known of `kind`, or else what `make` finds out.
+    pub(crate) fn of(&mut self, kind: Kind<'_>, make: impl FnOnce() -> T) -> &mut T {
+        let hash = |kind: Kind<'_>| FxBuildHasher.hash_one(kind);
+        let is_same = |known: &(Gvk, T)| known.0.as_kind() == kind;
+        let entry = self.0.entry(hash(kind), is_same, |known| hash(known.0.as_kind()));
+        &mut entry.or_insert_with(|| (kind.into(), make())).into_mut().1
+    }
+}
+
+impl<T> Default for ByKind<T> {
+    fn default() -> Self {
+        Self(HashTable::new())
     }
 }
 
@@ -137,7 +204,7 @@ impl Id {
     /// The namespace with `default` for a blank one, and nothing for kinds known to be cluster-scoped.
     #[must_use]
     pub fn effective_namespace(&self) -> &str {
-        effective_namespace(&self.gvk, &self.namespace)
+        effective_namespace(self.gvk.as_kind(), &self.namespace)
     }
 
     /// Whether both address the same object.
@@ -149,8 +216,8 @@ impl Id {
     }
 }
 
-fn effective_namespace<'a>(gvk: &Gvk, namespace: &'a str) -> &'a str {
-    if crate::schema::is_cluster_scoped(gvk) {
+fn effective_namespace<'a>(kind: Kind<'_>, namespace: &'a str) -> &'a str {
+    if crate::schema::is_cluster_scoped(kind) {
         // One pseudo namespace for all of them; no real one can be spelt so.
         "_cluster_"
     } else if namespace.is_empty() {
@@ -227,7 +294,13 @@ impl Resource {
     /// Group, version and kind as they are now.
     #[must_use]
     pub fn gvk(&self) -> Gvk {
-        Gvk::new(self.api_version(), self.kind())
+        self.as_kind().into()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_kind(&self) -> Kind<'_> {
+        Kind::new(self.api_version(), self.kind())
     }
 
     /// The id it has now.
@@ -242,10 +315,9 @@ impl Resource {
     }
 
     /// What its id is compared by: group, version and kind, effective namespace and name.
-    pub(crate) fn key(&self) -> (Gvk, &str, &str) {
-        let gvk = self.gvk();
-        let namespace = effective_namespace(&gvk, self.namespace());
-        (gvk, namespace, self.name())
+    pub(crate) fn key(&self) -> (Kind<'_>, &str, &str) {
+        let kind = self.as_kind();
+        (kind, effective_namespace(kind, self.namespace()), self.name())
     }
 
     /// The first id it had: before any step renamed it.
@@ -256,8 +328,9 @@ impl Resource {
 
     /// Group, version and kind before any step changed the kind.
     #[must_use]
-    pub fn original_gvk(&self) -> Gvk {
-        self.former.first().map_or_else(|| self.gvk(), |id| self.former_gvk(id))
+    pub fn original_kind(&self) -> Kind<'_> {
+        let kind = self.as_kind();
+        self.former.first().map_or(kind, |id| Kind { kind: &id.gvk.kind, ..kind })
     }
 
     /// Group, version and kind that go with a former id: kustomize remembers the kind alone.

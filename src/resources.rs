@@ -1,8 +1,10 @@
 //! The ordered set of objects that a build works on.
 
-use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
 
 use ecow::EcoString;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::resource::{Id, Resource};
@@ -13,16 +15,42 @@ use crate::threads::Threads;
 pub struct Resources {
     list: Vec<Resource>,
     /// Where each present id is; dropped as soon as somebody may have changed one.
-    by_id: Option<FxHashMap<Id, usize>>,
+    by_id: Option<Positions>,
     /// Where each present or former name is, dropped in the same way.
     by_name: Option<FxHashMap<EcoString, Vec<usize>>>,
     threads: Threads,
 }
 
-/// The id that stands for all ids that are the same.
-fn canonical(mut id: Id) -> Id {
-    id.namespace = id.effective_namespace().into();
-    id
+/// Where each id of a list is. What is compared stands in the objects themselves.
+#[derive(Clone, Debug, Default)]
+struct Positions(HashTable<usize>);
+
+impl Positions {
+    /// Those of `list`, and the first two in it that have one id.
+    fn of(list: &[Resource]) -> (Self, Option<(usize, usize)>) {
+        let mut positions = Self(HashTable::with_capacity(list.len()));
+        let mut seen = list.iter().enumerate();
+        let doubled = seen.find_map(|(at, one)| positions.note(list, one, at).map(|by| (by, at)));
+        (positions, doubled)
+    }
+
+    fn hash(resource: &Resource) -> u64 {
+        FxBuildHasher.hash_one(resource.key())
+    }
+
+    /// Notes that an object is to be at `at`, unless there is one of its id already: where that is.
+    fn note(&mut self, list: &[Resource], resource: &Resource, at: usize) -> Option<usize> {
+        let key = resource.key();
+        let is_same = |other: &usize| list[*other].key() == key;
+        let rehash = |other: &usize| Self::hash(&list[*other]);
+        match self.0.entry(FxBuildHasher.hash_one(key), is_same, rehash) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(free) => {
+                free.insert(at);
+                None
+            }
+        }
+    }
 }
 
 fn note_names(index: &mut FxHashMap<EcoString, Vec<usize>>, at: usize, resource: &Resource) {
@@ -93,18 +121,6 @@ impl Resources {
         &mut self.list
     }
 
-    /// Where the object with this present id is.
-    pub fn position(&mut self, id: &Id) -> Option<usize> {
-        self.index().get(&canonical(id.clone())).copied()
-    }
-
-    fn index(&mut self) -> &mut FxHashMap<Id, usize> {
-        let list = &self.list;
-        self.by_id.get_or_insert_with(|| {
-            list.iter().enumerate().map(|(at, one)| (canonical(one.id()), at)).collect()
-        })
-    }
-
     fn forget_positions(&mut self) {
         self.by_id = None;
         self.by_name = None;
@@ -134,9 +150,8 @@ impl Resources {
     /// The first two that have one id.
     #[must_use]
     pub fn doubled(&self) -> Option<(usize, usize)> {
-        let mut seen = FxHashMap::with_capacity_and_hasher(self.list.len(), FxBuildHasher);
-        let mut keys = self.list.iter().map(Resource::key).enumerate();
-        keys.find_map(|(at, key)| seen.insert(key, at).map(|first| (first, at)))
+        // While ids were noted, none came twice.
+        if self.by_id.is_some() { None } else { Positions::of(&self.list).1 }
     }
 
     /// Takes all of `others` in one piece, where there are none yet and no two of them share an id.
@@ -147,9 +162,16 @@ impl Resources {
         if !self.list.is_empty() || others.doubled().is_some() {
             return Err(others);
         }
-        self.list = others.list;
-        self.forget_positions();
+        (self.list, self.by_id, self.by_name) = (others.list, others.by_id, others.by_name);
         Ok(())
+    }
+
+    /// Makes room for that many more.
+    pub fn reserve(&mut self, more: usize) {
+        self.list.reserve(more);
+        let list = &self.list;
+        let positions = self.by_id.get_or_insert_with(|| Positions::of(list).0);
+        positions.0.reserve(more, |at| Positions::hash(&list[*at]));
     }
 
     /// Adds an object, or gives it back with the position of the one that has its id.
@@ -157,11 +179,11 @@ impl Resources {
     /// # Errors
     /// Where an object of the same id is there already.
     pub fn append(&mut self, resource: Resource) -> Result<(), (Box<Resource>, usize)> {
-        let at = self.list.len();
-        match self.index().entry(canonical(resource.id())) {
-            Entry::Occupied(first) => return Err((Box::new(resource), *first.get())),
-            Entry::Vacant(free) => free.insert(at),
-        };
+        let (list, at) = (&self.list, self.list.len());
+        let positions = self.by_id.get_or_insert_with(|| Positions::of(list).0);
+        if let Some(first) = positions.note(list, &resource, at) {
+            return Err((Box::new(resource), first));
+        }
         if let Some(index) = &mut self.by_name {
             note_names(index, at, &resource);
         }

@@ -281,8 +281,7 @@ impl Map {
 
     /// The value under `key` for writing.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        let index = self.position(key)?;
-        Some(&mut self.0.make_mut()[index].1)
+        self.at_mut(self.position(key)?)
     }
 
     /// Whether there is such a key.
@@ -290,7 +289,8 @@ impl Map {
         self.position(key).is_some()
     }
 
-    fn position(&self, key: &str) -> Option<usize> {
+    /// Which entry has the key; of duplicate keys the first.
+    pub(crate) fn position(&self, key: &str) -> Option<usize> {
         self.0.iter().position(|(k, _)| is_same(&k.text, key))
     }
 
@@ -332,6 +332,11 @@ impl Map {
     /// The entries with their values for writing.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&Key, &mut Value)> {
         self.0.make_mut().iter_mut().map(|(key, value)| (&*key, value))
+    }
+
+    /// The value of the entry at `index`, for writing.
+    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut Value> {
+        self.0.make_mut().get_mut(index).map(|(_, value)| value)
     }
 
     /// How many entries there are.

@@ -397,6 +397,8 @@ impl<'a> Build<'a> {
     fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         gathered.resources.work_on(&self.threads);
         let mut ahead = self.read_ahead(site);
+        let objects = ahead.iter().flatten().map(|manifest| manifest.resources.len()).sum();
+        gathered.resources.reserve(objects);
         let mut failed: Option<Error> = None;
         for (index, entry) in site.kustomization.resources.iter().enumerate() {
             let outcome = match ahead.get_mut(index).and_then(Option::take) {
@@ -422,8 +424,8 @@ impl<'a> Build<'a> {
         let entries = &site.kustomization.resources;
         let before = self.reader.left();
         let read = self.threads.map(entries, READ_WEIGHT, |entry| {
-            let path = self.reader.near(&site.layer, entry);
-            path.map(|path| self.manifest(self.reader.near_file(&path)?)).transpose()
+            let read = self.reader.near_file(&site.layer, entry)?;
+            read.map(|read| self.manifest(read)).transpose()
         });
         read.into_iter().collect::<Result<_>>().unwrap_or_else(|_| {
             self.reader.go_back(before);
@@ -470,7 +472,7 @@ impl<'a> Build<'a> {
         let mut resources = manifest::resources(&documents, &text, &file, &place)?;
         patches::note_comments(&mut resources, &text);
         resources.iter_mut().for_each(|one| one.text = Some(text.clone()));
-        let met_unknown_kind = resources.iter().any(|one| !schema::has_scope(&one.gvk()));
+        let met_unknown_kind = resources.iter().any(|one| !schema::has_scope(one.as_kind()));
         Ok(Manifest { resources, met_unknown_kind })
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use ecow::EcoString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::resource::Gvk;
+use crate::resource::{Gvk, Kind};
 use crate::value::Value;
 
 pub use comments::Comments;
@@ -89,22 +89,23 @@ enum Place<'a> {
 
 /// Whether kustomize knows the kind to live outside namespaces.
 #[must_use]
-pub fn is_cluster_scoped(gvk: &Gvk) -> bool {
+pub fn is_cluster_scoped<'a>(kind: impl Into<Kind<'a>>) -> bool {
     static KINDS: LazyLock<FxHashSet<&str>> =
         LazyLock::new(|| table::CLUSTER_SCOPED.iter().map(|(kind, _)| *kind).collect());
+    let kind = kind.into();
     // Nearly all objects are of other kinds, and this is asked of each of them in most steps.
-    KINDS.contains(gvk.kind.as_str())
-        && search(table::CLUSTER_SCOPED, |&(kind, version)| (kind, version), gvk).is_some()
+    KINDS.contains(kind.kind)
+        && search(table::CLUSTER_SCOPED, |&(kind, version)| (kind, version), kind).is_some()
 }
 
 /// Whether the built-in schema knows the scope of a kind.
 #[must_use]
-pub fn has_scope(gvk: &Gvk) -> bool {
-    builtin_kind(gvk).is_some()
+pub fn has_scope<'a>(kind: impl Into<Kind<'a>>) -> bool {
+    builtin_kind(kind.into()).is_some()
 }
 
-fn builtin_kind(gvk: &Gvk) -> Option<Place<'static>> {
-    let entry = search(table::KINDS, |&(kind, version, _)| (kind, version), gvk)?;
+fn builtin_kind(kind: Kind<'_>) -> Option<Place<'static>> {
+    let entry = search(table::KINDS, |&(kind, version, _)| (kind, version), kind)?;
     Some(Place::Known { keys: None, node: entry.2 })
 }
 
@@ -117,19 +118,19 @@ fn builtin_definition(name: &str) -> Option<Place<'static>> {
 fn search<T>(
     table: &'static [T],
     key: impl Fn(&T) -> (&'static str, &'static str),
-    gvk: &Gvk,
+    wanted: Kind<'_>,
 ) -> Option<&'static T> {
     let at = table.binary_search_by(|entry| {
         let (kind, version) = key(entry);
-        kind.cmp(&gvk.kind).then_with(|| compare_version(version, gvk))
+        kind.cmp(wanted.kind).then_with(|| compare_version(version, wanted))
     });
     at.ok().map(|index| &table[index])
 }
 
-/// Compares a written `apiVersion` with that of `gvk`, without building it.
-fn compare_version(written: &str, gvk: &Gvk) -> std::cmp::Ordering {
-    let slash = if gvk.group.is_empty() { "" } else { "/" };
-    let parts = [gvk.group.as_str(), slash, gvk.version.as_str()];
+/// Compares a written `apiVersion` with that of `kind`, without building it.
+fn compare_version(written: &str, kind: Kind<'_>) -> std::cmp::Ordering {
+    let slash = if kind.group.is_empty() { "" } else { "/" };
+    let parts = [kind.group, slash, kind.version];
     written.bytes().cmp(parts.into_iter().flat_map(str::bytes))
 }
 
@@ -166,7 +167,7 @@ impl Schema {
     /// What is known about objects of a kind.
     #[must_use]
     pub fn kind(&self, api_version: &str, kind: &str) -> Option<Type<'_>> {
-        let builtin = || builtin_kind(&Gvk::new(api_version, kind));
+        let builtin = || builtin_kind(Kind::new(api_version, kind));
         let Some(custom) = &self.custom else { return builtin().map(Type::from) };
         let own = || {
             let name = custom.kinds.get(&(kind.into(), api_version.into()))?;

@@ -11,14 +11,13 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use regex::Regex;
-use rustc_hash::FxHashMap;
 
 use crate::error::{Place, Result};
-use crate::fields::{Change, Problem, Segment, rewrite_elements, set_text, split};
+use crate::fields::{Change, New, Problem, Segment, rewrite_elements, set_text, some, split};
 use crate::kustomization::{FieldSpec, Image};
 use crate::limits::Limits;
 use crate::pattern;
-use crate::resource::Gvk;
+use crate::resource::{ByKind, Kind};
 use crate::resources::Resources;
 use crate::value::{Map, Value, is_same};
 
@@ -39,16 +38,16 @@ pub fn apply(
     }
     let edits: Vec<Edit<'_>> = images.iter().map(|image| Edit::new(image, limits)).collect();
     resources.change(|run| {
-        let mut fields = FxHashMap::default();
+        let mut fields = ByKind::default();
         for resource in run {
-            let gvk = resource.gvk();
-            if gvk.kind == "CustomResourceDefinition" {
+            let kind = resource.as_kind();
+            if kind.kind == "CustomResourceDefinition" {
                 continue;
             }
-            let fields = fields.entry(gvk).or_insert_with_key(|gvk| Fields::of(specs, gvk));
+            let fields = &*fields.of(kind, || Fields::of(specs, kind));
             let new = rewrite(&resource.value, Some(fields), Within::Anything, &edits);
             let new = new.map_err(|problem| problem.of(resource).within(place()))?;
-            new.into_iter().for_each(|value| resource.value = value);
+            new.into_iter().for_each(|new| new.put(&mut resource.value));
         }
         Ok(())
     })
@@ -65,9 +64,9 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(specs: &'a [FieldSpec], gvk: &Gvk) -> Self {
+    fn of(specs: &'a [FieldSpec], kind: Kind<'_>) -> Self {
         let mut fields = Self::default();
-        for spec in specs.iter().filter(|spec| gvk.is_selected(&spec.gvk)) {
+        for spec in specs.iter().filter(|spec| kind.is_selected(&spec.gvk)) {
             fields.insert(&spec.path);
         }
         fields
@@ -104,7 +103,7 @@ enum Within {
     Image,
 }
 
-/// The value with its images changed; `fields` are those of the specs from here on.
+/// What is new of a value once its images are changed; `fields` are those of the specs from here on.
 fn rewrite(
     value: &Value,
     fields: Option<&Fields<'_>>,
@@ -139,7 +138,7 @@ fn rewrite_map(
     within: Within,
     edits: &[Edit<'_>],
 ) -> Change {
-    let mut new: Option<Map> = None;
+    let mut parts = Vec::new();
     for (at, (key, field)) in map.iter().enumerate() {
         let below = fields.and_then(|fields| fields.below(&key.text));
         let within = match (&*key.text, within) {
@@ -153,18 +152,12 @@ fn rewrite_map(
         // An asserted list that is null becomes an empty one, even if it has no images.
         let is_listed = field.is_null() && below.is_some_and(|fields| fields.is_listed);
         let changed = match rewrite(field, below, within, edits) {
-            Ok(None) if is_listed => Some(Value::list()),
+            Ok(None) if is_listed => Some(New::Whole(Value::list())),
             changed => changed.map_err(|problem| problem.under(&key.text))?,
         };
-        let Some(changed) = changed else {
-            continue;
-        };
-        let mut entries = new.get_or_insert_with(|| map.clone()).iter_mut();
-        if let Some((_, old)) = entries.nth(at) {
-            *old = changed;
-        }
+        parts.extend(changed.map(|new| (at, new)));
     }
-    Ok(new.map(Value::Map))
+    Ok(some(parts))
 }
 
 fn rewrite_image(value: &Value, found: usize, in_container: bool, edits: &[Edit<'_>]) -> Change {
@@ -187,7 +180,7 @@ fn rewrite_image(value: &Value, found: usize, in_container: bool, edits: &[Edit<
     };
     let mut new = value.clone();
     set_text(&mut new, &text)?;
-    Ok(Some(new))
+    Ok(Some(New::Whole(new)))
 }
 
 fn unexpected(wanted: &str, found: &Value) -> Problem {

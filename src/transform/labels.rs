@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::error::{Place, Result};
 use crate::fields::{self, Chosen, Element, Make, Path};
 use crate::kustomization::{FieldSpec, Labels};
-use crate::resource::{Gvk, Resource};
+use crate::resource::{ByKind, Kind, Resource};
 use crate::resources::Resources;
 use crate::transform::config::{Config, merge};
 use crate::twins::{Twins, Way};
@@ -89,8 +89,7 @@ fn set_in_run(
     let mut chosen = Chosen::new(specs);
     let mut ways = Ways::default();
     for resource in run {
-        let gvk = resource.gvk();
-        let paths = chosen.of(gvk.clone());
+        let paths = chosen.of(resource.as_kind());
         let mut added = Vec::new();
         // One pair after the other: what is made for the first is there for a spec that makes nothing.
         for (index, (key, text)) in pairs.iter().enumerate() {
@@ -106,7 +105,7 @@ fn set_in_run(
             }
         }
         let _ = resource.settle_twins();
-        ways.pair_off(resource, gvk, &paths, pairs, added);
+        ways.pair_off(resource, &paths, pairs, added);
     }
     Ok(())
 }
@@ -122,14 +121,13 @@ struct Added {
 
 /// Where the twins of each kind are, so that many objects share what is the same for all.
 #[derive(Default)]
-struct Ways(FxHashMap<(Gvk, u64), Arc<[Way]>>);
+struct Ways(ByKind<FxHashMap<u64, Arc<[Way]>>>);
 
 impl Ways {
     /// Remembers the entries that were added under the same key.
     fn pair_off(
         &mut self,
         resource: &mut Resource,
-        gvk: Gvk,
         paths: &[Path<'_>],
         pairs: &[(EcoString, EcoString)],
         added: Vec<Added>,
@@ -140,21 +138,21 @@ impl Ways {
         for twins in added.chunk_by(|one, other| one.index == other.index) {
             if let [first, _, ..] = twins {
                 let (key, text) = &pairs[first.index];
-                let ways = self.of(&gvk, paths, twins);
+                let ways = self.of(resource.as_kind(), paths, twins);
                 resource.twins.push(Twins::new(ways, key.clone(), Value::string(text.clone())));
             }
         }
     }
 
-    fn of(&mut self, gvk: &Gvk, paths: &[Path<'_>], twins: &[Added]) -> Arc<[Way]> {
+    fn of(&mut self, kind: Kind<'_>, paths: &[Path<'_>], twins: &[Added]) -> Arc<[Way]> {
         let mut ways = twins.iter().map(|one| paths[one.path].way(&one.elements));
         let is_plain = paths.len() <= 64 && twins.iter().all(|one| one.elements.is_empty());
         if !is_plain {
             return sorted(&mut ways);
         }
         let mask = twins.iter().fold(0, |mask, one| mask | 1 << one.path);
-        let entry = self.0.entry((gvk.clone(), mask));
-        Arc::clone(entry.or_insert_with(|| sorted(&mut ways)))
+        let of_kind = self.0.of(kind, FxHashMap::default);
+        Arc::clone(of_kind.entry(mask).or_insert_with(|| sorted(&mut ways)))
     }
 }
 

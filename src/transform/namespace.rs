@@ -1,11 +1,11 @@
 //! `namespace`.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::{self, Chosen, Make, Outcome, Path, Problem};
 use crate::kustomization::FieldSpec;
-use crate::resource::{Gvk, Resource};
+use crate::resource::{Kind, Resource};
 use crate::resources::Resources;
 use crate::schema;
 use crate::value::{Tag, Value};
@@ -52,9 +52,11 @@ pub fn apply(resources: &mut Resources, namespace: &Namespace<'_>) -> Result<()>
         let own = Path::of(own);
         for resource in run.iter_mut().filter(|one| !one.from_helm) {
             resource.remember_id();
-            let gvk = resource.gvk();
-            let paths = chosen.of(gvk.clone());
-            let outcome = namespace.apply(&mut resource.value, &gvk, &own, &paths);
+            let (traits, paths) = {
+                let kind = resource.as_kind();
+                (Traits::of(kind), chosen.of(kind))
+            };
+            let outcome = namespace.apply(&mut resource.value, traits, &own, &paths);
             outcome.map_err(|problem| problem.of(resource))?;
         }
         Ok::<_, Error>(())
@@ -67,24 +69,41 @@ pub(super) fn own_field() -> FieldSpec {
     FieldSpec { path: OWN.into(), create: true, ..FieldSpec::default() }
 }
 
+/// What matters of the kind of an object.
+#[derive(Clone, Copy)]
+pub(super) struct Traits {
+    is_cluster_scoped: bool,
+    is_binding: bool,
+    is_core: bool,
+}
+
+impl Traits {
+    pub(super) fn of(kind: Kind<'_>) -> Self {
+        Self {
+            is_cluster_scoped: schema::is_cluster_scoped(kind),
+            is_binding: is_binding(kind.kind),
+            is_core: kind.group.is_empty() && kind.version == "v1",
+        }
+    }
+}
+
 impl Namespace<'_> {
     /// Moves one object; `own` is the path of [`own_field`], `paths` are those of the specs that
     /// concern its kind.
     pub(super) fn apply(
         &self,
         object: &mut Value,
-        gvk: &Gvk,
+        traits: Traits,
         own: &Path<'_>,
         paths: &[Path<'_>],
     ) -> Outcome {
-        if !schema::is_cluster_scoped(gvk) {
+        let Traits { is_cluster_scoped, is_binding, is_core } = traits;
+        if !is_cluster_scoped {
             self.walk(object, own)?;
         }
-        let is_binding = is_binding(&gvk.kind);
         if is_binding {
             self.apply_to_subjects(object)?;
         }
-        let is_core = gvk.group.is_empty() && gvk.version == "v1";
         for path in paths {
             let is_name_of_other = !is_core && path.is("metadata/name");
             let is_subjects = is_binding && path.is("subjects/namespace") && is_binding_spec(path);
@@ -161,10 +180,10 @@ fn unexpected(path: &str, wanted: &str, found: &Value) -> Problem {
 ///
 /// Kustomize looks after each object; as all get the same namespace, looking once finds the same.
 fn refuse_conflicts(resources: &Resources) -> Result<()> {
-    let mut seen = FxHashMap::default();
+    let mut seen = FxHashMap::with_capacity_and_hasher(resources.len(), FxBuildHasher);
     for resource in resources {
         let namespace = match resource.namespace() {
-            _ if schema::is_cluster_scoped(&resource.gvk()) => None,
+            _ if schema::is_cluster_scoped(resource.as_kind()) => None,
             "" => Some("default"),
             namespace => Some(namespace),
         };

@@ -5,7 +5,7 @@ use ecow::EcoString;
 use crate::error::Result;
 use crate::fields::{self, Chosen, Make, Path};
 use crate::kustomization::FieldSpec;
-use crate::resource::{Gvk, Resource};
+use crate::resource::{Kind, Resource};
 use crate::resources::Resources;
 use crate::value::Value;
 
@@ -37,8 +37,8 @@ fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -
     resources.change(|run| {
         let mut chosen = Chosen::new(specs);
         for resource in run {
-            let original = resource.original_gvk();
-            if is_skipped(&original) {
+            let original = resource.original_kind();
+            if is_skipped(original) {
                 continue;
             }
             for path in &*chosen.of(original) {
@@ -50,10 +50,10 @@ fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -
 }
 
 /// Whether names of this kind have a meaning of their own.
-fn is_skipped(gvk: &Gvk) -> bool {
-    match gvk.kind.as_str() {
+fn is_skipped(kind: Kind<'_>) -> bool {
+    match kind.kind {
         "CustomResourceDefinition" | "Namespace" => true,
-        "APIService" => gvk.group == "apiregistration.k8s.io",
+        "APIService" => kind.group == "apiregistration.k8s.io",
         _ => false,
     }
 }
@@ -67,7 +67,7 @@ fn apply(resource: &mut Resource, end: End, text: &str, path: &Path<'_>) -> Resu
         }
         resource.remember_id();
     }
-    if !path.selects(&resource.gvk()) {
+    if !path.selects(resource.as_kind()) {
         return Ok(());
     }
     let mut set = |value: &mut Value| fields::set_text(value, &joined(value, end, text));

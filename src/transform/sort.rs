@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::kustomization::SortOptions;
-use crate::resource::{Gvk, Resource};
+use crate::resource::{Gvk, Kind, Resource};
 use crate::resources::Resources;
 
 /// The kinds that come first in the legacy order, first to last.
@@ -87,56 +87,92 @@ fn ranks<'a>(first: &'a [impl AsRef<str>], last: &'a [impl AsRef<str>]) -> FxHas
 ///
 /// Source: kustomize `api/internal/builtins/SortOrderTransformer.go`, `kyaml/resid`.
 fn by_rank(resources: &mut Resources, ranks: &FxHashMap<&str, i64>) {
+    let order = order(resources.as_slice(), ranks);
     let list = resources.as_mut_vec();
-    let mut keys: Vec<_> =
-        list.iter().map(|resource| SortKey::of(resource, ranks)).enumerate().collect();
-    keys.sort_by(|(_, one), (_, other)| one.cmp(other));
-    let order: Vec<usize> = keys.into_iter().map(|(at, _)| at).collect();
     let mut unsorted: Vec<_> = std::mem::take(list).into_iter().map(Some).collect();
     list.extend(order.into_iter().filter_map(|at| unsorted[at].take()));
 }
 
-/// What decides on the place of an object.
-struct SortKey<'a> {
+/// The positions of the objects in the order in which they are printed. The kinds are compared first, for
+/// there are few of them.
+fn order(list: &[Resource], ranks: &FxHashMap<&str, i64>) -> Vec<usize> {
+    let mut numbers = FxHashMap::default();
+    let numbered: Vec<usize> = list
+        .iter()
+        .map(|one| {
+            let next = numbers.len();
+            *numbers.entry(one.as_kind()).or_insert(next)
+        })
+        .collect();
+    let mut kinds: Vec<_> =
+        numbers.into_iter().map(|(kind, number)| (KindKey::of(kind, ranks), number)).collect();
+    kinds.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut places = vec![0; kinds.len()];
+    for (place, alike) in kinds.chunk_by(|(one, _), (other, _)| one.cmp(other).is_eq()).enumerate()
+    {
+        alike.iter().for_each(|(_, number)| places[*number] = place);
+    }
+    let key = |(at, number): (usize, usize)| SortKey::of(&list[at], places[number], number);
+    let mut keys: Vec<_> = numbered.into_iter().enumerate().map(key).zip(0..).collect();
+    keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+    keys.into_iter().map(|(_, at)| at).collect()
+}
+
+/// What decides on the place of a kind.
+struct KindKey<'a> {
     rank: i64,
     /// Kustomize compares Namespaces the other way round where one is of the core group, which is no
     /// order if other kinds stand between them; so only where they have a rank of their own.
     is_core: bool,
-    gvk: Gvk,
+    kind: Kind<'a>,
+}
+
+impl<'a> KindKey<'a> {
+    fn of(kind: Kind<'a>, ranks: &FxHashMap<&str, i64>) -> Self {
+        let rank = ranks.get(kind.kind).copied().unwrap_or(0);
+        let is_core = kind.kind == "Namespace" && kind.group.is_empty() && rank != 0;
+        Self { rank, is_core, kind }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_text = || match self.is_core {
+            true => kind_order(other.kind, self.kind),
+            false => kind_order(self.kind, other.kind),
+        };
+        self.rank.cmp(&other.rank).then_with(|| other.is_core.cmp(&self.is_core)).then_with(by_text)
+    }
+}
+
+/// What decides on the place of an object.
+struct SortKey<'a> {
+    /// That of its kind.
+    place: usize,
+    /// Which kind it is.
+    number: usize,
+    resource: &'a Resource,
     namespace: &'a str,
     name: &'a str,
 }
 
 impl<'a> SortKey<'a> {
-    fn of(resource: &'a Resource, ranks: &FxHashMap<&str, i64>) -> Self {
-        let gvk = resource.gvk();
-        let rank = ranks.get(gvk.kind.as_str()).copied().unwrap_or(0);
-        let is_core = gvk.kind == "Namespace" && gvk.group.is_empty() && rank != 0;
-        Self { rank, is_core, gvk, namespace: resource.namespace(), name: resource.name() }
+    fn of(resource: &'a Resource, place: usize, number: usize) -> Self {
+        let (namespace, name) = (resource.namespace(), resource.name());
+        Self { place, number, resource, namespace, name }
     }
 
     fn cmp(&self, other: &Self) -> Ordering {
-        let by_gvk = || match (self.is_core, self.gvk == other.gvk) {
-            (_, true) => Ordering::Equal,
-            (true, false) => gvk_order(&other.gvk, &self.gvk),
-            (false, false) => gvk_order(&self.gvk, &other.gvk),
-        };
-        self.rank
-            .cmp(&other.rank)
-            .then_with(|| other.is_core.cmp(&self.is_core))
-            .then_with(by_gvk)
-            .then_with(|| self.id_order(other))
+        self.place.cmp(&other.place).then_with(|| self.id_order(other))
     }
 
     fn id_order(&self, other: &Self) -> Ordering {
-        if self.gvk == other.gvk && self.namespace == other.namespace {
+        if self.number == other.number && self.namespace == other.namespace {
             return or(self.name, "~N").cmp(or(other.name, "~N"));
         }
         text_order(&self.id(), &other.id())
     }
 
     fn id(&self) -> [&str; 9] {
-        let Gvk { group, version, kind } = &self.gvk;
+        let Kind { group, version, kind } = self.resource.as_kind();
         let (kind, version) = (or(kind, "[noKind]"), or(version, "[noVer]"));
         let group = or(group, "[noGrp]");
         let (namespace, name) = (or(self.namespace, "~X"), or(self.name, "~N"));
@@ -149,7 +185,7 @@ impl<'a> SortKey<'a> {
 pub(super) fn by_kind<T>(list: &mut Vec<T>, gvk: impl Fn(&T) -> &Gvk) {
     let mut ranked: Vec<_> = list.drain(..).map(|one| (rank(&gvk(&one).kind), one)).collect();
     ranked.sort_by(|(rank, one), (other_rank, other)| {
-        rank.cmp(other_rank).then_with(|| gvk_order(gvk(one), gvk(other)))
+        rank.cmp(other_rank).then_with(|| kind_order(gvk(one).as_kind(), gvk(other).as_kind()))
     });
     list.extend(ranked.into_iter().map(|(_, one)| one));
 }
@@ -160,8 +196,8 @@ fn rank(kind: &str) -> i64 {
     first.or_else(last).unwrap_or(0)
 }
 
-fn gvk_order(one: &Gvk, other: &Gvk) -> Ordering {
-    text_order(&gvk_text(one), &gvk_text(other))
+fn kind_order(one: Kind<'_>, other: Kind<'_>) -> Ordering {
+    text_order(&kind_text(one), &kind_text(other))
 }
 
 /// The order of the texts that the parts make together.
@@ -180,8 +216,8 @@ fn or<'a>(text: &'a str, blank: &'a str) -> &'a str {
 }
 
 /// `group_version_kind`.
-fn gvk_text(gvk: &Gvk) -> [&str; 5] {
-    [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")]
+fn kind_text(kind: Kind<'_>) -> [&str; 5] {
+    [or(kind.group, "~G"), "_", or(kind.version, "~V"), "_", or(kind.kind, "~K")]
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::kustomization::plugin::ValueTarget;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::selector::Matcher;
-use crate::transform::namespace::{Namespace, own_field};
+use crate::transform::namespace::{Namespace, Traits, own_field};
 use crate::value::{Map, Value};
 use crate::yaml::plain_key;
 
@@ -32,9 +32,8 @@ pub fn apply(resources: &mut Resources, text: &str, targets: &[ValueTarget]) -> 
 fn put(resource: &mut Resource, text: &str, target: &ValueTarget) -> Outcome {
     if target.field_path == "metadata/namespace" {
         let namespace = Namespace { name: text, ..Namespace::default() };
-        let gvk = resource.gvk();
-        let own = own_field();
-        return namespace.apply(&mut resource.value, &gvk, &Path::of(&own), &[]);
+        let (own, traits) = (own_field(), Traits::of(resource.as_kind()));
+        return namespace.apply(&mut resource.value, traits, &Path::of(&own), &[]);
     }
     let parts = parts(&target.field_path);
     let Some(field) = reach(&mut resource.value, &parts)? else { return Ok(()) };

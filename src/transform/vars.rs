@@ -84,7 +84,7 @@ impl Vars {
         let mut expansion = Expansion { values: self.values(resources)?, used: BTreeSet::new() };
         let mut chosen = Chosen::new(specs);
         for resource in resources.iter_mut() {
-            for path in chosen.of(resource.gvk()).iter() {
+            for path in chosen.of(resource.as_kind()).iter() {
                 let mut set = |field: &mut Value| expansion.field(field);
                 let set = path.walk(&mut resource.value, Make::Nothing, &mut set);
                 set.map_err(|problem| problem.of(resource))?;
