@@ -4,11 +4,16 @@
 //! the first in that order is told. Little work stays on the thread that has it, and a machine that
 //! gives no threads does without.
 
-use std::hint::black_box;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// From how many items on other threads are worth their start, about 100 µs.
 const LEAST: usize = 600;
+
+/// More do not help: what only one can do takes a quarter of the time of one.
+const MOST_THREADS: usize = 8;
 
 /// Room for values as deep as [`Limits`](crate::Limits) allow.
 const STACK_BYTES: usize = 8 << 20;
@@ -16,7 +21,14 @@ const STACK_BYTES: usize = 8 << 20;
 /// How many runs each thread gets: who is done early takes another.
 const RUNS: usize = 8;
 
+/// How long a helper stays awake without work. To wake one takes up to a millisecond on a virtual machine,
+/// longer than most steps of a build.
+const AWAKE: Duration = Duration::from_millis(3);
+
 /// Helpers that start with the first work that is worth them.
+///
+/// Whoever has a first such piece of work becomes one of them for good, so a thread that builds many times
+/// keeps its `Threads`: others that it makes have no helpers.
 #[derive(Clone, Debug, Default)]
 pub struct Threads(Option<Arc<Pool>>);
 
@@ -25,20 +37,30 @@ struct Pool {
     /// With the thread that has the work; 0 for as many as there are cores.
     count: usize,
     started: OnceLock<Option<rayon::ThreadPool>>,
+    watch: Arc<Watch>,
+}
+
+/// Who stays awake.
+#[derive(Debug, Default)]
+struct Watch {
+    awake: AtomicUsize,
+    is_over: AtomicBool,
 }
 
 impl Threads {
     /// As many as `count`; for 0 as many as there are cores.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        let pool = Pool { count, started: OnceLock::new() };
+        let pool = Pool { count, started: OnceLock::new(), watch: Arc::default() };
         Self((count != 1).then(|| Arc::new(pool)))
     }
 
     /// The helpers, where `items` are worth them.
     fn helpers(&self, items: usize) -> Option<&rayon::ThreadPool> {
         let pool = self.0.as_ref().filter(|_| items >= LEAST)?;
-        pool.started.get_or_init(|| start(pool.count)).as_ref()
+        let threads = pool.started.get_or_init(|| start(pool.count)).as_ref()?;
+        pool.keep_awake(threads);
+        Some(threads)
     }
 
     /// What `step` makes of each item, in their order; `each` of them stands for that many.
@@ -89,43 +111,135 @@ impl Threads {
     }
 }
 
-/// Shares the runs between the helpers and this thread, which would have to wait for them otherwise.
+impl Pool {
+    /// Has the helpers look out for work, those that have gone to sleep again too.
+    fn keep_awake(&self, threads: &rayon::ThreadPool) {
+        let helpers = threads.current_num_threads() - 1;
+        for _ in self.watch.awake.swap(helpers, Ordering::Relaxed)..helpers {
+            let watch = Arc::clone(&self.watch);
+            threads.spawn(move || watch.keep());
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.watch.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    /// Does what there is to do until there has been nothing for a while. The thread that has the work
+    /// itself never looks out for it.
+    fn keep(&self) {
+        let mut idle = Instant::now();
+        let is_helper = rayon::current_thread_index() != Some(0);
+        while is_helper && !self.is_over.load(Ordering::Relaxed) && idle.elapsed() < AWAKE {
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => idle = Instant::now(),
+                _ => (0..SPINS).for_each(|_| spin_loop()),
+            }
+        }
+        self.awake.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long one looks away from the work that may come: about 100 ns.
+const SPINS: usize = 16;
+
+/// Shares the runs between all threads, of which this one is the first: a helper that comes late
+/// finds nothing left, and nobody waits for it.
+///
+/// Each begins with a part of its own, which is the same in every step: what a thread has allocated it
+/// mostly changes and frees itself, and two that free what the other allocates from wait for each other.
 fn share<T: Send, R: Send>(
     pool: &rayon::ThreadPool,
-    runs: impl Iterator<Item = T> + Send,
+    runs: impl Iterator<Item = T>,
     step: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
-    let left = Mutex::new(runs.enumerate());
-    let done = Mutex::new(Vec::new());
-    // What panics takes the whole build along, so nothing half done is ever seen.
-    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let todo: Vec<_> = runs.map(|run| Mutex::new(Some(run))).collect();
+    let done: Vec<_> = todo.iter().map(|_| Mutex::new(None)).collect();
+    let threads = pool.current_num_threads();
+    let first = |part: usize| todo.len() * part / threads;
+    let parts: Vec<_> = (0..threads).map(|one| Mutex::new(first(one)..first(one + 1))).collect();
     let work = || {
-        while let Some((at, run)) = next() {
-            let made = step(run);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, made));
+        let own = rayon::current_thread_index().unwrap_or_default();
+        let next = || {
+            let others = (1..threads).map(|offset| (own + offset) % threads);
+            let mut theirs = others.filter_map(|other| lock(&parts[other]).next_back());
+            let mine = lock(&parts[own]).next();
+            mine.or_else(|| theirs.next())
+        };
+        while let Some(at) = next() {
+            let run = lock(&todo[at]).take();
+            let made = run.map(&step);
+            *lock(&done[at]) = made;
         }
     };
     pool.in_place_scope(|scope| {
-        for _ in 0..pool.current_num_threads() {
+        for _ in 1..threads {
             scope.spawn(|_| work());
         }
         work();
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, made)| made).collect()
+    let made =
+        done.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+    made.flatten().collect()
+}
+
+/// What panics takes the whole build along, so nothing half done is ever seen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn start(count: usize) -> Option<rayon::ThreadPool> {
-    let count = match count {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        count => count,
-    };
-    let helpers = count.checked_sub(1).filter(|helpers| *helpers > 0)?;
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let count = if count == 0 { cores().min(MOST_THREADS) } else { count };
+    if count < 2 {
+        return None;
+    }
     take_room(2 * ROOM_BYTES);
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(helpers);
-    threads.stack_size(STACK_BYTES).start_handler(|_| take_room(ROOM_BYTES)).build().ok()
+    let home = core();
+    let begin = move |_| {
+        leave(home);
+        take_room(ROOM_BYTES);
+    };
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).use_current_thread();
+    let threads = threads.stack_size(STACK_BYTES).start_handler(begin).build().ok();
+    // One that waits for this core comes to leave it.
+    std::thread::yield_now();
+    threads
 }
+
+/// The core that this thread runs on, where that is known.
+#[cfg(target_os = "linux")]
+fn core() -> Option<usize> {
+    Some(rustix::thread::sched_getcpu())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn core() -> Option<usize> {
+    None
+}
+
+/// Has this thread go on on another core than `home`, if there is one.
+///
+/// On virtual machines Linux starts a thread where the one that makes it runs, and leaves it there waiting for
+/// up to three milliseconds. Afterwards the thread may run on all cores again.
+#[cfg(target_os = "linux")]
+fn leave(home: Option<usize>) {
+    use rustix::thread::{sched_getaffinity, sched_setaffinity};
+    let (Some(home), Ok(all)) = (home, sched_getaffinity(None)) else { return };
+    let mut others = all;
+    others.unset(home);
+    if others.count() > 0 && sched_setaffinity(None, &others).is_ok() {
+        // Where it cannot be given back, it stays on those.
+        let _ = sched_setaffinity(None, &all);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn leave(_home: Option<usize>) {}
 
 /// What a thread takes of the address space at once.
 const ROOM_BYTES: usize = 8 << 20;
@@ -140,7 +254,7 @@ fn take_room(bytes: usize) {
 }
 
 fn run_length(items: usize, pool: &rayon::ThreadPool) -> usize {
-    items.div_ceil((pool.current_num_threads() + 1) * RUNS).max(1)
+    items.div_ceil(pool.current_num_threads() * RUNS).max(1)
 }
 
 #[cfg(test)]

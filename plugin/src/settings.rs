@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use overlay::threads::Threads;
+
 use crate::keys;
 
 /// The environment of a run.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub no_proxy: String,
     /// `SOPS_AGE_KEY` and the like: where the keys are to what SOPS encrypted.
     pub keys: keys::Environment,
+    /// What helps with large builds.
+    pub threads: Threads,
     /// Whether standard input is a terminal, so that somebody can be asked.
     pub can_ask: bool,
     /// Whether standard error is a terminal that can redraw lines.
@@ -91,6 +95,7 @@ impl Settings {
             proxy: variable("HTTPS_PROXY").or_else(|| variable("https_proxy")),
             no_proxy: variable("NO_PROXY").or_else(|| variable("no_proxy")).unwrap_or_default(),
             keys: keys_of_sops(),
+            threads: Threads::new(0),
             can_ask: std::io::stdin().is_terminal(),
             can_redraw: std::io::stderr().is_terminal() && !dumb && variable("CI").is_none(),
             colour: stdout != anstream::ColorChoice::Never,

@@ -65,8 +65,8 @@ pub struct Options {
     pub managed_by_label: bool,
     /// Which version of kustomize that label says; the one that this follows, where there is none.
     pub version: Option<&'static str>,
-    /// How many threads a large build may use; 0 for as many as there are cores.
-    pub threads: usize,
+    /// What helps with a large build; nobody, unless the caller says so.
+    pub threads: Threads,
 }
 
 /// Renders the kustomization in the directory `root`.
@@ -107,7 +107,7 @@ pub fn build_all(
     options: &Options,
     roots: &[PathBuf],
 ) -> Vec<Warned<Result<String>>> {
-    let options = &Options { threads: 1, ..options.clone() };
+    let options = &Options { threads: Threads::default(), ..options.clone() };
     let next = AtomicUsize::new(0);
     let built: Vec<OnceLock<Warned<Result<String>>>> =
         roots.iter().map(|_| OnceLock::new()).collect();
@@ -309,7 +309,7 @@ impl<'a> Build<'a> {
             managed_by_label: options.managed_by_label,
             version: options.version,
             helm: None,
-            threads: Threads::new(options.threads),
+            threads: options.threads.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use overlay::build::{Options, build, build_all, print};
 use overlay::store::Store;
+use overlay::threads::Threads;
 use overlay::{Limits, Memory, yaml};
 
 fn application(number: usize) -> String {
@@ -111,8 +112,8 @@ fn tree(objects: usize) -> (Memory, PathBuf) {
     (files, root)
 }
 
-fn render(files: &Memory, root: &Path, threads: usize) -> String {
-    let options = Options { threads, ..Options::default() };
+fn render(files: &Memory, root: &Path, threads: &Threads) -> String {
+    let options = Options { threads: threads.clone(), ..Options::default() };
     let resources = build(files, &Store::new(0), &options, root).output.expect("it builds");
     print(&resources, &options.limits).expect("it prints")
 }
@@ -122,9 +123,10 @@ fn whole_builds(criterion: &mut Criterion) {
     for objects in [10, 100, 1_000, 5_000] {
         let (files, root) = tree(objects);
         group.throughput(Throughput::Elements(objects as u64)).sample_size(20);
-        for (name, threads) in [("one thread", 1), ("all cores", 0)] {
+        let all = Threads::new(0);
+        for (name, threads) in [("one thread", &Threads::default()), ("all cores", &all)] {
             group.bench_with_input(BenchmarkId::new(name, objects), &threads, |bench, threads| {
-                bench.iter(|| black_box(render(&files, &root, *threads)));
+                bench.iter(|| black_box(render(&files, &root, threads)));
             });
         }
     }

@@ -12,6 +12,7 @@ use overlay::build::{self, Order};
 use overlay::files::Memory;
 use overlay::flux;
 use overlay::store::Store;
+use overlay::threads::Threads;
 use overlay::{ErrorKind, Limits, Warned, archive};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -107,7 +108,7 @@ fn build(files: &Memory, spec: &flux::Spec) -> Report {
         unrestricted: true,
         order: Order::None,
         // Others are being judged at the same time.
-        threads: 1,
+        threads: Threads::default(),
         ..build::Options::default()
     };
     let store = Store::new(LIMITS.total_bytes);

@@ -129,7 +129,7 @@ pub fn options(render: &Render, settings: &Settings) -> Options {
         tools: tools(render, settings),
         managed_by_label: render.enable_managedby_label,
         version: None,
-        threads: 0,
+        threads: settings.threads.clone(),
     }
 }
 

@@ -109,7 +109,7 @@ fn kustomized(
     }
     let mut files = Memory::default();
     files.insert("helm-output.yaml", text);
-    let options = Options { limits: *limits, order: Order::None, threads: 1, ..Options::default() };
+    let options = Options { limits: *limits, order: Order::None, ..Options::default() };
     let built = render(&files, &Store::new(0), &options, spec).output;
     let built = built.map_err(|error| error.within(Place::file("postRenderers")))?;
     let file: std::sync::Arc<str> = shown(release).into();

@@ -26,6 +26,7 @@ use overlay::remote::Remote;
 use overlay::sops::decryption::{Finding, Masking, Revealing};
 use overlay::sops::{Keys, mask, objects};
 use overlay::store::Store;
+use overlay::threads::Threads;
 use overlay::{Limits, Value};
 
 use super::beyond;
@@ -346,7 +347,7 @@ impl<'a> Rules<'a> {
     ) -> Result<Self> {
         let flags = RenderFlags { offline: inputs.offline, ..RenderFlags::default() };
         // Kustomizations are rendered beside each other already.
-        let options = Options { threads: 1, ..build::options(&flags, settings) };
+        let options = Options { threads: Threads::default(), ..build::options(&flags, settings) };
         let store = Store::default();
         let folder = inputs.variables_from.as_ref().map(|path| {
             let disk = Disk::new(settings.directory.clone());

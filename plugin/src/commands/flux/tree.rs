@@ -12,6 +12,7 @@ use overlay::flux::substitute::Kind;
 use overlay::flux::{Rendered, Renderer};
 use overlay::sops::decryption::Masking;
 use overlay::store::Store;
+use overlay::threads::Threads;
 use serde_json::{Value as Json, json};
 
 use super::rendered::formatted;
@@ -38,7 +39,8 @@ pub fn run(args: &FluxTree, settings: &Settings, console: &Console) -> Result<u8
         None => checkout.tree()?,
     };
     // Kustomizations are rendered beside each other already.
-    let options = Options { threads: 1, ..build::options(&Render::default(), settings) };
+    let options =
+        Options { threads: Threads::default(), ..build::options(&Render::default(), settings) };
     let store = Store::default();
     let render = |asked: &Asked<'_>| rendered(asked.object, asked.source, &store, &options);
     let nowhere = |_: Kind, _: &str, _: &str| Ok(None);
