@@ -1,12 +1,52 @@
-//! How the program is linked.
+//! How the program is linked: for a quick start.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// Linkers that take no scripts.
+const WITHOUT_SCRIPTS: [&str; 3] = ["mold", "wild", "gold"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let target = |part: &str| std::env::var(format!("CARGO_CFG_TARGET_{part}")).unwrap_or_default();
+    println!("cargo::rerun-if-changed=near.ld");
+    let target = |part: &str| variable(&format!("CARGO_CFG_TARGET_{part}"));
+    if target("OS") != "linux" || target("ENV") != "gnu" {
+        return;
+    }
     // At a fixed address the tables of the program are ready as they lie in its file. Elsewhere 19,000
     // pointers in them would be set at every start, and a hundred pages copied for that: a tenth of what
     // a small build takes. Its libraries, heap and stacks lie where chance puts them all the same.
-    if target("OS") == "linux" && target("ENV") == "gnu" {
-        println!("cargo::rustc-link-arg-bins=-no-pie");
+    println!("cargo::rustc-link-arg-bins=-no-pie");
+    if !WITHOUT_SCRIPTS.iter().any(|name| variable("CARGO_ENCODED_RUSTFLAGS").contains(name)) {
+        let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("near.ld");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
     }
+    if variable("TARGET") == variable("HOST") && has_static_unwinder() {
+        unwind_without_library();
+    }
+}
+
+/// Has the part of the C compiler's library that takes a panic apart come into the program: to load a library
+/// for it takes a tenth of a millisecond at every start.
+fn unwind_without_library() {
+    let directory = PathBuf::from(variable("OUT_DIR")).join("libraries");
+    let written = fs::create_dir_all(&directory)
+        .and_then(|()| fs::write(directory.join("libgcc_s.so"), "INPUT(libgcc_eh.a libgcc.a)\n"));
+    // The library will do as well.
+    if written.is_ok() {
+        println!("cargo::rustc-link-arg-bins=-L{}", directory.display());
+    }
+}
+
+fn has_static_unwinder() -> bool {
+    let compiler = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
+    let asked = Command::new(compiler).arg("-print-file-name=libgcc_eh.a").output();
+    // Where there is none, the compiler repeats the name.
+    let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    answer.is_ok_and(|path| Path::new(&path).is_absolute() && Path::new(&path).is_file())
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
 }

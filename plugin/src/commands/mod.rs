@@ -22,21 +22,30 @@ pub fn run(args: &Args, program: Program, settings: &Settings, console: &Console
     let connection = &args.connection;
     let outcome = match &args.command {
         Command::Build(build) => build::run(build, settings, console),
-        Command::Diff(diff) => diff::run(diff, connection, settings, console),
-        Command::Sync(sync) => sync::run(sync, connection, settings, console),
-        Command::Status(status) => status::run(status, connection, settings, console),
-        Command::Delete(delete) => delete::run(delete, connection, settings, console),
-        Command::Flux(flux) => flux::run(flux, connection, settings, console),
-        Command::Rehearse(rehearse) => rehearse::run(rehearse, connection, settings, console),
-        Command::Try(one) => example::run(one, settings, console),
+        Command::Diff(diff) => apart(|| diff::run(diff, connection, settings, console)),
+        Command::Sync(sync) => apart(|| sync::run(sync, connection, settings, console)),
+        Command::Status(status) => apart(|| status::run(status, connection, settings, console)),
+        Command::Delete(delete) => apart(|| delete::run(delete, connection, settings, console)),
+        Command::Flux(flux) => apart(|| flux::run(flux, connection, settings, console)),
+        Command::Rehearse(one) => apart(|| rehearse::run(one, connection, settings, console)),
+        Command::Try(one) => apart(|| example::run(one, settings, console)),
         Command::Version(version) => Ok(version::run(version, console)),
-        Command::Completion(completion) => Ok(completion::run(completion, program, console)),
+        Command::Completion(completion) => {
+            apart(|| Ok(completion::run(completion, program, console)))
+        }
     };
     outcome.unwrap_or_else(|error| {
         console.error(&error);
         // As with `kubectl diff`, 1 is kept for "there are changes".
         if is_diff(&args.command) { exit::USAGE } else { exit::of(&error) }
     })
+}
+
+/// Runs a command in a frame of its own: in one for all of them each would take as much of the stack as
+/// the largest.
+#[inline(never)]
+fn apart<T>(command: impl FnOnce() -> T) -> T {
+    command()
 }
 
 fn is_diff(command: &Command) -> bool {
