@@ -405,9 +405,13 @@ pub type Change = std::result::Result<Option<New>, Problem>;
 pub enum New {
     /// All of it.
     Whole(Value),
-    /// Some of its elements or entries, by their positions.
-    Parts(Vec<(usize, Self)>),
+    /// Some of its elements or entries.
+    Parts(News),
 }
+
+/// What is new of the elements of a list or the entries of a mapping, with their positions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News(Vec<(usize, New)>);
 
 impl New {
     /// Puts it in the place of what it was found in.
@@ -416,14 +420,14 @@ impl New {
             (Self::Whole(new), value) => *value = new,
             (Self::Parts(parts), Value::List(list)) => {
                 let elements = list.make_mut();
-                for (at, new) in parts {
+                for (at, new) in parts.0 {
                     if let Some(element) = elements.get_mut(at) {
                         new.put(element);
                     }
                 }
             }
             (Self::Parts(parts), Value::Map(map)) => {
-                for (at, new) in parts {
+                for (at, new) in parts.0 {
                     if let Some(field) = map.at_mut(at) {
                         new.put(field);
                     }
@@ -497,11 +501,11 @@ impl<'a, T> Tree<'a, T> {
                 rewrite_elements(list, &mut |element| self.rewrite_below(element, change))
             }
             Value::Map(map) => {
-                let mut parts = Vec::new();
+                let mut parts = News::default();
                 for (segment, tree) in &self.branches {
                     tree.rewrite_field(segment, map, &mut parts, change)?;
                 }
-                Ok(some(parts))
+                Ok(parts.end())
             }
             Value::Scalar(_) if value.is_null() => Ok(None),
             Value::Scalar(_) => {
@@ -515,14 +519,12 @@ impl<'a, T> Tree<'a, T> {
         &self,
         segment: &Segment<'_>,
         map: &Map,
-        parts: &mut Vec<(usize, New)>,
+        parts: &mut News,
         change: &mut dyn FnMut(&Value, &[T]) -> Change,
     ) -> Outcome {
-        let found = map.position(&segment.name).zip(map.get(&segment.name));
-        let Some((at, field)) = found else { return segment.check() };
+        let Some((at, field)) = map.find(&segment.name) else { return segment.check() };
         // Another spec that spells the way with `[]` has been there.
-        let known = parts.iter().position(|(other, _)| *other == at).map(|at| parts.remove(at).1);
-        let mut known = known.map(|new| new.of(field));
+        let mut known = parts.take(at).map(|new| new.of(field));
         // An asserted list that is null becomes an empty one, even if nothing is done to it.
         if segment.list && known.as_ref().unwrap_or(field).is_null() {
             known = Some(Value::list());
@@ -534,14 +536,32 @@ impl<'a, T> Tree<'a, T> {
             (Some(whole), None) => Some(New::Whole(whole)),
             (Some(whole), Some(changed)) => Some(New::Whole(changed.of(&whole))),
         };
-        parts.extend(new.map(|new| (at, new)));
+        parts.add(at, new);
         Ok(())
     }
 }
 
-/// What is new, where anything is.
-pub fn some(parts: Vec<(usize, New)>) -> Option<New> {
-    (!parts.is_empty()).then_some(New::Parts(parts))
+impl News {
+    /// Adds what is new of one part, where anything is.
+    pub fn add(&mut self, at: usize, new: Option<New>) {
+        let Some(new) = new else { return };
+        if self.0.is_empty() {
+            // Most have one alone, and all are kept until the last object is looked at.
+            self.0.reserve_exact(1);
+        }
+        self.0.push((at, new));
+    }
+
+    fn take(&mut self, at: usize) -> Option<New> {
+        let known = self.0.iter().position(|(other, _)| *other == at)?;
+        Some(self.0.remove(known).1)
+    }
+
+    /// What is new of the whole, where anything is.
+    #[must_use]
+    pub fn end(self) -> Option<New> {
+        (!self.0.is_empty()).then_some(New::Parts(self))
+    }
 }
 
 /// The elements of a list that `change` changes.
@@ -549,11 +569,11 @@ pub fn some(parts: Vec<(usize, New)>) -> Option<New> {
 /// # Errors
 /// Where `change` fails.
 pub fn rewrite_elements(list: &[Value], change: &mut dyn FnMut(&Value) -> Change) -> Change {
-    let mut parts = Vec::new();
+    let mut parts = News::default();
     for (at, element) in list.iter().enumerate() {
-        parts.extend(change(element)?.map(|new| (at, new)));
+        parts.add(at, change(element)?);
     }
-    Ok(some(parts))
+    Ok(parts.end())
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //!
 //! Source: kustomize `api/internal/loader/{fileloader,loadrestrictions}.go`.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +43,7 @@ pub struct Reader<'a> {
     again_left: AtomicUsize,
     files_left: AtomicUsize,
     /// What was read: a file is the same throughout a build, whatever becomes of it meanwhile.
-    known: Mutex<FxHashMap<PathBuf, Bytes>>,
+    known: Mutex<FxHashMap<OsString, Bytes>>,
 }
 
 /// How many times over the files of a build may be read, on an average.
@@ -65,6 +66,12 @@ pub struct Layer<'a> {
 
 fn address(entry: &str) -> Result<Option<Address>> {
     remote::read(entry).map_err(|why| Error::new(ErrorKind::Invalid, Place::file(entry), why))
+}
+
+/// Whether an entry is the name of a file or a directory and nothing else.
+fn is_name(entry: &str) -> bool {
+    let mut parts = Path::new(entry).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == entry)
 }
 
 /// Whether a file has to be downloaded.
@@ -245,7 +252,12 @@ impl<'a> Reader<'a> {
         match found[..] {
             [name] => {
                 let path = layer.directory.join(name);
-                let (text, file) = (self.read(&path)?, self.shown(&path));
+                let file = self.shown(&path);
+                let plain = |path: &Path, limit| self.files.read_plain(path, limit);
+                let text = match self.read_with(&path, &file, plain)? {
+                    Some(text) => text,
+                    None => self.read(&path)?,
+                };
                 Ok((Source { file, text }, name))
             }
             [] => {
@@ -301,9 +313,12 @@ impl<'a> Reader<'a> {
     /// Where it exceeds a limit, changes while it is read, or cannot be read.
     pub fn near_file(&self, layer: &Layer<'_>, entry: &str) -> Result<Option<(Bytes, Arc<str>)>> {
         // The directory of a layer is one without links.
-        let path = clean(&layer.directory.join(entry));
-        if is_url(entry) || path.parent() != Some(&layer.directory) {
-            return Ok(None);
+        let mut path = layer.directory.join(entry);
+        if !is_name(entry) {
+            path = clean(&path);
+            if is_url(entry) || path.parent() != Some(&layer.directory) {
+                return Ok(None);
+            }
         }
         let shown = self.shown(&path);
         let read = |path: &Path, limit| self.files.read_plain(path, limit);
@@ -364,7 +379,7 @@ impl<'a> Reader<'a> {
         shown: &str,
         read: impl FnOnce(&Path, usize) -> Result<Option<Bytes>>,
     ) -> Result<Option<Bytes>> {
-        let known = self.known().get(path).cloned();
+        let known = self.known().get(path.as_os_str()).cloned();
         if let Some(bytes) = known {
             self.take_file(shown)?;
             self.take_bytes(&self.again_left, bytes.len(), shown)?;
@@ -372,11 +387,11 @@ impl<'a> Reader<'a> {
         }
         let Some(bytes) = read(path, self.limits.file_bytes)? else { return Ok(None) };
         let bytes = self.counted(shown, bytes)?;
-        self.known().insert(path.to_owned(), bytes.clone());
+        self.known().insert(path.into(), bytes.clone());
         Ok(Some(bytes))
     }
 
-    fn known(&self) -> MutexGuard<'_, FxHashMap<PathBuf, Bytes>> {
+    fn known(&self) -> MutexGuard<'_, FxHashMap<OsString, Bytes>> {
         // A panic while it was held left at worst an entry out: the map is whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -358,12 +358,18 @@ impl Resource {
     pub fn remember_id(&mut self) {
         let mut id = self.id();
         id.namespace = id.effective_namespace().into();
+        if self.former.is_empty() {
+            self.former.reserve(RENAMED);
+        }
         self.former.push(id);
         self.make_room_for_notes();
     }
 
     /// Takes annotations away that are no mapping: kustomize begins a new one for its notes.
     fn make_room_for_notes(&mut self) {
+        if self.value.at(&["metadata", "annotations"]).is_none() {
+            return;
+        }
         self.drop_blank_annotations();
         if !matches!(self.value.at(&["metadata", "annotations"]), Some(Value::Scalar(_))) {
             return;
@@ -485,6 +491,9 @@ impl Resource {
         }
     }
 }
+
+/// How often most objects are renamed: by a namespace and a prefix.
+const RENAMED: usize = 2;
 
 fn count_annotations(metadata: &Map) -> usize {
     metadata.iter().filter(|(key, _)| key.text == "annotations").count()

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// From how many items on other threads are worth their start, about 100 µs.
-const LEAST: usize = 600;
+/// From how many items on other threads are worth their start, about 150 µs.
+const LEAST: usize = 400;
 
 /// More do not help: what only one can do takes a quarter of the time of one.
 const MOST_THREADS: usize = 8;

@@ -289,8 +289,13 @@ impl Map {
         self.position(key).is_some()
     }
 
-    /// Which entry has the key; of duplicate keys the first.
-    pub(crate) fn position(&self, key: &str) -> Option<usize> {
+    /// The value under `key`, with its position among the entries; of duplicate keys the first.
+    pub(crate) fn find(&self, key: &str) -> Option<(usize, &Value)> {
+        let mut entries = self.0.iter().enumerate();
+        entries.find(|(_, (k, _))| is_same(&k.text, key)).map(|(at, (_, value))| (at, value))
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
         self.0.iter().position(|(k, _)| is_same(&k.text, key))
     }
 

@@ -19,7 +19,7 @@ pub struct Environment {
     pub age_key: Option<String>,
     /// `SOPS_AGE_KEY_FILE`: a file with them.
     pub age_key_file: Option<PathBuf>,
-    /// `sops/age/keys.txt` in the user's configuration directory, where there is such a file.
+    /// `sops/age/keys.txt` in the user's configuration directory, which need not exist.
     pub configured: Option<PathBuf>,
 }
 
@@ -40,10 +40,11 @@ impl fmt::Debug for Environment {
 pub fn keys(files: &[PathBuf], settings: &Settings) -> Result<Keys> {
     let mut keys = Keys::default();
     let Environment { age_key, age_key_file, configured } = &settings.keys;
+    let found = configured.as_ref().filter(|file| file.is_file());
     if let Some(text) = age_key {
         keys.add_age(text, &"SOPS_AGE_KEY".into())?;
     }
-    for path in age_key_file.iter().chain(configured).chain(files) {
+    for path in age_key_file.iter().chain(found).chain(files) {
         add(&mut keys, &settings.directory.join(path), settings)?;
     }
     Ok(keys)

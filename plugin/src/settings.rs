@@ -18,8 +18,8 @@ pub struct Settings {
     pub kubeconfig: Option<OsString>,
     /// The home directory, for `~/.kube/config`.
     pub home: Option<PathBuf>,
-    /// The directory of kustomize's older plugins, where there is one.
-    pub plugin_home: Option<PathBuf>,
+    /// Where the directory of kustomize's older plugins may be; the first that exists counts.
+    pub plugin_homes: Vec<PathBuf>,
     /// Where remote bases are kept: `kubectl-overlay` in the user's cache directory.
     pub cache: Option<PathBuf>,
     /// `KUBECTL_EXTERNAL_DIFF`: the program that shows differences.
@@ -44,10 +44,10 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The first directory that exists of those where kustomize looks for plugins.
+/// The directories where kustomize looks for plugins.
 ///
 /// Source: kustomize `api/konfig/plugins.go`, `DefaultAbsPluginHome`.
-fn plugin_home() -> Option<PathBuf> {
+fn plugin_homes() -> Vec<PathBuf> {
     let below = |directory: PathBuf| directory.join("kustomize/plugin");
     let home = std::env::home_dir();
     let homes = [
@@ -56,7 +56,7 @@ fn plugin_home() -> Option<PathBuf> {
         home.clone().map(|directory| below(directory.join(".config"))),
         home.map(below),
     ];
-    homes.into_iter().flatten().find(|directory| directory.exists())
+    homes.into_iter().flatten().collect()
 }
 
 /// Source: XDG base directory specification.
@@ -74,7 +74,7 @@ fn keys_of_sops() -> keys::Environment {
     keys::Environment {
         age_key: variable("SOPS_AGE_KEY"),
         age_key_file: variable("SOPS_AGE_KEY_FILE").map(PathBuf::from),
-        configured: configured.filter(|file| file.is_file()),
+        configured,
     }
 }
 
@@ -89,7 +89,7 @@ impl Settings {
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()),
             home: std::env::home_dir(),
-            plugin_home: plugin_home(),
+            plugin_homes: plugin_homes(),
             cache: cache(),
             external_diff: variable("KUBECTL_EXTERNAL_DIFF"),
             proxy: variable("HTTPS_PROXY").or_else(|| variable("https_proxy")),

@@ -37,7 +37,7 @@ pub struct Config {
     /// `nameReference`
     pub name_references: Vec<References>,
     /// `varReference`
-    pub var_references: Vec<FieldSpec>,
+    pub var_references: VarReferences,
     /// `images`
     pub images: Vec<FieldSpec>,
     /// `replicas`
@@ -51,6 +51,54 @@ pub struct References {
     pub target: Gvk,
     /// Where its name stands.
     pub fields: Vec<FieldSpec>,
+}
+
+/// The fields that vars are put into: kustomize's own are made once something asks for them, for few
+/// kustomizations have vars.
+#[derive(Clone, Debug)]
+pub enum VarReferences {
+    /// Kustomize's own.
+    Builtin,
+    /// These.
+    Own(Vec<FieldSpec>),
+}
+
+impl VarReferences {
+    /// All of them, in their order.
+    #[must_use]
+    pub fn specs(&self) -> &[FieldSpec] {
+        static BUILTIN: LazyLock<Vec<FieldSpec>> = LazyLock::new(|| {
+            let mut specs = tables::var_references();
+            sort::by_kind(&mut specs, |spec| &spec.gvk);
+            specs
+        });
+        match self {
+            Self::Builtin => &BUILTIN,
+            Self::Own(specs) => specs,
+        }
+    }
+
+    fn specs_mut(&mut self) -> &mut Vec<FieldSpec> {
+        match self {
+            Self::Own(specs) => specs,
+            Self::Builtin => {
+                *self = Self::Own(self.specs().to_vec());
+                self.specs_mut()
+            }
+        }
+    }
+}
+
+impl Default for VarReferences {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl PartialEq for VarReferences {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Builtin, Self::Builtin)) || self.specs() == other.specs()
+    }
 }
 
 static BUILTIN: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(tables::config().sorted()));
@@ -147,9 +195,11 @@ impl Config {
     }
 
     fn add(&mut self, incoming: &Self) -> std::result::Result<(), Conflict> {
-        for (list, more) in self.lists().into_iter().zip(incoming.clone().lists()) {
+        let mut incoming = incoming.clone();
+        for (list, more) in self.lists().into_iter().zip(incoming.lists()) {
             merge(list, more)?;
         }
+        merge(self.var_references.specs_mut(), incoming.var_references.specs())?;
         for more in &incoming.name_references {
             match self.name_references.iter_mut().find(|have| have.target == more.target) {
                 Some(have) => merge(&mut have.fields, &more.fields)?,
@@ -159,7 +209,8 @@ impl Config {
         Ok(())
     }
 
-    fn lists(&mut self) -> [&mut Vec<FieldSpec>; 10] {
+    /// All but the fields that vars are put into.
+    fn lists(&mut self) -> [&mut Vec<FieldSpec>; 9] {
         [
             &mut self.name_prefix,
             &mut self.name_suffix,
@@ -168,7 +219,6 @@ impl Config {
             &mut self.labels,
             &mut self.template_labels,
             &mut self.common_annotations,
-            &mut self.var_references,
             &mut self.images,
             &mut self.replicas,
         ]
@@ -180,6 +230,9 @@ impl Config {
             sort::by_kind(list, |spec| &spec.gvk);
         }
         sort::by_kind(&mut self.name_references, |group| &group.target);
+        if let VarReferences::Own(specs) = &mut self.var_references {
+            sort::by_kind(specs, |spec| &spec.gvk);
+        }
         self
     }
 }
@@ -208,7 +261,7 @@ impl Decode for Config {
             "templateLabels" => self.template_labels.decode(node),
             "commonAnnotations" => self.common_annotations.decode(node),
             "nameReference" => self.name_references.decode(node),
-            "varReference" => self.var_references.decode(node),
+            "varReference" => self.var_references.specs_mut().decode(node),
             "images" => self.images.decode(node),
             _ => self.replicas.decode(node),
         });
@@ -344,7 +397,7 @@ pub fn merge(list: &mut Vec<FieldSpec>, more: &[FieldSpec]) -> std::result::Resu
 mod tables {
     use ecow::EcoString;
 
-    use super::{Config, References};
+    use super::{Config, References, VarReferences};
     use crate::kustomization::FieldSpec;
     use crate::resource::Gvk;
 
@@ -725,7 +778,7 @@ mod tables {
             template_labels: specs(TEMPLATE_LABELS),
             common_annotations: specs(ANNOTATIONS),
             name_references: REFERENCES.iter().map(references).collect(),
-            var_references: var_references(),
+            var_references: VarReferences::Builtin,
             images: specs(IMAGES),
             replicas: specs(REPLICAS),
         }
@@ -786,7 +839,7 @@ mod tables {
         References { target: gvk(target), fields }
     }
 
-    fn var_references() -> Vec<FieldSpec> {
+    pub(super) fn var_references() -> Vec<FieldSpec> {
         let mut specs = Vec::with_capacity(VAR_PODS.len() * VAR_IN_PODS.len() + count(VAR_OTHERS));
         for (kind, pod) in VAR_PODS {
             below(&mut specs, &any(kind), pod, VAR_IN_PODS);
@@ -818,7 +871,7 @@ mod tests {
         assert_eq!(config.common_labels.len(), 32);
         assert_eq!(config.template_labels.len(), 10);
         assert_eq!(config.common_annotations.len(), 9);
-        assert_eq!(config.var_references.len(), 72);
+        assert_eq!(config.var_references.specs().len(), 72);
     }
 
     #[test]
@@ -864,7 +917,7 @@ nameReference:
   - {kind: Foo, path: spec/name}
 ";
         let config = Config::read(&source(text), &Limits::PERSON).unwrap();
-        assert_eq!(config.var_references, [spec("Foo", "spec/x", false)]);
+        assert_eq!(config.var_references.specs(), [spec("Foo", "spec/x", false)]);
         assert_eq!(config.name_references[0].target.kind, "ConfigMap");
         assert_eq!(config.name_references[0].fields, [spec("Foo", "spec/name", false)]);
         assert!(Config::read(&source("nameReferences: []"), &Limits::PERSON).is_err());

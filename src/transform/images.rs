@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 use crate::error::{Place, Result};
-use crate::fields::{Change, New, Problem, Segment, rewrite_elements, set_text, some, split};
+use crate::fields::{Change, New, News, Problem, Segment, rewrite_elements, set_text, split};
 use crate::kustomization::{FieldSpec, Image};
 use crate::limits::Limits;
 use crate::pattern;
@@ -138,8 +138,12 @@ fn rewrite_map(
     within: Within,
     edits: &[Edit<'_>],
 ) -> Change {
-    let mut parts = Vec::new();
+    let mut parts = News::default();
+    let is_leaf = |field: &Value| matches!(field, Value::Scalar(_) | Value::Null);
     for (at, (key, field)) in map.iter().enumerate() {
+        if fields.is_none() && within != Within::Container && is_leaf(field) {
+            continue;
+        }
         let below = fields.and_then(|fields| fields.below(&key.text));
         let within = match (&*key.text, within) {
             ("image", Within::Container) => Within::Image,
@@ -155,9 +159,9 @@ fn rewrite_map(
             Ok(None) if is_listed => Some(New::Whole(Value::list())),
             changed => changed.map_err(|problem| problem.under(&key.text))?,
         };
-        parts.extend(changed.map(|new| (at, new)));
+        parts.add(at, changed);
     }
-    Ok(some(parts))
+    Ok(parts.end())
 }
 
 fn rewrite_image(value: &Value, found: usize, in_container: bool, edits: &[Edit<'_>]) -> Change {

@@ -1,6 +1,6 @@
 //! `namePrefix` and `nameSuffix`.
 
-use ecow::EcoString;
+use ecow::{EcoString, EcoVec, eco_vec};
 
 use crate::error::Result;
 use crate::fields::{self, Chosen, Make, Path};
@@ -36,13 +36,14 @@ pub fn suffix(resources: &mut Resources, suffix: &str, specs: &[FieldSpec]) -> R
 fn affix(resources: &mut Resources, end: End, text: &str, specs: &[FieldSpec]) -> Result<()> {
     resources.change(|run| {
         let mut chosen = Chosen::new(specs);
+        let texts = &eco_vec![EcoString::from(text)];
         for resource in run {
             let original = resource.original_kind();
             if is_skipped(original) {
                 continue;
             }
             for path in &*chosen.of(original) {
-                apply(resource, end, text, path)?;
+                apply(resource, end, texts, path)?;
             }
         }
         Ok(())
@@ -58,12 +59,24 @@ fn is_skipped(kind: Kind<'_>) -> bool {
     }
 }
 
-fn apply(resource: &mut Resource, end: End, text: &str, path: &Path<'_>) -> Result<()> {
+/// `texts` is the one text, as a list that all objects share.
+fn apply(
+    resource: &mut Resource,
+    end: End,
+    texts: &EcoVec<EcoString>,
+    path: &Path<'_>,
+) -> Result<()> {
+    let text = texts.first().map_or("", EcoString::as_str);
     // An empty one is walked too: it may make fields, and refuses what is no scalar.
     if path.is("metadata/name") && !text.is_empty() {
-        match end {
-            End::Prefix => resource.prefixes.push(text.into()),
-            End::Suffix => resource.suffixes.push(text.into()),
+        let history = match end {
+            End::Prefix => &mut resource.prefixes,
+            End::Suffix => &mut resource.suffixes,
+        };
+        if history.is_empty() {
+            history.clone_from(texts);
+        } else {
+            history.push(text.into());
         }
         resource.remember_id();
     }

@@ -183,7 +183,14 @@ impl<'a> SortKey<'a> {
 /// Sorts as kustomize sorts field specs: by the ranks of their kinds among the default ones, then by the
 /// texts of these.
 pub(super) fn by_kind<T>(list: &mut Vec<T>, gvk: impl Fn(&T) -> &Gvk) {
-    let mut ranked: Vec<_> = list.drain(..).map(|one| (rank(&gvk(&one).kind), one)).collect();
+    let mut ranked: Vec<(i64, T)> = Vec::with_capacity(list.len());
+    for one in list.drain(..) {
+        let kind = &gvk(&one).kind;
+        // Most stand beside others of their kind.
+        let known = ranked.last().filter(|(_, last)| gvk(last).kind == *kind);
+        let rank = known.map_or_else(|| rank(kind), |(rank, _)| *rank);
+        ranked.push((rank, one));
+    }
     ranked.sort_by(|(rank, one), (other_rank, other)| {
         rank.cmp(other_rank).then_with(|| kind_order(gvk(one).as_kind(), gvk(other).as_kind()))
     });
@@ -197,6 +204,9 @@ fn rank(kind: &str) -> i64 {
 }
 
 fn kind_order(one: Kind<'_>, other: Kind<'_>) -> Ordering {
+    if one == other {
+        return Ordering::Equal;
+    }
     text_order(&kind_text(one), &kind_text(other))
 }
 

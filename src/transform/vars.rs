@@ -15,9 +15,10 @@ use ecow::EcoString;
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::field_path;
 use crate::fields::{Chosen, Make, Outcome, Problem};
-use crate::kustomization::{FieldSpec, Var};
+use crate::kustomization::Var;
 use crate::resource::{Id, Resource};
 use crate::resources::Resources;
+use crate::transform::config::VarReferences;
 use crate::value::{Map, Scalar, Style, Tag, Value};
 use crate::yaml::scalar::{self, Meaning};
 
@@ -77,12 +78,16 @@ impl Vars {
     /// # Errors
     /// Where a var means no resource, or a field that is missing, or a field that may hold vars is
     /// neither text nor texts.
-    pub fn resolve(&self, resources: &mut Resources, specs: &[FieldSpec]) -> Result<Vec<Warning>> {
+    pub fn resolve(
+        &self,
+        resources: &mut Resources,
+        specs: &VarReferences,
+    ) -> Result<Vec<Warning>> {
         if self.0.is_empty() {
             return Ok(Vec::new());
         }
         let mut expansion = Expansion { values: self.values(resources)?, used: BTreeSet::new() };
-        let mut chosen = Chosen::new(specs);
+        let mut chosen = Chosen::new(specs.specs());
         for resource in resources.iter_mut() {
             for path in chosen.of(resource.as_kind()).iter() {
                 let mut set = |field: &mut Value| expansion.field(field);

@@ -11,6 +11,12 @@ use super::scalar;
 use super::write::WORD;
 use crate::value::{Key, Scalar, Style, Tag, Value};
 
+/// How many collections are open at once in most manifests.
+const DEPTH: usize = 16;
+
+/// How many entries these have together.
+const ENTRIES: usize = 32;
+
 /// Longest key; the general reader takes 1024 characters.
 const LONGEST_KEY: usize = 256;
 
@@ -130,7 +136,13 @@ enum Content {
 
 impl Reader {
     fn new(depth: usize) -> Self {
-        Self { open: Vec::new(), values: Vec::new(), entries: Vec::new(), depth, block: None }
+        Self {
+            open: Vec::with_capacity(DEPTH),
+            values: Vec::with_capacity(DEPTH),
+            entries: Vec::with_capacity(ENTRIES),
+            depth,
+            block: None,
+        }
     }
 
     fn line(&mut self, content: &str, indent: usize) -> Option<()> {

@@ -140,17 +140,17 @@ fn remote(render: &Render, settings: &Settings) -> Option<Arc<Remote>> {
 
 fn tools(render: &Render, settings: &Settings) -> Tools {
     let helm = render.program.helm(render.helm_debug);
-    let functions = Functions {
+    let functions = || Functions {
         exec: render.enable_exec,
         network: render.network,
         as_current_user: render.as_current_user,
         env: render.env.clone(),
         mounts: render.mount.clone(),
-        home: settings.plugin_home.clone(),
+        home: settings.plugin_homes.iter().find(|home| home.exists()).cloned(),
     };
     Tools {
         helm: render.enable_helm.then_some(helm),
-        functions: render.enable_alpha_plugins.then_some(functions),
+        functions: render.enable_alpha_plugins.then(functions),
     }
 }
 
