@@ -18,7 +18,9 @@ fn main() {
     // pointers in them would be set at every start, and a hundred pages copied for that: a tenth of what
     // a small build takes. Its libraries, heap and stacks lie where chance puts them all the same.
     println!("cargo::rustc-link-arg-bins=-no-pie");
-    if !WITHOUT_SCRIPTS.iter().any(|name| variable("CARGO_ENCODED_RUSTFLAGS").contains(name)) {
+    let is_without = |name: &&str| variable("CARGO_ENCODED_RUSTFLAGS").contains(name);
+    // The script takes a few seconds, for programs that are started often.
+    if variable("PROFILE") == "release" && !WITHOUT_SCRIPTS.iter().any(is_without) {
         let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join("near.ld");
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
     }

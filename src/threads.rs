@@ -212,9 +212,14 @@ fn start(count: usize) -> Option<rayon::ThreadPool> {
 }
 
 /// The core that this thread runs on, where that is known.
+///
+/// Source: proc(5), the field `processor` of `stat`, which is the 39th.
 #[cfg(target_os = "linux")]
 fn core() -> Option<usize> {
-    Some(rustix::thread::sched_getcpu())
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+    // The second field is a name in parentheses, with whatever in it.
+    let (_, behind) = stat.rsplit_once(')')?;
+    behind.split_ascii_whitespace().nth(39 - 3)?.parse().ok()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -279,6 +284,13 @@ mod tests {
         };
         assert_eq!(Threads::new(4).change_runs(&mut items, fail_late), Err(300));
         assert_eq!(Threads::default().change_runs(&mut items, fail_late), Err(300));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_knows_its_core() {
+        let all = rustix::thread::sched_getaffinity(None).expect("known");
+        assert!(all.is_set(core().expect("known")));
     }
 
     #[test]

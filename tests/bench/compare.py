@@ -263,4 +263,5 @@ def main():
     sys.exit(0 if equal else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()
