@@ -215,6 +215,7 @@ fn start(count: usize) -> Option<rayon::ThreadPool> {
 ///
 /// Source: proc(5), the field `processor` of `stat`, which is the 39th.
 #[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "it is no file of a build")]
 fn core() -> Option<usize> {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
     // The second field is a name in parentheses, with whatever in it.
