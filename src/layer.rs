@@ -253,8 +253,7 @@ impl<'a> Reader<'a> {
             [name] => {
                 let path = layer.directory.join(name);
                 let file = self.shown(&path);
-                let plain = |path: &Path, limit| self.files.read_plain(path, limit);
-                let text = match self.read_with(&path, &file, plain)? {
+                let text = match self.read_plain(&path, &file)? {
                     Some(text) => text,
                     None => self.read(&path)?,
                 };
@@ -321,8 +320,7 @@ impl<'a> Reader<'a> {
             }
         }
         let shown = self.shown(&path);
-        let read = |path: &Path, limit| self.files.read_plain(path, limit);
-        let text = self.read_with(&path, &shown, read)?;
+        let text = self.read_plain(&path, &shown)?;
         Ok(text.map(|text| (text, shown)))
     }
 
@@ -371,6 +369,11 @@ impl<'a> Reader<'a> {
         let read = |path: &Path, limit| self.files.read(path, limit).map(Some);
         // There is always one where it is no error.
         Ok(self.read_with(path, &shown, read)?.unwrap_or_default())
+    }
+
+    /// A file that stands at this very path, counted alike; nothing where it does not.
+    fn read_plain(&self, path: &Path, shown: &str) -> Result<Option<Bytes>> {
+        self.read_with(path, shown, |path, limit| self.files.read_plain(path, limit))
     }
 
     fn read_with(

@@ -29,8 +29,11 @@ impl Positions {
     /// Those of `list`, and the first two in it that have one id.
     fn of(list: &[Resource]) -> (Self, Option<(usize, usize)>) {
         let mut positions = Self(HashTable::with_capacity(list.len()));
-        let mut seen = list.iter().enumerate();
-        let doubled = seen.find_map(|(at, one)| positions.note(list, one, at).map(|by| (by, at)));
+        let mut doubled = None;
+        for (at, one) in list.iter().enumerate() {
+            let first = positions.note(list, one, at);
+            doubled = doubled.or(first.map(|first| (first, at)));
+        }
         (positions, doubled)
     }
 
@@ -150,8 +153,11 @@ impl Resources {
     /// The first two that have one id.
     #[must_use]
     pub fn doubled(&self) -> Option<(usize, usize)> {
-        // While ids were noted, none came twice.
-        if self.by_id.is_some() { None } else { Positions::of(&self.list).1 }
+        match &self.by_id {
+            // As many ids as objects.
+            Some(positions) if positions.0.len() == self.list.len() => None,
+            _ => Positions::of(&self.list).1,
+        }
     }
 
     /// Takes all of `others` in one piece, where there are none yet and no two of them share an id.
@@ -235,6 +241,15 @@ mod tests {
         let mut other = config_map("a");
         other.value.set(&["apiVersion"], Value::plain("/v1"));
         let resources = Resources::from(vec![config_map("a"), other]);
+        assert_eq!(resources.doubled(), Some((0, 1)));
+    }
+
+    #[test]
+    fn doubles_are_found_after_others_are_added() {
+        let mut resources =
+            Resources::from(vec![config_map("a"), config_map("a"), config_map("b")]);
+        assert!(resources.append(config_map("c")).is_ok());
+        assert!(resources.append(config_map("b")).is_err());
         assert_eq!(resources.doubled(), Some((0, 1)));
     }
 
