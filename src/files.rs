@@ -110,22 +110,25 @@ fn too_large(shown: Arc<str>, limit: usize) -> Error {
 /// How often a file is read that changes meanwhile.
 const READS: usize = 3;
 
-/// Opens a file without waiting: a pipe that has come to its place has no writer.
+/// How files are opened: without waiting, for a pipe that has come to the place of one has no writer.
+#[cfg(unix)]
+const FLAGS: rustix::fs::OFlags = {
+    use rustix::fs::OFlags;
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY)
+};
+
 #[cfg(unix)]
 fn open(path: &Path) -> std::io::Result<std::fs::File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+    Ok(rustix::fs::open(path, FLAGS, rustix::fs::Mode::empty())?.into())
 }
 
-/// Opens what stands at this very path, in the same way; nothing where that is a link or cannot be opened
+/// Opens what stands at this very path; nothing where that is a link or cannot be opened
 /// for what it is.
 #[cfg(unix)]
 fn open_plain(path: &Path) -> std::io::Result<Option<std::fs::File>> {
     use rustix::fs::{Mode, OFlags};
     use rustix::io::Errno;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    match rustix::fs::open(path, flags | OFlags::NOFOLLOW, Mode::empty()) {
+    match rustix::fs::open(path, FLAGS | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(file) => Ok(Some(file.into())),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK | Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
@@ -225,10 +228,23 @@ impl Disk {
         Ok((file, metadata))
     }
 
-    fn changing(&self, path: &Path) -> Error {
+    /// The content of what `open` gives, opened anew where something writes to it meanwhile; nothing where it
+    /// gives nothing.
+    fn steadily(
+        &self,
+        path: &Path,
+        limit: usize,
+        open: impl Fn() -> Result<Option<(std::fs::File, std::fs::Metadata)>>,
+    ) -> Result<Option<Bytes>> {
+        for _ in 0..READS {
+            let Some((mut file, before)) = open()? else { return Ok(None) };
+            if let Some(content) = self.read_once(path, &mut file, &before, limit)? {
+                return Ok(Some(content));
+            }
+        }
         let message = "changes while it is read";
         let error = Error::new(ErrorKind::Io, Place::file(self.shown(path)), message);
-        error.hint("try again once nothing writes to it")
+        Err(error.hint("try again once nothing writes to it"))
     }
 
     fn failed(&self, path: &Path, error: &std::io::Error) -> Error {
@@ -243,29 +259,19 @@ impl Files for Disk {
     fn read(&self, path: &Path, limit: usize) -> Result<Bytes> {
         // Asked before it is opened: opening a device may already do something.
         self.require_file(path, self.kind(path))?;
-        for _ in 0..READS {
-            let (mut file, before) = self.opened(path)?;
-            if let Some(content) = self.read_once(path, &mut file, &before, limit)? {
-                return Ok(content);
-            }
-        }
-        Err(self.changing(path))
+        let content = self.steadily(path, limit, || self.opened(path).map(Some))?;
+        // What opens a file gives one, or an error.
+        Ok(content.unwrap_or_default())
     }
 
     #[cfg(unix)]
     fn read_plain(&self, path: &Path, limit: usize) -> Result<Option<Bytes>> {
         let failed = |error| self.failed(path, &error);
-        for _ in 0..READS {
-            let Some(mut file) = open_plain(path).map_err(failed)? else { return Ok(None) };
+        self.steadily(path, limit, || {
+            let Some(file) = open_plain(path).map_err(failed)? else { return Ok(None) };
             let before = file.metadata().map_err(failed)?;
-            if !before.is_file() {
-                return Ok(None);
-            }
-            if let Some(content) = self.read_once(path, &mut file, &before, limit)? {
-                return Ok(Some(content));
-            }
-        }
-        Err(self.changing(path))
+            Ok(before.is_file().then_some((file, before)))
+        })
     }
 
     fn kind(&self, path: &Path) -> FileKind {
