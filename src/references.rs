@@ -362,7 +362,7 @@ impl<'a> Origins<'a> {
                 seen.insert((namespace, Some(written)));
             }
             for name in object.former_names() {
-                origins.by_name.entry((name, namespace)).or_default().push(object.position);
+                note(&mut origins.by_name, (name, namespace), object);
             }
         }
         origins

@@ -876,7 +876,9 @@ impl<'a> Writer<'a> {
                 Some(Form::Scalar(_, text)) if text.is_empty() && !in_flow => self.trim_end(),
                 Some(Form::Scalar(_, text)) if text.is_empty() => self.out.push_str("''"),
                 Some(Form::Scalar(_, text)) => self.out.push_str(text),
-                _ => self.out.push_str("null"),
+                // Nothing where a value should be stays so; a null that was written is a scalar.
+                _ if in_flow => self.out.push_str("''"),
+                _ => self.trim_end(),
             },
             Value::Scalar(scalar) => {
                 let style = match form {

@@ -233,10 +233,11 @@ fn is_frozen(scalar: &Scalar) -> bool {
     let text = scalar.text.as_str();
     match scalar.style {
         Style::Quoted => !stands_plainly(text),
-        Style::Plain | Style::Bare => is_short_number(text) || stands_plainly(text),
+        Style::Plain => is_short_number(text) || stands_plainly(text),
         Style::Tagged(Tag::Str) => stands_plainly(text),
         Style::Tagged(Tag::Bool) => matches!(text, "true" | "false"),
-        Style::Folded | Style::QuotedAs(_) | Style::Tagged(_) => false,
+        // What a step put there has a type of its own from now on.
+        Style::Bare | Style::Folded | Style::QuotedAs(_) | Style::Tagged(_) => false,
     }
 }
 
