@@ -13,11 +13,11 @@
 use ecow::EcoString;
 use regex::Regex;
 
-use crate::error::Result as BuildResult;
 use crate::limits::Limits;
 use crate::pattern;
-use crate::value::{Key, Scalar, Style, Tag, Value};
+use crate::value::{Scalar, Style, Tag, Value};
 use crate::yaml;
+use crate::yaml::nodes::{self, Content, Node};
 
 /// Why a path could not be followed.
 pub type Outcome<T> = std::result::Result<T, String>;
@@ -130,11 +130,221 @@ fn index(part: &str) -> Option<usize> {
     part.parse::<i64>().ok().and_then(|index| usize::try_from(index).ok())
 }
 
+/// What a path leads through: an object, or what a text within it holds.
+pub(crate) trait Tree: Sized {
+    /// A leaf that has no type but what its text looks like.
+    fn leaf(text: &str) -> Self;
+    /// An empty list.
+    fn list() -> Self;
+    /// An empty mapping.
+    fn map() -> Self;
+    /// The same as a node, without what is in it.
+    fn alike(node: &Node) -> Self;
+    /// What it is, for messages.
+    fn kind_name(&self) -> &'static str;
+    /// Whether it is null.
+    fn is_null(&self) -> bool;
+    /// Whether it is a leaf that was just made.
+    fn is_blank(&self) -> bool;
+    /// Whether it is a mapping.
+    fn is_map(&self) -> bool;
+    /// The text of a leaf, also of a null.
+    fn text(&self) -> Option<&str>;
+    /// The text of a leaf as look-ups compare it; lists and mappings have none.
+    fn bare(&self) -> &str;
+    /// How it is written, which is what expressions are compared with.
+    fn written(&self) -> EcoString;
+    /// The elements of a list.
+    fn elements(&self) -> Option<&[Self]>;
+    /// The same, for writing.
+    fn elements_mut(&mut self) -> Option<&mut [Self]>;
+    /// Adds an element to a list.
+    fn push(&mut self, element: Self);
+    /// The value under a key.
+    fn field(&self, key: &str) -> Option<&Self>;
+    /// The same, for writing.
+    fn field_mut(&mut self, key: &str) -> Option<&mut Self>;
+    /// Adds an entry to a mapping.
+    fn insert(&mut self, key: &str, value: Self);
+}
+
+impl Tree for Value {
+    fn leaf(text: &str) -> Self {
+        Self::plain(text)
+    }
+
+    fn list() -> Self {
+        Self::list()
+    }
+
+    fn map() -> Self {
+        Self::map()
+    }
+
+    fn alike(node: &Node) -> Self {
+        match &node.content {
+            Content::Scalar(text, _) => Self::plain(text.clone()),
+            Content::Alias(name) => Self::plain(name.clone()),
+            Content::List(..) => Self::list(),
+            Content::Map(..) => Self::map(),
+        }
+    }
+
+    fn kind_name(&self) -> &'static str {
+        self.kind_name()
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_null()
+    }
+
+    fn is_blank(&self) -> bool {
+        *self == Self::plain("")
+    }
+
+    fn is_map(&self) -> bool {
+        self.as_map().is_some()
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Null => Some(""),
+            value => value.as_text(),
+        }
+    }
+
+    fn bare(&self) -> &str {
+        match self {
+            Self::Null => "null",
+            value => value.as_text().unwrap_or_default(),
+        }
+    }
+
+    fn written(&self) -> EcoString {
+        written(self)
+    }
+
+    fn elements(&self) -> Option<&[Self]> {
+        self.as_list().map(|list| list.as_slice())
+    }
+
+    fn elements_mut(&mut self) -> Option<&mut [Self]> {
+        self.as_list_mut().map(|list| list.make_mut())
+    }
+
+    fn push(&mut self, element: Self) {
+        if let Some(list) = self.as_list_mut() {
+            list.push(element);
+        }
+    }
+
+    fn field(&self, key: &str) -> Option<&Self> {
+        self.get(key)
+    }
+
+    fn field_mut(&mut self, key: &str) -> Option<&mut Self> {
+        self.get_mut(key)
+    }
+
+    fn insert(&mut self, key: &str, value: Self) {
+        if let Some(map) = self.as_map_mut() {
+            map.insert(key, value);
+        }
+    }
+}
+
+impl Tree for Node {
+    fn leaf(text: &str) -> Self {
+        Self::made(text)
+    }
+
+    fn list() -> Self {
+        Self::list(Vec::new())
+    }
+
+    fn map() -> Self {
+        Self::map(Vec::new())
+    }
+
+    fn alike(node: &Node) -> Self {
+        node.clone()
+    }
+
+    fn kind_name(&self) -> &'static str {
+        match self.content {
+            Content::Scalar(..) => "scalar",
+            Content::Alias(_) => "alias",
+            Content::List(..) => "list",
+            Content::Map(..) => "map",
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        self.is_null()
+    }
+
+    fn is_blank(&self) -> bool {
+        self.tag.is_empty() && Tree::text(self) == Some("")
+    }
+
+    fn is_map(&self) -> bool {
+        matches!(self.content, Content::Map(..))
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.text().map(EcoString::as_str)
+    }
+
+    fn bare(&self) -> &str {
+        Tree::text(self).unwrap_or_default()
+    }
+
+    fn written(&self) -> EcoString {
+        self.write().into()
+    }
+
+    fn elements(&self) -> Option<&[Self]> {
+        match &self.content {
+            Content::List(items, _) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn elements_mut(&mut self) -> Option<&mut [Self]> {
+        match &mut self.content {
+            Content::List(items, _) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, element: Self) {
+        if let Content::List(items, _) = &mut self.content {
+            items.push(element);
+        }
+    }
+
+    fn field(&self, key: &str) -> Option<&Self> {
+        let Content::Map(entries, _) = &self.content else { return None };
+        entries.iter().find(|(one, _)| Tree::text(one) == Some(key)).map(|(_, value)| value)
+    }
+
+    fn field_mut(&mut self, key: &str) -> Option<&mut Self> {
+        let Content::Map(entries, _) = &mut self.content else { return None };
+        entries.iter_mut().find(|(one, _)| Tree::text(one) == Some(key)).map(|(_, value)| value)
+    }
+
+    fn insert(&mut self, key: &str, value: Self) {
+        if let Content::Map(entries, _) = &mut self.content {
+            entries.push((Self::made(key), value));
+        }
+    }
+}
+
 /// The one value at the end of a path, `None` where something on the way is missing or null.
 ///
 /// # Errors
 /// Where a part does not fit what it meets: a key a list, an index a mapping.
-pub fn find<'v>(value: &'v Value, path: &[EcoString]) -> Outcome<Option<&'v Value>> {
+pub(crate) fn find<'v, T: Tree>(value: &'v T, path: &[EcoString]) -> Outcome<Option<&'v T>> {
     let mut value = value;
     for text in path.iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
         let part = part(text)?;
@@ -142,7 +352,8 @@ pub fn find<'v>(value: &'v Value, path: &[EcoString]) -> Outcome<Option<&'v Valu
             return Ok(None);
         }
         let found = match &part {
-            Part::Key(key) => map_of(value, text)?.get(key),
+            Part::Key(key) if value.is_map() => value.field(key),
+            Part::Key(_) => return Err(misfit(text, "map", value)),
             Part::Index(_) | Part::Last | Part::Element(..) => {
                 let list = list_of(value, text)?;
                 position(list, &part).and_then(|at| list.get(at))
@@ -168,10 +379,8 @@ pub fn find_mut<'v>(value: &'v mut Value, path: &[EcoString]) -> Outcome<Option<
             return Ok(None);
         }
         let found = match &part {
-            Part::Key(key) => {
-                map_of(value, text)?;
-                value.get_mut(key)
-            }
+            Part::Key(key) if value.is_map() => value.get_mut(key),
+            Part::Key(_) => return Err(misfit(text, "map", value)),
             Part::Index(_) | Part::Last | Part::Element(..) => {
                 let at = position(list_of(value, text)?, &part);
                 let list = value.as_list_mut();
@@ -186,36 +395,24 @@ pub fn find_mut<'v>(value: &'v mut Value, path: &[EcoString]) -> Outcome<Option<
     Ok(Some(value))
 }
 
-fn map_of<'v>(value: &'v Value, part: &str) -> Outcome<&'v crate::value::Map> {
-    value.as_map().ok_or_else(|| misfit(part, "map", value))
+fn list_of<'v, T: Tree>(value: &'v T, part: &str) -> Outcome<&'v [T]> {
+    value.elements().ok_or_else(|| misfit(part, "list", value))
 }
 
-fn list_of<'v>(value: &'v Value, part: &str) -> Outcome<&'v [Value]> {
-    value.as_list().map(|list| list.as_slice()).ok_or_else(|| misfit(part, "list", value))
-}
-
-fn misfit(part: &str, expected: &str, value: &Value) -> String {
+fn misfit<T: Tree>(part: &str, expected: &str, value: &T) -> String {
     format!("`{part}` needs a {expected}, found a {}", value.kind_name())
 }
 
 /// Which element a part names.
-fn position(list: &[Value], part: &Part<'_>) -> Option<usize> {
+fn position<T: Tree>(list: &[T], part: &Part<'_>) -> Option<usize> {
     match part {
         Part::Index(at) => Some(*at).filter(|at| *at < list.len()),
         Part::Last => list.len().checked_sub(1),
-        Part::Element("", text) => list.iter().position(|one| bare(one) == *text),
+        Part::Element("", text) => list.iter().position(|one| one.bare() == *text),
         Part::Element(key, text) => {
-            list.iter().position(|one| one.get(key).map(bare) == Some(*text))
+            list.iter().position(|one| one.field(key).map(T::bare) == Some(*text))
         }
         Part::Key(_) => None,
-    }
-}
-
-/// The text of a scalar; lists and mappings have none.
-fn bare(value: &Value) -> &str {
-    match value {
-        Value::Null => "null",
-        value => value.as_text().unwrap_or_default(),
     }
 }
 
@@ -224,11 +421,11 @@ fn bare(value: &Value) -> &str {
 /// # Errors
 /// Where a part does not fit what it meets, an index is out of bounds, an expression is none, or
 /// `set` fails.
-pub fn visit(
-    value: &mut Value,
+pub(crate) fn visit<T: Tree>(
+    value: &mut T,
     path: &[EcoString],
     make: Make,
-    set: &mut dyn FnMut(&mut Value) -> Outcome<()>,
+    set: Set<'_, T>,
 ) -> Outcome<Found> {
     let Some((part, rest)) = path.split_first() else {
         return set(value).map(|()| Found { values: 1, lost: 0 });
@@ -245,6 +442,9 @@ pub fn visit(
     }
 }
 
+/// What is called for the values at the end of a path.
+type Set<'a, T> = &'a mut dyn FnMut(&mut T) -> Outcome<()>;
+
 /// One part of a path with what follows it.
 struct Step<'a> {
     part: &'a EcoString,
@@ -252,23 +452,21 @@ struct Step<'a> {
     make: Make,
 }
 
-type Set<'a> = &'a mut dyn FnMut(&mut Value) -> Outcome<()>;
-
 impl Step<'_> {
-    fn index(&self, value: &mut Value, at: usize, set: Set<'_>) -> Outcome<Found> {
+    fn index<T: Tree>(&self, value: &mut T, at: usize, set: Set<'_, T>) -> Outcome<Found> {
         let length = self.length(value)?;
         if length == at && self.make != Make::Nothing {
-            self.push(value, self.made())?;
-        } else if length <= at {
-            return Err(format!("index {at} is out of bounds: there are {length} elements"));
+            let mut element = self.made();
+            let found = visit(&mut element, self.rest, self.make, set)?;
+            return Ok(add(value, element, found));
         }
-        match value.as_list_mut().and_then(|list| list.make_mut().get_mut(at)) {
+        match value.elements_mut().and_then(|list| list.get_mut(at)) {
             Some(element) => visit(element, self.rest, self.make, set),
-            None => Ok(Found::default()),
+            None => Err(format!("index {at} is out of bounds: there are {length} elements")),
         }
     }
 
-    fn elements(&self, value: &mut Value, set: Set<'_>) -> Outcome<Found> {
+    fn elements<T: Tree>(&self, value: &mut T, set: Set<'_, T>) -> Outcome<Found> {
         let (key, text) = element(self.part)?;
         self.length(value)?;
         let expression = compile(text)?;
@@ -281,86 +479,89 @@ impl Step<'_> {
             return Err(format!("`{}` does not select the element that it creates", self.part));
         }
         let (element, found) = self.new_element(key, text, set)?;
-        self.push(value, element)?;
-        Ok(found)
+        Ok(add(value, element, found))
     }
 
     /// An element that `[key=text]` selects, with the rest of the path made in it; its text has no
     /// type of its own until it is known to stay.
-    fn new_element(&self, key: &str, text: &str, set: Set<'_>) -> Outcome<(Value, Found)> {
-        let settle = |value: &mut Value| {
-            if *value == Value::plain("") {
-                *value = Value::plain(text);
+    fn new_element<T: Tree>(&self, key: &str, text: &str, set: Set<'_, T>) -> Outcome<(T, Found)> {
+        let settle = |value: &mut T| {
+            if value.is_blank() {
+                *value = T::leaf(text);
             }
         };
         if key.is_empty() {
-            let mut element = Value::plain("");
+            let mut element = T::leaf("");
             let found = visit(&mut element, &[], self.make, set)?;
             settle(&mut element);
             return Ok((element, found));
         }
-        let entry = (Key::from(key), Value::plain(""));
-        let mut element = Value::Map([entry].into_iter().collect());
+        let mut element = T::map();
+        element.insert(key, T::leaf(""));
         let found = visit(&mut element, self.rest, self.make, set)?;
-        element.get_mut(key).map(settle);
+        element.field_mut(key).map(settle);
         Ok((element, found))
     }
 
-    fn matching(
+    fn matching<T: Tree>(
         &self,
-        value: &mut Value,
+        value: &mut T,
         key: &str,
         expression: &Regex,
-        set: Set<'_>,
+        set: Set<'_, T>,
     ) -> Outcome<Found> {
-        let Some(list) = value.as_list_mut() else { return Ok(Found::default()) };
-        let fits = |element: &Value| {
+        let fits = |element: &T| {
             match key {
                 "" => Some(element),
-                key => element.get(key),
+                key => element.field(key),
             }
-            .is_some_and(|value| expression.is_match(&written(value)))
+            .is_some_and(|value| expression.is_match(&value.written()))
         };
         let mut found = Found::default();
-        for at in 0..list.len() {
-            if !list.get(at).is_some_and(&fits) {
+        for at in 0..value.elements().map_or(0, <[T]>::len) {
+            if !value.elements().and_then(|list| list.get(at)).is_some_and(&fits) {
                 continue;
             }
             // A scalar ends the path, whatever follows.
             let rest = if key.is_empty() { &[] } else { self.rest };
-            found += visit(&mut list.make_mut()[at], rest, self.make, set)?;
+            if let Some(element) = value.elements_mut().and_then(|list| list.get_mut(at)) {
+                found += visit(element, rest, self.make, set)?;
+            }
         }
         Ok(found)
     }
 
-    fn every(&self, value: &mut Value, set: Set<'_>) -> Outcome<Found> {
+    fn every<T: Tree>(&self, value: &mut T, set: Set<'_, T>) -> Outcome<Found> {
         self.length(value)?;
-        let Some(list) = value.as_list_mut() else { return Ok(Found::default()) };
         let mut found = Found::default();
-        for element in list.make_mut() {
+        for element in value.elements_mut().unwrap_or_default() {
             found += visit(element, self.rest, self.make, set)?;
         }
         Ok(found)
     }
 
-    fn field(&self, value: &mut Value, set: Set<'_>) -> Outcome<Found> {
+    fn field<T: Tree>(&self, value: &mut T, set: Set<'_, T>) -> Outcome<Found> {
         if value.is_null() {
             // Kustomize makes the field within a node that prints as null all the same.
             let made = usize::from(self.make != Make::Nothing);
             return Ok(Found { values: made, lost: made });
         }
-        map_of(value, self.part)?;
-        let Some(map) = value.as_map_mut() else { return Ok(Found::default()) };
-        if !map.has(self.part) {
+        if !value.is_map() {
+            return Err(misfit(self.part, "map", value));
+        }
+        if value.field(self.part).is_none() {
             if self.make == Make::Nothing {
                 return Ok(Found::default());
             }
-            map.insert(self.part, self.made());
+            value.insert(self.part, self.made());
         }
-        let Some(field) = map.get_mut(self.part) else { return Ok(Found::default()) };
-        match field {
-            Value::Null | Value::Scalar(_) if !self.rest.is_empty() => self.detached(field, set),
-            field => visit(field, self.rest, self.make, set),
+        let Some(field) = value.field_mut(self.part) else { return Ok(Found::default()) };
+        match field.text() {
+            Some(text) if !self.rest.is_empty() => match nodes::read(text, Limits::WEBHOOK.depth) {
+                Some(document) => self.detached(document.root, set),
+                None => Err(misfit(&self.rest[0], "map", field)),
+            },
+            _ => visit(field, self.rest, self.make, set),
         }
     }
 
@@ -368,59 +569,44 @@ impl Step<'_> {
     ///
     /// Kustomize does so where the direct way into the text failed: it finds the fields and sets
     /// them in a copy that nobody sees.
-    fn detached(&self, field: &Value, set: Set<'_>) -> Outcome<Found> {
-        let misfit = || misfit(&self.rest[0], "map", field);
-        let mut inner = match field {
-            Value::Null => return Err(misfit()),
-            field if has_no_document(bare(field)) => return Err(misfit()),
-            field => parse(bare(field)).map_err(|_| misfit())?,
-        };
-        let found = visit(&mut inner, self.rest, self.make, set)?;
+    fn detached<T: Tree>(&self, mut inner: Node, set: Set<'_, T>) -> Outcome<Found> {
+        let mut try_set = |node: &mut Node| set(&mut T::alike(node));
+        let found = visit(&mut inner, self.rest, self.make, &mut try_set)?;
         Ok(Found { lost: found.values, ..found })
     }
 
     /// How many elements a list has; a null counts as an empty one.
-    fn length(&self, value: &Value) -> Outcome<usize> {
-        if value.is_null() {
-            return Ok(0);
-        }
-        list_of(value, self.part).map(<[Value]>::len)
-    }
-
-    fn push(&self, value: &mut Value, element: Value) -> Outcome<()> {
-        match value {
-            Value::List(list) => {
-                list.push(element);
-                Ok(())
-            }
-            value => Err(misfit(self.part, "list", value)),
+    fn length<T: Tree>(&self, value: &T) -> Outcome<usize> {
+        match value.elements() {
+            Some(list) => Ok(list.len()),
+            None if value.is_null() => Ok(0),
+            None => Err(misfit(self.part, "list", value)),
         }
     }
 
     /// What is made where this part leads to: what the next part needs.
-    fn made(&self) -> Value {
+    fn made<T: Tree>(&self) -> T {
         match (self.rest.first(), self.make) {
-            (Some(next), _) if is_element(next) || index(next).is_some() => Value::list(),
-            (Some(_), _) | (None, Make::Map) => Value::map(),
-            (None, Make::List) => Value::list(),
-            (None, Make::Scalar | Make::Nothing) => Value::plain(""),
+            (Some(next), _) if is_element(next) || index(next).is_some() => T::list(),
+            (Some(_), _) | (None, Make::Map) => T::map(),
+            (None, Make::List) => T::list(),
+            (None, Make::Scalar | Make::Nothing) => T::leaf(""),
         }
     }
+}
+
+/// Adds an element to a list. Kustomize adds it to a null too, which prints as null all the same.
+fn add<T: Tree>(list: &mut T, element: T, found: Found) -> Found {
+    if list.elements().is_none() {
+        return Found { lost: found.values, ..found };
+    }
+    list.push(element);
+    found
 }
 
 fn compile(text: &str) -> Outcome<Regex> {
     pattern::compile(text, Limits::WEBHOOK.regex_bytes)
         .map_err(|why| format!("\"{text}\" is not a regular expression: {why}"))
-}
-
-/// Whether there is nothing in a text but blanks and comments.
-fn has_no_document(text: &str) -> bool {
-    text.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with('#'))
-}
-
-/// A text as YAML.
-pub(crate) fn parse(text: &str) -> BuildResult<Value> {
-    yaml::read_first(text.as_bytes(), &"".into(), &Limits::WEBHOOK)
 }
 
 /// A value as it is written, which is what expressions are compared with: strings that would be
@@ -454,12 +640,12 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> Value {
-        parse(text).expect("YAML")
+        yaml::read_first(text.as_bytes(), &"".into(), &Limits::WEBHOOK).expect("YAML")
     }
 
     fn found(text: &str, path: &str) -> Outcome<Option<String>> {
         let value = value(text);
-        find(&value, &split(path)).map(|one| one.map(|one| bare(one).to_owned()))
+        find(&value, &split(path)).map(|one| one.map(|one| one.bare().to_owned()))
     }
 
     fn set(text: &str, path: &str, make: Make) -> Outcome<String> {

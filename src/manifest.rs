@@ -41,12 +41,13 @@ pub fn resources(
             }
             None => {
                 let entry = Entry::part(document, value.clone(), is_json);
-                queue.push_back(Entry { has_comment_below, ..entry });
+                queue.push_back(Entry { has_comment_below, is_rewritten: false, ..entry });
             }
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
-    while let Some(Entry { document, value, in_brackets, has_comment_below }) = queue.pop_front() {
+    while let Some(entry) = queue.pop_front() {
+        let Entry { document, value, in_brackets, is_rewritten, has_comment_below } = entry;
         if is_blank(&value) {
             continue;
         }
@@ -63,7 +64,8 @@ pub fn resources(
             }
             None => {
                 let resource = resource(value, file, document);
-                resources.push(Resource { in_brackets, has_comment_below, ..resource });
+                let notes = Resource { in_brackets, is_rewritten, has_comment_below, ..resource };
+                resources.push(notes);
             }
         }
     }
@@ -76,6 +78,8 @@ struct Entry {
     value: Value,
     /// See [`Resource::in_brackets`].
     in_brackets: bool,
+    /// See [`Resource::is_rewritten`].
+    is_rewritten: bool,
     /// See [`Resource::has_comment_below`].
     has_comment_below: bool,
 }
@@ -83,7 +87,7 @@ struct Entry {
 impl Entry {
     /// A part of a document, below which no comment stands.
     fn part(document: usize, value: Value, in_brackets: bool) -> Self {
-        Self { document, value, in_brackets, has_comment_below: false }
+        Self { document, value, in_brackets, is_rewritten: true, has_comment_below: false }
     }
 }
 

@@ -101,6 +101,9 @@ pub struct Resource {
     /// Whether kustomize prints it in brackets on the way, where a blank is a text: it was read from
     /// JSON, or taken out of a list of its own kind.
     pub in_brackets: bool,
+    /// Whether it is not written any more as in its file: it was taken out of a list of its own kind, or
+    /// went through a JSON patch.
+    pub is_rewritten: bool,
     /// Whether a comment stands below it that adds a line break to the block before, once it is printed;
     /// see [`Resource::settle_end`].
     pub has_comment_below: bool,
@@ -244,6 +247,7 @@ impl Resource {
             may_change_name: false,
             may_change_kind: false,
             in_brackets: false,
+            is_rewritten: false,
             has_comment_below: false,
             from_helm: false,
             named_by: EcoVec::new(),

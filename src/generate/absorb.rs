@@ -99,6 +99,7 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
         needs_hash: old.needs_hash && new.needs_hash,
         origin_annotation,
         in_brackets: false,
+        is_rewritten: true,
         ..old.clone()
     }
 }

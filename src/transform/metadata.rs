@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use ecow::EcoString;
 
-use super::{labels, structured};
+use super::labels;
 use crate::error::Result;
 use crate::files::clean;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::value::Value;
+use crate::yaml::nodes;
 
 /// The annotation for [`Resource::origin_annotation`].
 pub(super) const ORIGIN: &str = "config.kubernetes.io/origin";
@@ -124,7 +125,7 @@ fn line(text: &mut String, key: &str, value: &str) {
     }
     text.push_str(key);
     text.push_str(": ");
-    text.push_str(&structured::plain_or_quoted(value));
+    text.push_str(&nodes::one_line(value));
     text.push('\n');
 }
 

@@ -4,6 +4,9 @@
 //!
 //! Source: kustomize `api/filters/replacement/replacement.go`.
 
+use std::cell::OnceCell;
+
+use bytes::Bytes;
 use ecow::EcoString;
 
 use super::structured;
@@ -19,6 +22,7 @@ use crate::resources::Resources;
 use crate::selector::Matcher;
 use crate::value::{Scalar, Style, Tag, Value};
 use crate::yaml::Step;
+use crate::yaml::nodes::{self, Node};
 
 /// The field of a source or target that names none.
 const DEFAULT_PATH: &str = "metadata.name";
@@ -62,9 +66,29 @@ struct Copied {
     /// The resource that it comes from, by its position, and the way to it there. Kustomize copies
     /// what it finds there each time: what it wrote into the source itself is copied on.
     from: Option<(usize, Vec<EcoString>)>,
+    /// The file that it is written in, and which document of it.
+    file: Option<(Bytes, usize)>,
+    /// The same with its comments and styles, for texts.
+    node: OnceCell<Node>,
 }
 
 impl Copied {
+    fn new(value: Value) -> Self {
+        Self { value, from: None, file: None, node: OnceCell::new() }
+    }
+
+    /// What is put into texts: there it is written as where it comes from.
+    fn node(&self) -> &Node {
+        self.node.get_or_init(|| self.written().unwrap_or_else(|| Node::of(&self.value)))
+    }
+
+    fn written(&self) -> Option<Node> {
+        let ((file, document), (_, path)) = (self.file.as_ref()?, self.from.as_ref()?);
+        let document = nodes::read_of_file(file, *document, Limits::WEBHOOK.depth)?;
+        let source = field_path::find(&document.root, path).ok()??;
+        Some(Node::copied(&self.value, source, &document.root))
+    }
+
     /// Whether fields that are made in the resource at `position` may come to be within what is copied.
     fn grows(&self, position: usize) -> bool {
         let is_source = self.from.as_ref().is_some_and(|(from, _)| *from == position);
@@ -76,8 +100,10 @@ impl Copied {
         let Some((_, path)) = self.from.as_ref().filter(|(from, _)| *from == position) else {
             return;
         };
-        if let Ok(Some(value)) = field_path::find(&resource.value, path) {
-            self.value = value.clone();
+        if let Ok(Some(value)) = field_path::find(&resource.value, path)
+            && *value != self.value
+        {
+            (self.value, self.node) = (value.clone(), OnceCell::new());
         }
     }
 }
@@ -98,7 +124,7 @@ fn copied(
         }
         (None, None) => Err(refused(locate(&[]), "replacement has no source")
             .hint("add \"source\" or \"sourceValue\"")),
-        (None, Some(text)) => Ok(Copied { value: Value::bare(text.clone()), from: None }),
+        (None, Some(text)) => Ok(Copied::new(Value::bare(text.clone()))),
         (Some(source), None) => sourced(resources, source, limits, locate),
     }
 }
@@ -119,11 +145,16 @@ fn sourced(
     let found = found.map_err(|why| refused(place(), format!("field \"{text}\": {why}")))?;
     match found {
         Some(value) if !is_empty(value) => match cut(source.options.as_ref()) {
-            None => Ok(Copied { value: value.clone(), from: Some((position, path)) }),
+            None => {
+                let file = resource.text.clone().filter(|_| !resource.is_rewritten);
+                let file = file.map(|text| (text, resource.origin.document));
+                let from = Some((position, path));
+                Ok(Copied { from, file, ..Copied::new(value.clone()) })
+            }
             Some(options) => {
                 let place = || locate(&[Step::Key("source"), Step::Key("options")]);
                 let part = refined(value, options).map_err(|why| refused(place(), why))?;
-                Ok(Copied { value: part, from: None })
+                Ok(Copied::new(part))
             }
         },
         _ => Err(refused(place(), format!("{} has no field \"{text}\"", named(&resource.id())))),
@@ -314,7 +345,7 @@ impl<'a> Target<'a> {
                         field_path::visit(&mut resource.value, &path.parts, make, &mut |_| Ok(()));
                     copied.follow(position, resource);
                 }
-                let set = self.set(resource, path, &copied.value);
+                let set = self.set(resource, path, copied);
                 let found = set.map_err(|why| self.failed(resource, path, &why))?;
                 let along = resource.settle_twins();
                 if !along.is_empty() {
@@ -347,10 +378,13 @@ impl<'a> Target<'a> {
             && resource.ids().any(|id| self.select.matches_id(&id))
     }
 
-    fn set(&self, resource: &mut Resource, path: &Path<'_>, value: &Value) -> Outcome<Found> {
+    fn set(&self, resource: &mut Resource, path: &Path<'_>, copied: &Copied) -> Outcome<Found> {
+        let value = &copied.value;
         let make = if self.creates() { made_for(value) } else { Make::Nothing };
         // Texts come first, as they are; options do not count there.
-        if let Some(found) = structured::set(&mut resource.value, &path.parts, make, value) {
+        if let Some(found) =
+            structured::set(&mut resource.value, &path.parts, make, || copied.node())
+        {
             return Ok(found);
         }
         let in_brackets = resource.in_brackets;

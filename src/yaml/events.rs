@@ -185,9 +185,7 @@ impl<'a> Events<'a> {
             return Ok((Event::End, at));
         }
         self.scanner.next()?;
-        let no_node =
-            |t: &Token<'_>| matches!(t, Token::Entry | Token::Key | Token::Value | Token::BlockEnd);
-        self.node_unless(no_node, true, false)
+        self.node_unless(|t| matches!(t, Token::Entry) || is_block_mark(t), true, false)
     }
 
     /// Takes a key that is one token with its colon, where one is next.

@@ -90,6 +90,13 @@ pub fn locate(text: &[u8], document: usize, path: &[Step<'_>]) -> Option<(u32, u
     piece.place(&file, mark).at
 }
 
+/// The text of a document of a file.
+pub(super) fn document(text: &[u8], document: usize) -> Option<String> {
+    let text = decode(text, &Arc::from(""), &Limits::PERSON).ok()?;
+    let piece = written(&text).nth(document)??;
+    Some(piece.text().to_owned())
+}
+
 /// The pieces of a file that hold a document, which count as for [`locate`]; nothing in the place of one that
 /// cannot be read.
 fn written(text: &str) -> impl Iterator<Item = Option<Piece<'_>>> {

@@ -98,6 +98,12 @@ pub(super) struct Scanner<'a> {
     flow: usize,
     /// Whether a key may begin here.
     key_allowed: bool,
+    /// Whether a collection in brackets may be a key, which no object has; who asks for it makes the key.
+    takes_any_key: bool,
+    /// Whether a key was allowed where the last bracket was opened, and where the anchor or tag before the
+    /// next one stands.
+    key_allowed_at_bracket: bool,
+    key_allowed_before_bracket: bool,
     /// Bytes before each comment that was passed, for who asked.
     comments: Option<Vec<usize>>,
 }
@@ -138,6 +144,9 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             flow: 0,
             key_allowed: true,
+            takes_any_key: false,
+            key_allowed_at_bracket: true,
+            key_allowed_before_bracket: false,
             comments: None,
         }
     }
@@ -152,6 +161,68 @@ impl<'a> Scanner<'a> {
         if let Some(comments) = &mut self.comments {
             comments.push(self.at);
         }
+    }
+
+    /// Allows collections in brackets as keys; see [`Scanner::key_in_brackets`].
+    pub(super) fn with_any_key(mut self) -> Self {
+        self.takes_any_key = true;
+        self
+    }
+
+    /// Whether what begins with the bracket that was just opened may be a key, and whether it has to be.
+    pub(super) fn bracket(&self, at: usize) -> (bool, bool) {
+        let column = at - self.line_start;
+        let is_due = self.flow == 1 && self.indents.last() == Some(&column);
+        (self.key_allowed_at_bracket, self.key_allowed_at_bracket && is_due)
+    }
+
+    /// Makes a key of the collection whose brackets have just closed, if a colon follows; `tokens` has its
+    /// tokens from `first` on.
+    pub(super) fn key_in_brackets(
+        &mut self,
+        tokens: &mut Vec<(Token<'a>, usize)>,
+        first: usize,
+    ) -> bool {
+        let start = tokens[first].1;
+        if !self.colon_follows(start) {
+            return false;
+        }
+        let column = start - self.line_start;
+        tokens.insert(first, (Token::Key, start));
+        if self.flow == 0 && self.indents.last().is_none_or(|&indent| indent < column) {
+            self.indents.push(column);
+            tokens.insert(first, (Token::MapStart, start));
+        }
+        tokens.push((Token::Value, self.at));
+        self.skip(1);
+        true
+    }
+
+    /// Reads the next tokens off the text and moves all that are there to `tokens`.
+    pub(super) fn fetch_into(&mut self, tokens: &mut Vec<(Token<'a>, usize)>) -> Scanned<()> {
+        self.peek()?;
+        tokens.extend(self.queue.drain(self.taken..));
+        Ok(())
+    }
+
+    /// Bytes before what is read next.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Columns of the block collections that are open, the innermost last.
+    pub(super) fn indents(&self) -> &[usize] {
+        &self.indents
+    }
+
+    /// Whether a bracket is open.
+    pub(super) fn in_flow(&self) -> bool {
+        self.flow > 0
+    }
+
+    /// Whether tabs count as blanks here.
+    pub(super) fn allows_tabs(&self) -> bool {
+        self.flow > 0 || !self.key_allowed
     }
 
     /// The next token, which stays.
@@ -406,10 +477,14 @@ impl<'a> Scanner<'a> {
 
     fn flow_start(&mut self, token: Token<'a>) -> Scanned<()> {
         // Here a key is due, and a collection is none.
-        if self.key_allowed && self.flow == 0 && self.indents.last() == Some(&self.column()) {
+        let is_key_due =
+            self.key_allowed && self.flow == 0 && self.indents.last() == Some(&self.column());
+        if is_key_due && !self.takes_any_key {
             return Err(Malformed::new(self.at, "a bracket where a key is due")
                 .hint("indent it deeper than the key it belongs to"));
         }
+        self.key_allowed_at_bracket =
+            std::mem::take(&mut self.key_allowed_before_bracket) || self.key_allowed;
         self.push(token, self.at);
         self.flow += 1;
         self.key_allowed = true;
@@ -484,6 +559,8 @@ impl<'a> Scanner<'a> {
         let whole = self.properties()?;
         if may_be_key && (whole || self.queue.len() > first) && self.colon_follows(start) {
             self.make_key(first, start);
+        } else if self.takes_any_key && !whole && matches!(self.byte(0), Some(b'[' | b'{')) {
+            self.key_allowed_before_bracket = may_be_key;
         } else if required {
             return Err(Malformed::new(start, "a key without \":\""));
         }
@@ -638,7 +715,7 @@ pub(super) fn fold_again(text: &str) -> Option<String> {
 /// is doubled; not behind a line that begins with a blank, and nowhere if the text does.
 ///
 /// Source: go-yaml v3 `emitterc.go`, `yaml_emitter_write_folded_scalar`.
-pub(crate) fn push_folded(text: &str, indent: usize, out: &mut String) {
+pub(super) fn push_folded(text: &str, indent: usize, out: &mut String) {
     let doubles = !text.trim_start_matches(is_break).starts_with([' ', '\t']);
     let (mut at_break, mut indented) = (true, true);
     for c in text.chars() {

@@ -75,13 +75,8 @@ pub(crate) fn write_double_quoted(text: &str, out: &mut String) {
     Writer { out, fresh: false, entries: Vec::new() }.double(text, None);
 }
 
-/// Whether go-yaml v3 keeps the single quotes of a text that was read with them.
-pub(crate) fn stays_single_quoted(text: &str) -> bool {
-    Shape::of(text).allows_single_quotes()
-}
-
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
-pub(crate) fn stays_block(text: &str) -> bool {
+pub(super) fn stays_block(text: &str) -> bool {
     let shape = Shape::of(text);
     !text.is_empty() && !shape.trailing_space && !shape.space_break && !shape.special_but_tabs
 }
@@ -575,7 +570,7 @@ pub(crate) fn is_break(c: char) -> bool {
 }
 
 /// What go-yaml v2 takes for printable; nothing beyond the first plane, so emoji are escaped.
-fn is_printable(c: char) -> bool {
+pub(super) fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}') && c != '\u{feff}'
 }
 

@@ -10,6 +10,7 @@ mod objects;
 mod odd;
 mod settings;
 mod shrink;
+mod texts;
 mod tree;
 
 use std::sync::Mutex;

@@ -7,6 +7,7 @@ use crate::compare::{TOP, Tree};
 use crate::objects::{KINDS, NAMES, NAMESPACES, head, object, scalar};
 use crate::odd;
 use crate::settings::RARE;
+use crate::texts;
 
 /// An object that was written, for patches and the like to mean.
 struct Known {
@@ -14,9 +15,15 @@ struct Known {
     name: &'static str,
 }
 
+/// Of so many trees one is about the text that an object holds.
+const TEXTS: u64 = 8;
+
 /// The tree of a seed.
 pub(crate) fn tree(seed: u64) -> Tree {
     let mut chance = Chance::new(seed);
+    if seed.is_multiple_of(TEXTS) {
+        return texts::tree(&mut chance);
+    }
     let mut writer = Writer { tree: Tree::new(), known: Vec::new(), hidden: 0 };
     let bases = 1 + chance.below(2);
     for base in 0..bases {

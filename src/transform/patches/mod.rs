@@ -595,6 +595,7 @@ fn apply_json(
         }
         object.value = value;
         object.in_brackets = false;
+        object.is_rewritten = true;
         // On the way through JSON nothing stays shared, and comments are lost.
         object.twins.clear();
         object.comments = None;

@@ -22,5 +22,7 @@ mod settings;
 mod shape;
 #[path = "../../../../plugin/tests/support/mod.rs"]
 mod support;
+#[path = "../../../differential/texts.rs"]
+mod texts;
 #[path = "../../../differential/tree.rs"]
 mod tree;
