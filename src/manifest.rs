@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::resource::{Origin, Resource};
+use crate::resource::{Origin, Resource, Written};
 use crate::transform::patches::json6902::{check_keys, null};
 use crate::value::{Key, Scalar, Style, Value};
 use crate::yaml;
@@ -36,18 +36,22 @@ pub fn resources(
             .filter(|_| documents.len() == 1 && yaml::is_one_piece(text));
         match unwrapped {
             Some(items) => {
-                let entry = |item: &Value| Entry::part(document, item.clone(), is_json);
-                queue.extend(items.iter().map(entry));
+                let entry = |(at, item): (usize, &Value)| {
+                    let written = Written::Item(at);
+                    Entry { written, ..Entry::part(document, item.clone(), is_json) }
+                };
+                queue.extend(items.iter().enumerate().map(entry));
             }
             None => {
                 let entry = Entry::part(document, value.clone(), is_json);
-                queue.push_back(Entry { has_comment_below, is_rewritten: false, ..entry });
+                let written = Written::Document;
+                queue.push_back(Entry { has_comment_below, written, ..entry });
             }
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
     while let Some(entry) = queue.pop_front() {
-        let Entry { document, value, in_brackets, is_rewritten, has_comment_below } = entry;
+        let Entry { document, value, in_brackets, written, has_comment_below } = entry;
         if is_blank(&value) {
             continue;
         }
@@ -64,7 +68,7 @@ pub fn resources(
             }
             None => {
                 let resource = resource(value, file, document);
-                let notes = Resource { in_brackets, is_rewritten, has_comment_below, ..resource };
+                let notes = Resource { in_brackets, written, has_comment_below, ..resource };
                 resources.push(notes);
             }
         }
@@ -78,8 +82,8 @@ struct Entry {
     value: Value,
     /// See [`Resource::in_brackets`].
     in_brackets: bool,
-    /// See [`Resource::is_rewritten`].
-    is_rewritten: bool,
+    /// See [`Resource::written`].
+    written: Written,
     /// See [`Resource::has_comment_below`].
     has_comment_below: bool,
 }
@@ -87,7 +91,8 @@ struct Entry {
 impl Entry {
     /// A part of a document, below which no comment stands.
     fn part(document: usize, value: Value, in_brackets: bool) -> Self {
-        Self { document, value, in_brackets, is_rewritten: true, has_comment_below: false }
+        let written = Written::Json;
+        Self { document, value, in_brackets, written, has_comment_below: false }
     }
 }
 

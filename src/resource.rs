@@ -73,6 +73,22 @@ pub enum Behavior {
     Replace,
 }
 
+/// How kustomize holds an object, which shows where a part of it is copied into a text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Written {
+    /// As a step made it.
+    #[default]
+    Made,
+    /// As a document of its file.
+    Document,
+    /// As this item of the list that a document is.
+    Item(usize),
+    /// As JSON: it was taken out of a list of its own kind.
+    Json,
+    /// As YAML that a program writes: it went through a JSON patch.
+    Encoded,
+}
+
 /// One object, its origin and its history.
 #[derive(Clone, Debug)]
 pub struct Resource {
@@ -101,9 +117,8 @@ pub struct Resource {
     /// Whether kustomize prints it in brackets on the way, where a blank is a text: it was read from
     /// JSON, or taken out of a list of its own kind.
     pub in_brackets: bool,
-    /// Whether it is not written any more as in its file: it was taken out of a list of its own kind, or
-    /// went through a JSON patch.
-    pub is_rewritten: bool,
+    /// How kustomize holds it.
+    pub written: Written,
     /// Whether a comment stands below it that adds a line break to the block before, once it is printed;
     /// see [`Resource::settle_end`].
     pub has_comment_below: bool,
@@ -247,7 +262,7 @@ impl Resource {
             may_change_name: false,
             may_change_kind: false,
             in_brackets: false,
-            is_rewritten: false,
+            written: Written::Made,
             has_comment_below: false,
             from_helm: false,
             named_by: EcoVec::new(),

@@ -10,7 +10,7 @@ use ecow::EcoString;
 use super::config_map::datum;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::rename;
-use crate::resource::{Behavior, Id, Resource};
+use crate::resource::{Behavior, Id, Resource, Written};
 use crate::resources::Resources;
 use crate::value::{Map, Value};
 use crate::yaml::plain_key;
@@ -99,7 +99,7 @@ fn merged(old: &Resource, new: Resource, behavior: Behavior) -> Resource {
         needs_hash: old.needs_hash && new.needs_hash,
         origin_annotation,
         in_brackets: false,
-        is_rewritten: true,
+        written: Written::Made,
         ..old.clone()
     }
 }

@@ -17,7 +17,7 @@ use crate::kustomization::{
 };
 use crate::limits::Limits;
 use crate::pattern;
-use crate::resource::{Gvk, Id, Resource};
+use crate::resource::{Gvk, Id, Resource, Written};
 use crate::resources::Resources;
 use crate::selector::Matcher;
 use crate::value::{Scalar, Style, Tag, Value};
@@ -66,7 +66,8 @@ struct Copied {
     /// The resource that it comes from, by its position, and the way to it there. Kustomize copies
     /// what it finds there each time: what it wrote into the source itself is copied on.
     from: Option<(usize, Vec<EcoString>)>,
-    /// The file that it is written in, and which document of it.
+    /// How the object is written that it comes from, in which file, and in which document of it.
+    written: Written,
     file: Option<(Bytes, usize)>,
     /// The same with its comments and styles, for texts.
     node: OnceCell<Node>,
@@ -74,18 +75,28 @@ struct Copied {
 
 impl Copied {
     fn new(value: Value) -> Self {
-        Self { value, from: None, file: None, node: OnceCell::new() }
+        let written = Written::Made;
+        Self { value, from: None, written, file: None, node: OnceCell::new() }
     }
 
     /// What is put into texts: there it is written as where it comes from.
     fn node(&self) -> &Node {
-        self.node.get_or_init(|| self.written().unwrap_or_else(|| Node::of(&self.value)))
+        self.node.get_or_init(|| match self.written {
+            Written::Json => Node::json(&self.value),
+            Written::Encoded => Node::encoded(&self.value),
+            _ => self.as_written().unwrap_or_else(|| Node::of(&self.value)),
+        })
     }
 
-    fn written(&self) -> Option<Node> {
+    fn as_written(&self) -> Option<Node> {
         let ((file, document), (_, path)) = (self.file.as_ref()?, self.from.as_ref()?);
         let document = nodes::read_of_file(file, *document, Limits::WEBHOOK.depth)?;
-        let source = field_path::find(&document.root, path).ok()??;
+        let object = match self.written {
+            Written::Document => &document.root,
+            Written::Item(at) => document.root.item(at)?,
+            Written::Made | Written::Json | Written::Encoded => return None,
+        };
+        let source = field_path::find(object, path).ok()??;
         Some(Node::copied(&self.value, source, &document.root))
     }
 
@@ -146,10 +157,9 @@ fn sourced(
     match found {
         Some(value) if !is_empty(value) => match cut(source.options.as_ref()) {
             None => {
-                let file = resource.text.clone().filter(|_| !resource.is_rewritten);
-                let file = file.map(|text| (text, resource.origin.document));
-                let from = Some((position, path));
-                Ok(Copied { from, file, ..Copied::new(value.clone()) })
+                let file = resource.text.clone().map(|text| (text, resource.origin.document));
+                let (from, written) = (Some((position, path)), resource.written);
+                Ok(Copied { from, written, file, ..Copied::new(value.clone()) })
             }
             Some(options) => {
                 let place = || locate(&[Step::Key("source"), Step::Key("options")]);

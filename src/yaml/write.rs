@@ -575,7 +575,7 @@ pub(super) fn is_printable(c: char) -> bool {
 }
 
 /// Whether plain text is a string for YAML 1.1 too.
-fn reads_as_text(text: &str) -> bool {
+pub(super) fn reads_as_text(text: &str) -> bool {
     // The decoder of v2 knows `<<` only as a key, so `resolve_v2` calls it a string, as it should.
     scalar::resolve_v2(text) == Tag::Str && !is_base_60(text)
 }
@@ -711,7 +711,7 @@ fn is_in_order(entries: &[(&Key, &Value)]) -> bool {
 }
 
 /// Brings the entries of a mapping in the order in which go-yaml v2 prints them.
-fn sort_entries(entries: &mut [(&Key, &Value)]) -> Printed<()> {
+pub(super) fn sort_entries(entries: &mut [(&Key, &Value)]) -> Printed<()> {
     let ordered = |a: &(&Key, &Value), b: &(&Key, &Value)| order(&a.0.text, &b.0.text);
     // The order is not quite transitive, so no sort of the standard library may be trusted with it.
     sort(entries, &ordered);

@@ -22,7 +22,7 @@ use crate::fields::rename;
 use crate::kustomization::{Patch, Selector, Source};
 use crate::limits::Limits;
 use crate::manifest;
-use crate::resource::Resource;
+use crate::resource::{Resource, Written};
 use crate::resources::Resources;
 use crate::schema::{Comments, Schema};
 use crate::selector::Matcher;
@@ -595,7 +595,7 @@ fn apply_json(
         }
         object.value = value;
         object.in_brackets = false;
-        object.is_rewritten = true;
+        object.written = Written::Encoded;
         // On the way through JSON nothing stays shared, and comments are lost.
         object.twins.clear();
         object.comments = None;
