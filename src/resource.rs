@@ -289,25 +289,25 @@ impl Resource {
     /// `apiVersion` as written, empty where it is missing.
     #[must_use]
     pub fn api_version(&self) -> &str {
-        self.value.text_at(&["apiVersion"]).unwrap_or_default()
+        self.value.text_of(["apiVersion"]).unwrap_or_default()
     }
 
     /// `kind`, empty where it is missing.
     #[must_use]
     pub fn kind(&self) -> &str {
-        self.value.text_at(&["kind"]).unwrap_or_default()
+        self.value.text_of(["kind"]).unwrap_or_default()
     }
 
     /// `metadata.name`, empty where it is missing.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.value.text_at(&["metadata", "name"]).unwrap_or_default()
+        self.value.text_of(["metadata", "name"]).unwrap_or_default()
     }
 
     /// `metadata.namespace`, empty where it is missing.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.value.text_at(&["metadata", "namespace"]).unwrap_or_default()
+        self.value.text_of(["metadata", "namespace"]).unwrap_or_default()
     }
 
     /// Group, version and kind as they are now.

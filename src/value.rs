@@ -143,6 +143,19 @@ impl Value {
         self.at(path).filter(|value| !value.is_null())?.as_text()
     }
 
+    /// As [`Value::text_at`] for a path that the program knows: to compare it takes no call.
+    #[inline]
+    pub(crate) fn text_of<const N: usize>(&self, path: [&'static str; N]) -> Option<&str> {
+        let mut value = self;
+        for key in path {
+            value = value.as_map()?.entry_of(key)?;
+        }
+        match value {
+            Self::Scalar(scalar) if !value.is_null() => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
     /// The text of a scalar of any type, also of a written null.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -277,6 +290,12 @@ impl Map {
     /// The value under `key`; of duplicate keys the first.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| is_same(&k.text, key)).map(|(_, value)| value)
+    }
+
+    /// As [`Map::get`] for a key that the program knows.
+    #[inline]
+    fn entry_of(&self, key: &'static str) -> Option<&Value> {
+        self.0.iter().find(|(one, _)| one.text.as_bytes() == key.as_bytes()).map(|(_, value)| value)
     }
 
     /// The value under `key` for writing.
