@@ -33,6 +33,7 @@ for files in cases():
         keep("kustomization", text)
     for text in files.values():
         keep("yaml", text)
+        keep("texts", text + "\0  # above\n  a: 'b' # c\n  l: [1, ~]\n")
     for first in objects:
         for kustomization in kustomizations:
             inline = re.findall(r"^ *-? *patch: \|-?\n((?:    .*\n)+)", kustomization, flags=re.M)
