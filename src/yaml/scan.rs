@@ -297,9 +297,13 @@ impl<'a> Scanner<'a> {
                 return self.document(Token::DocumentEnd);
             }
             // They belong to the next document, which nobody reads.
-            let rest = &self.bytes[self.at..];
-            if rest.starts_with(b"%YAML ") || rest.starts_with(b"%TAG ") {
-                return self.end();
+            let rest = &self.text[self.at..];
+            if rest.starts_with("%YAML ") || rest.starts_with("%TAG ") {
+                return match is_directive(rest.split(is_break).next().unwrap_or_default()) {
+                    true => self.end(),
+                    false => Err(Malformed::new(self.at, "unknown directive")
+                        .hint("put the value in quotes, if it is none")),
+                };
             }
         }
         let blank_follows = self.blank_follows(1);
@@ -1124,6 +1128,21 @@ fn fold(gap: &str, text: &mut String) {
         text.push(' ');
     }
     text.extend(breaks);
+}
+
+/// Whether a line has the form of a directive, whatever it says.
+fn is_directive(line: &str) -> bool {
+    let line = line.split(" #").next().unwrap_or_default();
+    let mut words = line.split_ascii_whitespace();
+    let is_number =
+        |text: &str| (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some("%YAML"), Some(version), None, None) => version
+            .split_once('.')
+            .is_some_and(|(major, minor)| is_number(major) && is_number(minor)),
+        (Some("%TAG"), Some(handle), Some(_), None) => handle.starts_with('!'),
+        _ => false,
+    }
 }
 
 fn is_word(byte: u8) -> bool {

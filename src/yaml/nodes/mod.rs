@@ -113,7 +113,7 @@ pub(crate) fn read(text: &str, depth: usize) -> Option<Document> {
     let text = super::pieces::whole(text);
     match text.control_character() {
         Some(_) => None,
-        None => parse::document(&remarks::scan(text.text(), depth)?, depth),
+        None => parse::document(&remarks::scan(text.text(), depth), depth),
     }
 }
 

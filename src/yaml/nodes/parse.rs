@@ -43,6 +43,11 @@ struct Parser<'s, 'a> {
     depth: usize,
 }
 
+/// How many tokens are read before one is looked at.
+///
+/// Source: go-yaml v3, `yaml_parser_fetch_more_tokens`.
+const AHEAD: usize = 2;
+
 /// Adds a comment to those before it.
 fn join(comments: &mut EcoString, text: &str) {
     if !comments.is_empty() {
@@ -89,7 +94,9 @@ impl<'s, 'a> Parser<'s, 'a> {
             Token::DocumentStart | Token::DocumentEnd | Token::End => empty(),
             _ => self.node(true, false)?,
         };
-        if !matches!(self.peek()?, Token::DocumentStart | Token::DocumentEnd | Token::End) {
+        // Whatever comes behind is not read, but for the tokens that were looked at ahead.
+        self.peek()?;
+        if self.scan.is_cut_off && self.scan.tokens.len() <= self.token + AHEAD {
             return None;
         }
         let Comments { head: above, foot, .. } = self.take();

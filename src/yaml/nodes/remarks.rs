@@ -12,6 +12,8 @@ pub(super) struct Scan<'a> {
     pub(super) text: &'a str,
     /// The tokens up to the end of the first document and a little beyond, with the bytes before each.
     pub(super) tokens: Vec<(Token<'a>, usize)>,
+    /// Whether something stopped the reading before.
+    pub(super) is_cut_off: bool,
     pub(super) remarks: Vec<Remark>,
     /// `%TAG`: what a handle stands for.
     pub(super) handles: Vec<(&'a str, &'a str)>,
@@ -49,15 +51,15 @@ const PEEK: usize = 512;
 /// How many tokens behind a document have to be well-formed.
 const BEHIND: usize = 3;
 
-/// Reads the tokens of the first document; `None` where it is no YAML, or nests deeper than `depth`.
-pub(super) fn scan(text: &str, depth: usize) -> Option<Scan<'_>> {
+/// Reads the tokens of the first document, as far as they are some and nest no deeper than `depth`.
+pub(super) fn scan(text: &str, depth: usize) -> Scan<'_> {
     let (tokens, remarks, handles) = (Vec::new(), Vec::new(), Vec::new());
-    let out = Scan { text, tokens, remarks, handles, has_directives: false };
+    let out = Scan { text, tokens, is_cut_off: false, remarks, handles, has_directives: false };
     let lines = Lines { at: 0, line: 0 };
     let scanner = Scanner::new(text).with_any_key();
     let mut reader = Reader { out, scanner, at: 0, lines, depth, brackets: Vec::new() };
-    reader.read().ok()??;
-    Some(reader.out)
+    reader.out.is_cut_off = !matches!(reader.read(), Ok(Some(())));
+    reader.out
 }
 
 struct Reader<'a> {
