@@ -24,7 +24,7 @@ pub(crate) fn tree(chance: &mut Chance) -> Tree {
     let options =
         chance.pick(&["", "    options: {create: true}\n", "    options: {create: true}\n"]);
     let objects = format!(
-        "kind: Source\nmetadata: {{name: s}}\nspec:{source}---\nkind: ConfigMap\nmetadata: {{name: c}}\n\
+        "apiVersion: example.org/v1\nkind: Source\nmetadata: {{name: s}}\nspec:{source}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\n\
          data:\n  c.yaml: {style}\n    {held}\n"
     );
     let kustomization = format!(
