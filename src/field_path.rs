@@ -4,8 +4,8 @@
 //! element, `[key=value]` for elements by one of their fields, `[=value]` for elements that are
 //! scalars, or `*` for all elements. `[a.b/c]` is a key with dots.
 //!
-//! There are two ways to follow one: [`find`] looks up a single value, where `[key=value]` compares
-//! texts; [`visit`] reaches every value that fits, where it is a regular expression. Kustomize uses
+//! There are two ways to follow one: `find` looks up a single value, where `[key=value]` compares
+//! texts; `visit` reaches every value that fits, where it is a regular expression. Kustomize uses
 //! one for sources and the other for targets.
 //!
 //! Source: kustomize `kyaml/utils/pathsplitter.go`, `kyaml/yaml/{fns,match}.go`.
@@ -35,7 +35,7 @@ pub enum Make {
     Map,
 }
 
-/// What [`visit`] has reached.
+/// What `visit` has reached.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Found {
     /// How many values there were.
@@ -367,10 +367,10 @@ pub(crate) fn find<'v, T: Tree>(value: &'v T, path: &[EcoString]) -> Outcome<Opt
     Ok(Some(value))
 }
 
-/// As [`find`], for writing.
+/// As `find`, for writing.
 ///
 /// # Errors
-/// As [`find`].
+/// As `find`.
 pub fn find_mut<'v>(value: &'v mut Value, path: &[EcoString]) -> Outcome<Option<&'v mut Value>> {
     let mut value = value;
     for text in path.iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
