@@ -5,7 +5,8 @@ usage: near.py PROGRAM
 
 PROGRAM is a release build that has its symbols: CARGO_PROFILE_RELEASE_STRIP=none cargo build --release -p kubectl-overlay.
 It builds a few overlays under valgrind, whose callgrind notes what is called. Hashes are left out of the names, so that the
-list outlives compilers and versions; a name that too many functions share then is left to the patterns at the end.
+list outlives compilers and versions; a name that too many functions share then is listed whole, and left to the patterns at
+the end where its hash is another one.
 """
 import collections
 import os
@@ -120,9 +121,11 @@ def main():
     for name in names:
         matched, own = alike[pattern(name)], known.get(name, 0)
         if 0 < len(matched) <= MOST_ALIKE and sum(matched) <= max(2 * own, MOST_BYTES):
-            chosen[pattern(name)] = sum(matched)
+            chosen["*" + pattern(name)] = sum(matched)
+        elif own:
+            chosen[re.sub(r"\.(\d+|llvm\..*)$", "", name)] = own
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../plugin/near.ld")
-    write(os.path.normpath(path), HEAD + "".join("    *(.text.*%s)\n" % one for one in chosen) + TAIL)
+    write(os.path.normpath(path), HEAD + "".join("    *(.text.%s)\n" % one for one in chosen) + TAIL)
     print("%d names, %d bytes" % (len(chosen), sum(chosen.values())))
 
 
