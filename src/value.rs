@@ -148,7 +148,7 @@ impl Value {
     pub(crate) fn text_of<const N: usize>(&self, path: [&'static str; N]) -> Option<&str> {
         let mut value = self;
         for key in path {
-            value = value.as_map()?.entry_of(key)?;
+            value = value.as_map()?.get(key)?;
         }
         match value {
             Self::Scalar(scalar) if !value.is_null() => Some(&scalar.text),
@@ -288,14 +288,9 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
 
 impl Map {
     /// The value under `key`; of duplicate keys the first.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| is_same(&k.text, key)).map(|(_, value)| value)
-    }
-
-    /// As [`Map::get`] for a key that the program knows.
-    #[inline]
-    fn entry_of(&self, key: &'static str) -> Option<&Value> {
-        self.0.iter().find(|(one, _)| one.text.as_bytes() == key.as_bytes()).map(|(_, value)| value)
     }
 
     /// The value under `key` for writing.

@@ -410,23 +410,14 @@ fn no_value(token: &Token<'_>, at: usize) -> Box<Malformed> {
 
 /// The type that a tag names: that of YAML's own tags, and text for all others.
 fn resolve(tag: &scan::Tag<'_>, handles: &[(&str, &str)], at: usize) -> Scanned<Option<Tag>> {
-    const YAML: &str = "tag:yaml.org,2002:";
-    let prefix = match handles.iter().find(|(handle, _)| *handle == tag.handle) {
-        Some((_, prefix)) => prefix,
-        None if tag.handle == "!!" => YAML,
-        None if matches!(tag.handle, "" | "!") => tag.handle,
-        None => {
-            let message = format!("tag handle \"{}\" is not declared", tag.handle);
-            return Err(
-                Malformed::new(at, message).hint("put the value in quotes, if it is no tag")
-            );
-        }
+    let Some(whole) = tag.whole(handles) else {
+        let message = format!("tag handle \"{}\" is not declared", tag.handle);
+        return Err(Malformed::new(at, message).hint("put the value in quotes, if it is no tag"));
     };
-    let whole = format!("{prefix}{}", tag.suffix);
     if whole == "!" {
         return Ok(None);
     }
-    Ok(Some(match whole.strip_prefix(YAML) {
+    Ok(Some(match whole.strip_prefix(scan::YAML) {
         Some("null") => Tag::Null,
         Some("bool") => Tag::Bool,
         Some("int") => Tag::Int,

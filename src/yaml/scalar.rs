@@ -155,7 +155,8 @@ fn disagrees(text: &str, tag: Tag) -> String {
     format!("cannot read \"{text}\" as {}", tag_name(tag))
 }
 
-fn tag_name(tag: Tag) -> &'static str {
+/// The short form of a tag.
+pub(super) fn tag_name(tag: Tag) -> &'static str {
     match tag {
         Tag::Null => "!!null",
         Tag::Bool => "!!bool",

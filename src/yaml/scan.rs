@@ -81,6 +81,23 @@ pub(super) struct Tag<'a> {
     pub(super) suffix: &'a str,
 }
 
+/// What the tags of YAML itself begin with.
+pub(super) const YAML: &str = "tag:yaml.org,2002:";
+
+impl Tag<'_> {
+    /// What it stands for; `None` where nothing declares its handle. `handles` is what `%TAG` declares.
+    pub(super) fn whole(&self, handles: &[(&str, &str)]) -> Option<String> {
+        let prefix = match (handles.iter().find(|(handle, _)| *handle == self.handle), self.handle)
+        {
+            (Some((_, prefix)), _) => prefix,
+            (None, "!!") => YAML,
+            (None, handle @ ("" | "!")) => handle,
+            (None, _) => return None,
+        };
+        Some(format!("{prefix}{}", self.suffix))
+    }
+}
+
 /// Reads tokens off a text.
 pub(super) struct Scanner<'a> {
     text: &'a str,

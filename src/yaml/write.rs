@@ -56,7 +56,7 @@ pub(crate) fn write_line_v3(text: &str, key: bool, out: &mut String) -> bool {
         return false;
     }
     let single = shape.allows_single_quotes();
-    let plain = single && !(shape.indicators || shape.blank_end || shape.line_breaks);
+    let plain = shape.allows_plain();
     let mut writer = Writer { out, fresh: false, entries: Vec::new() };
     // The base 60 numbers and the booleans of YAML 1.1 are quoted for older readers.
     let is_text = scalar::resolve(text) == Tag::Str && reads_as_text(text);
@@ -77,8 +77,7 @@ pub(crate) fn write_double_quoted(text: &str, out: &mut String) {
 
 /// Whether go-yaml v3 keeps a text that was read from a block as a block.
 pub(super) fn stays_block(text: &str) -> bool {
-    let shape = Shape::of(text);
-    !text.is_empty() && !shape.trailing_space && !shape.space_break && !shape.special_but_tabs
+    Shape::of(text).allows_block(text)
 }
 
 /// Whether go-yaml v3 writes a text as a block that it cannot read again: it takes a tab at the
@@ -487,9 +486,9 @@ enum Look {
 ///
 /// Source: go-yaml v2, `yaml_emitter_analyze_scalar`.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shape {
+pub(super) struct Shape {
     indicators: bool,
-    line_breaks: bool,
+    pub(super) line_breaks: bool,
     special: bool,
     special_but_tabs: bool,
     /// A space or line break at either end.
@@ -500,7 +499,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut shape = Self {
             indicators: text.starts_with("---") || text.starts_with("..."),
             blank_end: text.starts_with(|c| c == ' ' || is_break(c))
@@ -541,8 +540,18 @@ impl Shape {
         }
     }
 
-    fn allows_single_quotes(&self) -> bool {
+    pub(super) fn allows_single_quotes(&self) -> bool {
         !(self.space_break || self.special || self.break_space)
+    }
+
+    /// Outside of brackets.
+    pub(super) fn allows_plain(&self) -> bool {
+        self.allows_single_quotes() && !(self.indicators || self.blank_end || self.line_breaks)
+    }
+
+    /// As go-yaml v3 has it.
+    pub(super) fn allows_block(&self, text: &str) -> bool {
+        !text.is_empty() && !self.trailing_space && !self.space_break && !self.special_but_tabs
     }
 
     fn style(self, text: &str, key: bool) -> Look {
@@ -570,7 +579,7 @@ pub(crate) fn is_break(c: char) -> bool {
 }
 
 /// What go-yaml v2 takes for printable; nothing beyond the first plane, so emoji are escaped.
-pub(super) fn is_printable(c: char) -> bool {
+fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{fffd}') && c != '\u{feff}'
 }
 

@@ -7,8 +7,9 @@
 
 use ecow::EcoString;
 
-use super::scalar::{self, Shape};
-use super::{Content, Document, Node, Style};
+use super::{Content, Document, Node, Style, scalar};
+use crate::yaml::scan::push_folded;
+use crate::yaml::write::Shape;
 use crate::yaml::{is_break, write_double_quoted};
 
 /// Spaces a level.
@@ -16,6 +17,11 @@ const STEP: isize = 2;
 
 /// The longest key on one line, in bytes.
 const KEY: usize = 128;
+
+/// What ends a plain text between brackets.
+///
+/// Source: go-yaml v3, `yaml_emitter_analyze_scalar`.
+const BETWEEN_BRACKETS: [char; 7] = [',', '?', '[', ']', '{', '}', ':'];
 
 /// The text of a document, without blanks at its ends.
 pub(super) fn document(document: &Document) -> String {
@@ -27,7 +33,7 @@ pub(super) fn document(document: &Document) -> String {
     }
     emitter.root(&document.root);
     let foot = document.foot.clone();
-    emitter.wait_for(&mut Waiting { foot, ..Waiting::default() });
+    emitter.wait_for(Waiting { foot, ..Waiting::default() });
     emitter.foot_indent = 0;
     emitter.comment_below();
     emitter.out.trim().to_owned()
@@ -96,7 +102,7 @@ impl Emitter {
     }
 
     fn root(&mut self, node: &Node) {
-        self.begin(node, &mut EcoString::new());
+        self.begin(node);
         self.comments_above();
         self.node(node, Parent::Nothing, false);
         self.comments_after();
@@ -104,31 +110,42 @@ impl Emitter {
     }
 
     /// The comments that wait, and those that come now, which win.
-    fn wait_for(&mut self, new: &mut Waiting) {
+    fn wait_for(&mut self, new: Waiting) {
         let old = &mut self.waiting;
         for (old, new) in [
-            (&mut old.tail, &mut new.tail),
-            (&mut old.head, &mut new.head),
-            (&mut old.line, &mut new.line),
-            (&mut old.foot, &mut new.foot),
+            (&mut old.tail, new.tail),
+            (&mut old.head, new.head),
+            (&mut old.line, new.line),
+            (&mut old.foot, new.foot),
         ] {
             if !new.is_empty() {
-                *old = std::mem::take(new);
+                *old = new;
             }
         }
     }
 
     /// Takes in the comments with which a node begins.
-    fn begin(&mut self, node: &Node, tail: &mut EcoString) {
-        let comments = &node.comments;
-        let mut new = Waiting { head: comments.head.clone(), ..Waiting::default() };
+    fn begin(&mut self, node: &Node) {
+        self.begin_below(node, EcoString::new(), node.comments.foot.clone());
+    }
+
+    /// Takes in the comments of a key, and `tail`, which is below the entry before; what is below its own
+    /// entry is kept for the next one.
+    fn begin_key(&mut self, key: &Node, tail: &mut EcoString) {
+        let before = std::mem::replace(tail, key.comments.foot.clone());
+        self.begin_below(key, before, EcoString::new());
+    }
+
+    /// An alias or a list as a key loses what is below the entry before.
+    fn begin_below(&mut self, node: &Node, before: EcoString, foot: EcoString) {
+        let mut new = Waiting { head: node.comments.head.clone(), ..Waiting::default() };
         if matches!(node.content, Content::Scalar(..) | Content::Alias(_)) {
-            (new.line, new.foot) = (comments.line.clone(), comments.foot.clone());
+            (new.line, new.foot) = (node.comments.line.clone(), foot);
         }
         if !matches!(node.content, Content::Alias(_) | Content::List(..)) {
-            new.tail = std::mem::take(tail);
+            new.tail = before;
         }
-        self.wait_for(&mut new);
+        self.wait_for(new);
     }
 
     /// Takes in those with which a collection ends; what is below a key is below its entry.
@@ -136,7 +153,7 @@ impl Emitter {
         let line = node.comments.line.clone();
         let foot =
             if parent == Parent::Key { EcoString::new() } else { node.comments.foot.clone() };
-        self.wait_for(&mut Waiting { tail, line, foot, ..Waiting::default() });
+        self.wait_for(Waiting { tail, line, foot, ..Waiting::default() });
     }
 
     /// Whether a comment waits that ends an entry between brackets.
@@ -211,7 +228,7 @@ impl Emitter {
             && (self.column == 0 || !self.is_indentation);
         let outer = self.deeper(false, parent, is_value);
         for item in items {
-            self.begin(item, &mut EcoString::new());
+            self.begin(item);
             self.comments_above();
             self.start_line();
             self.indicator("-", true, false, true);
@@ -233,13 +250,8 @@ impl Emitter {
             if !self.waiting.line.is_empty() {
                 self.waiting.key = std::mem::take(&mut self.waiting.line);
             }
-            let is_simple = is_simple_key(key);
-            if !is_simple {
-                self.indicator("?", true, false, true);
-            }
-            self.node(key, Parent::Key, is_simple);
-            self.contents(key, Parent::Key);
-            self.begin(value, &mut EcoString::new());
+            let is_simple = self.key(key);
+            self.begin(value);
             if is_simple {
                 self.indicator(":", false, false, false);
             } else {
@@ -256,20 +268,15 @@ impl Emitter {
         self.indent = outer;
     }
 
-    /// Takes in the comments of a key; what is below its entry is kept for the next one.
-    fn begin_key(&mut self, key: &Node, tail: &mut EcoString) {
-        let comments = &key.comments;
-        let mut new = Waiting { head: comments.head.clone(), ..Waiting::default() };
-        if matches!(key.content, Content::Scalar(..) | Content::Alias(_)) {
-            new.line = comments.line.clone();
+    /// Writes a key, and says whether it stands on the line of its value.
+    fn key(&mut self, key: &Node) -> bool {
+        let is_simple = is_simple_key(key);
+        if !is_simple {
+            self.indicator("?", true, false, self.flow == 0);
         }
-        // An alias or a list as a key loses what is below the entry before.
-        let takes_tail = !matches!(key.content, Content::Alias(_) | Content::List(..));
-        let before = std::mem::replace(tail, comments.foot.clone());
-        if takes_tail {
-            new.tail = before;
-        }
-        self.wait_for(&mut new);
+        self.node(key, Parent::Key, is_simple);
+        self.contents(key, Parent::Key);
+        is_simple
     }
 
     /// The comment of a key goes to a leaf without one of its own, or before a block.
@@ -298,7 +305,7 @@ impl Emitter {
         self.flow += 1;
         let mut is_separated = true;
         for item in items {
-            self.begin(item, &mut EcoString::new());
+            self.begin(item);
             self.flow_entry(is_separated);
             is_separated = self.ends_entry();
             self.node(item, Parent::FlowList, false);
@@ -324,13 +331,8 @@ impl Emitter {
         for (key, value) in entries {
             self.begin_key(key, &mut tail);
             self.flow_entry(is_separated);
-            let is_simple = is_simple_key(key);
-            if !is_simple {
-                self.indicator("?", true, false, false);
-            }
-            self.node(key, Parent::Key, is_simple);
-            self.contents(key, Parent::Key);
-            self.begin(value, &mut EcoString::new());
+            let is_simple = self.key(key);
+            self.begin(value);
             self.indicator(":", !is_simple, false, false);
             is_separated = self.ends_entry();
             self.node(value, Parent::Map, false);
@@ -385,15 +387,17 @@ impl Emitter {
     fn settled(&self, text: &str, style: Style, is_simple_key: bool) -> Style {
         let shape = Shape::of(text);
         let in_flow = self.flow > 0;
-        let mut style = if is_simple_key && shape.is_multiline { Style::Double } else { style };
-        let is_plain = if in_flow { shape.is_flow_plain } else { shape.is_plain };
+        let mut style = if is_simple_key && shape.line_breaks { Style::Double } else { style };
+        let is_plain = shape.allows_plain() && !(in_flow && text.contains(BETWEEN_BRACKETS));
         let is_lost = text.is_empty() && (in_flow || is_simple_key);
         if style == Style::Plain && (!is_plain || is_lost) {
             style = Style::Single;
         }
         match style {
-            Style::Single if !shape.is_single => Style::Double,
-            Style::Literal | Style::Folded if !shape.is_block || in_flow || is_simple_key => {
+            Style::Single if !shape.allows_single_quotes() => Style::Double,
+            Style::Literal | Style::Folded
+                if !shape.allows_block(text) || in_flow || is_simple_key =>
+            {
                 Style::Double
             }
             style => style,
@@ -481,29 +485,12 @@ impl Emitter {
         }
     }
 
-    /// A line break is doubled; not behind a line that begins with a blank, and nowhere if the text
-    /// does.
     fn folded(&mut self, text: &str) {
         self.header(">", text);
-        let first = text.trim_start_matches(is_break).chars().next();
-        let doubles = !matches!(first, None | Some(' ' | '\t'));
-        let (mut after_break, mut is_indented) = (true, true);
-        for c in text.chars() {
-            if is_break(c) {
-                if !after_break && !is_indented && c == '\n' && doubles {
-                    self.line_break();
-                }
-                self.push_break(c);
-            } else {
-                if after_break {
-                    self.start_line();
-                    is_indented = matches!(c, ' ' | '\t');
-                }
-                self.push_char(c);
-                self.is_indentation = false;
-            }
-            after_break = is_break(c);
-        }
+        push_folded(text, usize::try_from(self.indent).unwrap_or(0), &mut self.out);
+        let last_line = self.out.rsplit(is_break).next().unwrap_or_default();
+        self.column = isize::try_from(last_line.chars().count()).unwrap_or(isize::MAX);
+        self.is_indentation = last_line.is_empty();
     }
 }
 

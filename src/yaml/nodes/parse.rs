@@ -12,7 +12,7 @@ use ecow::EcoString;
 
 use super::remarks::{Scan, Side};
 use super::{Comments, Content, Document, NULL, Node, Style, scalar};
-use crate::yaml::scan::{Form, Tag, Token};
+use crate::yaml::scan::{Form, Tag, Token, YAML};
 
 /// The document; `None` where it is malformed, nests too deeply, or there is none.
 pub(super) fn document(scan: &Scan<'_>, depth: usize) -> Option<Document> {
@@ -155,18 +155,10 @@ impl<'s, 'a> Parser<'s, 'a> {
 
     /// A tag in short form.
     fn resolve(&self, tag: &Tag<'_>) -> Option<EcoString> {
-        const YAML: &str = "tag:yaml.org,2002:";
-        let declared = self.scan.handles.iter().find(|(handle, _)| *handle == tag.handle);
-        let prefix = match (declared, tag.handle) {
-            (Some((_, prefix)), _) => prefix,
-            (None, "!!") => YAML,
-            (None, handle @ ("" | "!")) => handle,
-            (None, _) => return None,
-        };
-        let whole = ecow::eco_format!("{prefix}{}", tag.suffix);
+        let whole = tag.whole(&self.scan.handles)?;
         Some(match whole.strip_prefix(YAML) {
             Some(name) => ecow::eco_format!("!!{name}"),
-            None => whole,
+            None => whole.into(),
         })
     }
 

@@ -220,12 +220,12 @@ impl<'a> Reader<'a> {
         };
         let here = next.1;
         let column = here - line_start(self.out.text, here);
-        let mut open = indents.iter().rev().map(|indent| isize::try_from(*indent).unwrap_or(0));
+        let mut open = indents.iter().rev().map(|indent| index(*indent));
         let mut mark = before_of(scan);
         let mut is_deeper = true;
         for (_, at) in tokens.iter_mut().take_while(|(token, _)| matches!(token, Token::BlockEnd)) {
             let Some(indent) = open.next() else { return };
-            if is_deeper && indent <= isize::try_from(column).unwrap_or(0) {
+            if is_deeper && indent <= index(column) {
                 // The document ends, and with it what is left.
                 is_deeper = false;
                 mark = before_of(here);
@@ -338,19 +338,16 @@ impl<'a> Reader<'a> {
             }
             let closes = in_flow && matches!(byte, Some(b']' | b'}'));
             if closes || matches!(byte, None | Some(b'\n')) {
-                if closes || !is_recent_blank {
-                    let is_left = run.column - 1 < indent;
-                    let is_right_below = run.line == foot_line && !is_value;
-                    if closes || is_first_blank && (is_right_below || is_left) {
-                        if !run.text.is_empty() {
-                            if is_left {
-                                run.token = run.start;
-                            }
-                            self.below(&mut run, mark + peek);
-                        }
-                    } else if !run.text.is_empty() && byte.is_some() {
-                        run.text.push('\n');
-                    }
+                let is_left = run.column - 1 < indent;
+                let is_right_below = run.line == foot_line && !is_value;
+                let is_below = closes || is_first_blank && (is_right_below || is_left);
+                if run.text.is_empty() || is_recent_blank && !closes {
+                    // There is nothing that could end here.
+                } else if is_below {
+                    run.token = if is_left { run.start } else { run.token };
+                    self.below(&mut run, mark + peek);
+                } else if byte.is_some() {
+                    run.text.push('\n');
                 }
                 if byte != Some(b'\n') {
                     break;
