@@ -7,9 +7,11 @@
 //! Source: kustomize `api/internal/accumulator/namereferencetransformer.go`, `api/filters/nameref`,
 //! `api/resmap/reswrangler.go`.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::OnceLock;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::error::Result;
@@ -17,6 +19,7 @@ use crate::fields::{Change, New, Problem, Tree, rewrite_elements, set_text};
 use crate::resource::{ByKind, Gvk, Id, Kind, Resource};
 use crate::resources::Resources;
 use crate::schema;
+use crate::threads::Threads;
 use crate::transform::config::Config;
 use crate::value::{Tag, Value};
 use crate::yaml::plain_key;
@@ -27,8 +30,9 @@ use crate::yaml::scalar;
 /// # Errors
 /// Where several objects can be meant, or a field is not of the form that its kind has.
 pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
-    let index = &Index::new(resources.as_slice());
-    let changed = resources.threads().map_runs(&index.objects, |run| {
+    let threads = resources.threads().clone();
+    let index = &Index::new(resources.as_slice(), &threads);
+    let changed = threads.map_runs(&index.objects, |run| {
         let mut trees = ByKind::default();
         let mut changed = Vec::new();
         for object in run.iter().filter_map(|one| index.objects.get(one.position)) {
@@ -43,11 +47,15 @@ pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
         Ok(changed)
     });
     let changed: Vec<_> = changed.into_iter().collect::<Result<_>>()?;
-    let list = resources.as_mut_vec();
-    for (position, new) in changed.into_iter().flatten() {
-        new.put(&mut list[position].value);
-    }
-    Ok(())
+    let mut changed = changed.into_iter().flatten().peekable();
+    let mut new = |at| Some(changed.next_if(|(position, _)| *position == at)?.1);
+    let objects = resources.iter_mut().enumerate();
+    let mut objects: Vec<_> = objects.map(|(at, one)| (&mut one.value, new(at))).collect();
+    threads.change_runs(&mut objects, |run| {
+        run.iter_mut()
+            .for_each(|(value, new)| new.take().into_iter().for_each(|new| new.put(value)));
+        Ok(())
+    })
 }
 
 /// What ends at a field: the kind that it may name.
@@ -86,8 +94,9 @@ enum Scope<'a> {
 struct Object<'a> {
     position: usize,
     resource: &'a Resource,
-    kind: Kind<'a>,
     scope: Scope<'a>,
+    /// The hash of its first name in its scope; nearly all objects have had one name.
+    first: u64,
 }
 
 /// Who was called what, where.
@@ -95,9 +104,9 @@ struct Object<'a> {
 struct Index<'a> {
     objects: Vec<Object<'a>>,
     /// Positions of the objects that once had the name, for each scope that they are in now.
-    by_scope: FxHashMap<(&'a str, Scope<'a>), Vec<usize>>,
+    by_scope: ByScope<'a>,
     /// The same for all scopes together; only what is in none asks.
-    by_name: OnceLock<FxHashMap<&'a str, Vec<usize>>>,
+    by_name: OnceLock<FxHashMap<&'a str, Positions>>,
     /// Where the objects come from; few builds ask.
     origins: OnceLock<Origins<'a>>,
 }
@@ -108,7 +117,78 @@ struct Origins<'a> {
     /// The namespaces, with where an object of theirs is now, and with nothing.
     seen: FxHashSet<(&'a str, Option<Scope<'a>>)>,
     /// Positions of the objects that once had the name and were written in the namespace.
-    by_name: FxHashMap<(&'a str, &'a str), Vec<usize>>,
+    by_name: FxHashMap<(&'a str, &'a str), Positions>,
+}
+
+/// Positions by a name and a scope, in little room: in the table stand numbers of names.
+#[derive(Debug, Default)]
+struct ByScope<'a> {
+    table: HashTable<usize>,
+    names: Vec<Named<'a>>,
+}
+
+#[derive(Debug)]
+struct Named<'a> {
+    hash: u64,
+    name: &'a str,
+    scope: Scope<'a>,
+    positions: Positions,
+}
+
+fn hash(name: &str, scope: Scope<'_>) -> u64 {
+    FxBuildHasher.hash_one((name, scope))
+}
+
+impl<'a> ByScope<'a> {
+    fn reserve(&mut self, names: usize) {
+        self.names.reserve(names);
+        self.table.reserve(names, |at| self.names[*at].hash);
+    }
+
+    /// Notes an object once under a name in a scope, whose hash is known; objects come in their order.
+    fn note(&mut self, hash: u64, name: &'a str, scope: Scope<'a>, position: usize) {
+        let Self { table, names } = self;
+        let is_it = |at: &usize| names[*at].is(hash, name, scope);
+        match table.entry(hash, is_it, |at| names[*at].hash) {
+            Entry::Occupied(known) => names[*known.get()].positions.add(position),
+            Entry::Vacant(free) => {
+                free.insert(names.len());
+                let positions = Positions { first: position, others: Vec::new() };
+                names.push(Named { hash, name, scope, positions });
+            }
+        }
+    }
+
+    fn get(&self, name: &str, scope: Scope<'_>) -> Option<&Positions> {
+        let hash = hash(name, scope);
+        let at = self.table.find(hash, |at| self.names[*at].is(hash, name, scope))?;
+        Some(&self.names[*at].positions)
+    }
+}
+
+impl Named<'_> {
+    fn is(&self, hash: u64, name: &str, scope: Scope<'_>) -> bool {
+        self.hash == hash && self.name == name && self.scope == scope
+    }
+}
+
+/// Where the objects of one name are, in their order; most names have one.
+#[derive(Debug)]
+struct Positions {
+    first: usize,
+    others: Vec<usize>,
+}
+
+impl Positions {
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    fn add(&mut self, at: usize) {
+        if *self.others.last().unwrap_or(&self.first) != at {
+            self.others.push(at);
+        }
+    }
 }
 
 /// An object whose references are looked at.
@@ -122,34 +202,39 @@ struct Referrer<'a> {
 
 impl<'a> Object<'a> {
     fn new(position: usize, resource: &'a Resource) -> Self {
-        let kind = resource.as_kind();
         let scope = match resource.namespace() {
-            _ if schema::is_cluster_scoped(kind) => Scope::Cluster,
+            _ if schema::is_cluster_scoped(resource.as_kind()) => Scope::Cluster,
             "" => Scope::In("default"),
             namespace => Scope::In(namespace),
         };
-        Self { position, resource, kind, scope }
+        let mut object = Self { position, resource, scope, first: 0 };
+        object.first = object.former_names().next().map_or(0, |name| hash(name, scope));
+        object
     }
 
     fn is_account(&self) -> bool {
-        self.kind.kind == "ServiceAccount"
+        self.resource.kind() == "ServiceAccount"
     }
 
     /// Whether it had an id of a kind that `pattern` selects; group and version are today's.
     fn was(&self, pattern: &Gvk) -> bool {
-        (pattern.group.is_empty() || pattern.group == self.kind.group)
-            && (pattern.version.is_empty() || pattern.version == self.kind.version)
-            && self
-                .resource
-                .former
-                .iter()
-                .any(|id| pattern.kind.is_empty() || pattern.kind == id.gvk.kind)
+        let Gvk { group, version, kind } = pattern;
+        let is_of = |now: Kind<'_>| {
+            (group.is_empty() || group == now.group)
+                && (version.is_empty() || version == now.version)
+        };
+        let any = group.is_empty() && version.is_empty();
+        let mut former = self.resource.former.iter();
+        (any || is_of(self.resource.as_kind()))
+            && former.any(|id| kind.is_empty() || *kind == id.gvk.kind)
     }
 
-    /// The names it had; some of them more than once.
-    fn former_names(&self) -> impl Iterator<Item = &'a str> {
+    /// The names it had; some of them more than once, but never twice in a row.
+    fn former_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let former: &'a [Id] = &self.resource.former;
-        former.iter().map(|id| id.name.as_str())
+        former
+            .chunk_by(|one, next| one.name == next.name)
+            .filter_map(|alike| alike.first().map(|id| id.name.as_str()))
     }
 
     /// The namespace it was written with, nothing for what lives outside of namespaces.
@@ -167,24 +252,26 @@ fn or_default(id: &Id) -> &str {
 }
 
 /// Notes an object once under a key; objects come in their order.
-fn note<K: Eq + Hash>(index: &mut FxHashMap<K, Vec<usize>>, key: K, object: &Object<'_>) {
-    let positions = index.entry(key).or_default();
-    if positions.last() != Some(&object.position) {
-        positions.push(object.position);
-    }
+fn note<K: Eq + Hash>(index: &mut FxHashMap<K, Positions>, key: K, object: &Object<'_>) {
+    let first = Positions { first: object.position, others: Vec::new() };
+    index.entry(key).or_insert(first).add(object.position);
 }
 
 impl<'a> Index<'a> {
-    fn new(resources: &'a [Resource]) -> Self {
-        let objects: Vec<_> =
-            resources.iter().enumerate().map(|(at, one)| Object::new(at, one)).collect();
-        let mut by_scope = FxHashMap::with_capacity_and_hasher(objects.len(), FxBuildHasher);
+    fn new(resources: &'a [Resource], threads: &Threads) -> Self {
+        let positions: Vec<_> = (0..resources.len()).collect();
+        let objects = threads.map(&positions, 1, |at| Object::new(*at, &resources[*at]));
+        let mut by_scope = ByScope::default();
+        by_scope.reserve(objects.len());
         for object in &objects {
-            for name in object.former_names() {
-                note(&mut by_scope, (name, object.scope), object);
-                if object.is_account() && object.scope != Scope::Cluster {
+            let Object { position, scope, .. } = *object;
+            for (index, name) in object.former_names().enumerate() {
+                let hash_in = |scope| hash(name, scope);
+                let known = if index == 0 { object.first } else { hash_in(scope) };
+                by_scope.note(known, name, scope, position);
+                if scope != Scope::Cluster && object.is_account() {
                     let written = Scope::Written(object.resource.namespace());
-                    note(&mut by_scope, (name, written), object);
+                    by_scope.note(hash_in(written), name, written, position);
                 }
             }
         }
@@ -192,7 +279,7 @@ impl<'a> Index<'a> {
     }
 
     /// Positions of the objects that once had the name.
-    fn by_name(&self) -> &FxHashMap<&'a str, Vec<usize>> {
+    fn by_name(&self) -> &FxHashMap<&'a str, Positions> {
         self.by_name.get_or_init(|| {
             let mut by_name = FxHashMap::default();
             for object in &self.objects {
@@ -299,12 +386,13 @@ impl<'a> Index<'a> {
     /// The objects that were called `name` once and that the referrer can see, in order.
     fn visible(&'a self, referrer: &Referrer<'a>, name: &str) -> Vec<&'a Object<'a>> {
         let Scope::In(_) = referrer.object.scope else {
-            let all = self.by_name().get(name).into_iter().flatten();
-            return all.map(|at| &self.objects[*at]).collect();
+            let all = self.by_name().get(name).into_iter().flat_map(Positions::iter);
+            return all.map(|at| &self.objects[at]).collect();
         };
         let mut positions: Vec<usize> = Vec::new();
         for scope in referrer.scopes() {
-            positions.extend(self.by_scope.get(&(name, scope)).into_iter().flatten());
+            let named = self.by_scope.get(name, scope);
+            positions.extend(named.into_iter().flat_map(Positions::iter));
         }
         positions.sort_unstable();
         positions.dedup();
@@ -322,9 +410,10 @@ impl<'a> Index<'a> {
         if referrer.object.scope == Scope::Cluster {
             let named = match by_origin {
                 true => self.origins().by_name.get(&(name, namespace)),
-                false => self.by_scope.get(&(name, Scope::In(namespace))),
+                false => self.by_scope.get(name, Scope::In(namespace)),
             };
-            return named.into_iter().flatten().map(|at| &self.objects[*at]).collect();
+            let named = named.into_iter().flat_map(Positions::iter);
+            return named.map(|at| &self.objects[at]).collect();
         }
         let mut candidates = self.visible(referrer, name);
         candidates.retain(|one| match one.scope {
@@ -372,7 +461,7 @@ impl<'a> Origins<'a> {
 impl<'a> Referrer<'a> {
     fn new(object: &'a Object<'a>) -> std::result::Result<Self, Problem> {
         let value = &object.resource.value;
-        let is_binding = object.kind.kind == "RoleBinding" && object.scope != Scope::Cluster;
+        let is_binding = object.scope != Scope::Cluster && object.resource.kind() == "RoleBinding";
         let account_namespaces = if is_binding { account_namespaces(value)? } else { Vec::new() };
         let role = value.get("roleRef").and_then(|role| {
             let group = role.get("apiGroup")?.as_text().unwrap_or_default().into();
@@ -453,7 +542,7 @@ fn ambiguous(name: &str, candidates: &[&Object<'_>]) -> Problem {
     let shown: Vec<String> = candidates
         .iter()
         .take(3)
-        .map(|one| format!("{} \"{}\"", one.kind.kind, one.resource.name()))
+        .map(|one| format!("{} \"{}\"", one.resource.kind(), one.resource.name()))
         .collect();
     let more = if candidates.len() > shown.len() { ", …" } else { "" };
     Problem::new(format!("\"{name}\" could mean any of {}{more}", shown.join(", ")))

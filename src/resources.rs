@@ -1,6 +1,6 @@
 //! The ordered set of objects that a build works on.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use ecow::EcoString;
 use hashbrown::HashTable;
@@ -21,35 +21,54 @@ pub struct Resources {
     threads: Threads,
 }
 
-/// Where each id of a list is. What is compared stands in the objects themselves.
+/// Where each key of a list is. What is compared stands in the objects themselves, and is looked at where
+/// hashes are equal.
 #[derive(Clone, Debug, Default)]
-struct Positions(HashTable<usize>);
+struct Positions(HashTable<Position>);
+
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    hash: Hashed,
+    at: usize,
+}
+
+/// What an object is compared by, as a hash.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Hashed(u64);
+
+impl Hashed {
+    /// That of the id that an object has now.
+    pub(crate) fn id(resource: &Resource) -> Self {
+        Self::of(resource.key())
+    }
+
+    fn of(key: impl Hash) -> Self {
+        Self(FxBuildHasher.hash_one(key))
+    }
+}
 
 impl Positions {
-    /// Those of `list`, and the first two in it that have one id.
-    fn of(list: &[Resource]) -> (Self, Option<(usize, usize)>) {
-        let mut positions = Self(HashTable::with_capacity(list.len()));
+    /// Those of a list that has these hashes, and the first two in it that are the same.
+    fn of(
+        hashes: &[Hashed],
+        is_same: impl Fn(usize, usize) -> bool,
+    ) -> (Self, Option<(usize, usize)>) {
+        let mut positions = Self(HashTable::with_capacity(hashes.len()));
         let mut doubled = None;
-        for (at, one) in list.iter().enumerate() {
-            let first = positions.note(list, one, at);
+        for (at, hash) in hashes.iter().enumerate() {
+            let first = positions.note(*hash, at, |other| is_same(other, at));
             doubled = doubled.or(first.map(|first| (first, at)));
         }
         (positions, doubled)
     }
 
-    fn hash(resource: &Resource) -> u64 {
-        FxBuildHasher.hash_one(resource.key())
-    }
-
-    /// Notes that an object is to be at `at`, unless there is one of its id already: where that is.
-    fn note(&mut self, list: &[Resource], resource: &Resource, at: usize) -> Option<usize> {
-        let key = resource.key();
-        let is_same = |other: &usize| list[*other].key() == key;
-        let rehash = |other: &usize| Self::hash(&list[*other]);
-        match self.0.entry(FxBuildHasher.hash_one(key), is_same, rehash) {
-            Entry::Occupied(first) => Some(*first.get()),
+    /// Notes that an object is to be at `at`, unless there is one already that is the same: where that is.
+    fn note(&mut self, hash: Hashed, at: usize, is_same: impl Fn(usize) -> bool) -> Option<usize> {
+        let is_it = |other: &Position| other.hash == hash && is_same(other.at);
+        match self.0.entry(hash.0, is_it, |other| other.hash.0) {
+            Entry::Occupied(first) => Some(first.get().at),
             Entry::Vacant(free) => {
-                free.insert(at);
+                free.insert(Position { hash, at });
                 None
             }
         }
@@ -156,8 +175,18 @@ impl Resources {
         match &self.by_id {
             // As many ids as objects.
             Some(positions) if positions.0.len() == self.list.len() => None,
-            _ => Positions::of(&self.list).1,
+            _ => self.doubled_by(Resource::key),
         }
+    }
+
+    /// The first two that have one key.
+    pub(crate) fn doubled_by<'a, K: Hash + Eq>(
+        &'a self,
+        key: impl Fn(&'a Resource) -> K + Sync + Send,
+    ) -> Option<(usize, usize)> {
+        let list = self.list.as_slice();
+        let hashes = self.threads.map(list, 1, |one| Hashed::of(key(one)));
+        Positions::of(&hashes, |one, other| key(&list[one]) == key(&list[other])).1
     }
 
     /// Takes all of `others` in one piece, where there are none yet and no two of them share an id.
@@ -175,9 +204,16 @@ impl Resources {
     /// Makes room for that many more.
     pub fn reserve(&mut self, more: usize) {
         self.list.reserve(more);
-        let list = &self.list;
-        let positions = self.by_id.get_or_insert_with(|| Positions::of(list).0);
-        positions.0.reserve(more, |at| Positions::hash(&list[*at]));
+        self.positions().0.reserve(more, |other| other.hash.0);
+    }
+
+    /// Where each id is.
+    fn positions(&mut self) -> &mut Positions {
+        let (list, threads) = (&self.list, &self.threads);
+        self.by_id.get_or_insert_with(|| {
+            let ids = threads.map(list, 1, Hashed::id);
+            Positions::of(&ids, |one, other| list[one].key() == list[other].key()).0
+        })
     }
 
     /// Adds an object, or gives it back with the position of the one that has its id.
@@ -185,9 +221,24 @@ impl Resources {
     /// # Errors
     /// Where an object of the same id is there already.
     pub fn append(&mut self, resource: Resource) -> Result<(), (Box<Resource>, usize)> {
-        let (list, at) = (&self.list, self.list.len());
-        let positions = self.by_id.get_or_insert_with(|| Positions::of(list).0);
-        if let Some(first) = positions.note(list, &resource, at) {
+        let id = Hashed::id(&resource);
+        self.append_hashed(resource, id)
+    }
+
+    /// As [`append`](Self::append), where the hash of the id is known.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(crate) fn append_hashed(
+        &mut self,
+        resource: Resource,
+        id: Hashed,
+    ) -> Result<(), (Box<Resource>, usize)> {
+        let at = self.list.len();
+        self.positions();
+        let (list, positions) = (&self.list, self.by_id.get_or_insert_default());
+        let first = positions.note(id, at, |other| list[other].key() == resource.key());
+        if let Some(first) = first {
             return Err((Box::new(resource), first));
         }
         if let Some(index) = &mut self.by_name {

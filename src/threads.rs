@@ -64,16 +64,16 @@ impl Threads {
     }
 
     /// What `step` makes of each item, in their order; `each` of them stands for that many.
-    pub fn map<T: Sync, R: Send>(
+    pub fn map<'a, T: Sync, R: Send>(
         &self,
-        items: &[T],
+        items: &'a [T],
         each: usize,
-        step: impl Fn(&T) -> R + Sync + Send,
+        step: impl Fn(&'a T) -> R + Sync + Send,
     ) -> Vec<R> {
         match self.helpers(items.len().saturating_mul(each)) {
             Some(pool) => {
                 let runs = items.chunks(run_length(items.len(), pool));
-                let step = |run: &[T]| run.iter().map(&step).collect::<Vec<_>>();
+                let step = |run: &'a [T]| run.iter().map(&step).collect::<Vec<_>>();
                 share(pool, runs, step).into_iter().flatten().collect()
             }
             None => items.iter().map(step).collect(),
@@ -81,10 +81,10 @@ impl Threads {
     }
 
     /// What `step` makes of each of the runs that `items` are cut into, in their order.
-    pub fn map_runs<T: Sync, R: Send>(
+    pub fn map_runs<'a, T: Sync, R: Send>(
         &self,
-        items: &[T],
-        step: impl Fn(&[T]) -> R + Sync + Send,
+        items: &'a [T],
+        step: impl Fn(&'a [T]) -> R + Sync + Send,
     ) -> Vec<R> {
         match self.helpers(items.len()) {
             Some(pool) => share(pool, items.chunks(run_length(items.len(), pool)), step),
@@ -193,7 +193,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn start(count: usize) -> Option<rayon::ThreadPool> {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = if count == 0 { cores().min(MOST_THREADS) } else { count };
     if count < 2 {
         return None;
@@ -209,6 +208,27 @@ fn start(count: usize) -> Option<rayon::ThreadPool> {
     // One that waits for this core comes to leave it.
     std::thread::yield_now();
     threads
+}
+
+/// How many threads can run at once.
+fn cores() -> usize {
+    match allowed() {
+        // How much of them is granted is written in files that take longer to read than the little work that is
+        // worth two threads.
+        Some(few) if few <= 2 => few,
+        _ => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    }
+}
+
+/// How many cores this thread may run on, where that is known.
+#[cfg(target_os = "linux")]
+fn allowed() -> Option<usize> {
+    usize::try_from(rustix::thread::sched_getaffinity(None).ok()?.count()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allowed() -> Option<usize> {
+    None
 }
 
 /// The core that this thread runs on, where that is known.

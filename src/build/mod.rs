@@ -24,7 +24,7 @@ use crate::layer::{Layer, Reader};
 use crate::limits::Limits;
 use crate::remote::Remote;
 use crate::resource::Resource;
-use crate::resources::Resources;
+use crate::resources::{Hashed, Resources};
 use crate::schema::{self, Relation, Schema};
 use crate::store::Store;
 use crate::threads::Threads;
@@ -236,6 +236,8 @@ struct Build<'a> {
 /// What a file of objects holds.
 struct Manifest {
     resources: Vec<Resource>,
+    /// The hashes of their ids.
+    ids: Vec<Hashed>,
     /// Whether one is of a kind that the built-in schema does not know the scope of.
     met_unknown_kind: bool,
 }
@@ -402,9 +404,7 @@ impl<'a> Build<'a> {
         let mut failed: Option<Error> = None;
         for (index, entry) in site.kustomization.resources.iter().enumerate() {
             let outcome = match ahead.get_mut(index).and_then(Option::take) {
-                Some(manifest) => {
-                    append(&mut gathered.resources, self.take_in(site, entry, manifest))
-                }
+                Some(manifest) => self.take_in(site, entry, manifest, gathered),
                 None if failed.is_some() => continue,
                 None => self.resource(site, entry, gathered),
             };
@@ -442,7 +442,7 @@ impl<'a> Build<'a> {
             return self.base(site, entry, gathered);
         }
         let manifest = self.manifest(self.reader.file(&site.layer, entry)?)?;
-        append(&mut gathered.resources, self.take_in(site, entry, manifest))
+        self.take_in(site, entry, manifest, gathered)
     }
 
     fn is_directory(&self, site: &Site<'_>, entry: &str) -> bool {
@@ -455,14 +455,28 @@ impl<'a> Build<'a> {
         Ok(Source { file, text })
     }
 
-    /// The objects of a file that is read, with a note of where they come from.
-    fn take_in(&mut self, site: &Site<'_>, entry: &str, manifest: Manifest) -> Vec<Resource> {
-        let Manifest { mut resources, met_unknown_kind } = manifest;
-        self.met_unknown_kind |= met_unknown_kind;
-        if self.takes_notes() {
-            metadata::note_generator(&mut resources, &site.notes().file(entry));
+    /// Adds the objects of a file that is read.
+    fn take_in(
+        &mut self,
+        site: &Site<'_>,
+        entry: &str,
+        mut manifest: Manifest,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        self.note_file(site, entry, &mut manifest);
+        let into = &mut gathered.resources;
+        for (resource, id) in manifest.resources.into_iter().zip(manifest.ids) {
+            into.append_hashed(resource, id).map_err(|refused| doubled(into, refused))?;
         }
-        resources
+        Ok(())
+    }
+
+    /// Notes what a file that is read holds, and on its objects where they come from.
+    fn note_file(&mut self, site: &Site<'_>, entry: &str, manifest: &mut Manifest) {
+        self.met_unknown_kind |= manifest.met_unknown_kind;
+        if self.takes_notes() {
+            metadata::note_generator(&mut manifest.resources, &site.notes().file(entry));
+        }
     }
 
     /// The objects of a file.
@@ -473,7 +487,8 @@ impl<'a> Build<'a> {
         patches::note_comments(&mut resources, &text);
         resources.iter_mut().for_each(|one| one.text = Some(text.clone()));
         let met_unknown_kind = resources.iter().any(|one| !schema::has_scope(one.as_kind()));
-        Ok(Manifest { resources, met_unknown_kind })
+        let ids = resources.iter().map(Hashed::id).collect();
+        Ok(Manifest { resources, ids, met_unknown_kind })
     }
 
     /// A directory with a kustomization of its own.
@@ -670,9 +685,14 @@ fn refuse_doubles(resources: &Resources) -> Result<()> {
 
 fn append(into: &mut Resources, resources: impl IntoIterator<Item = Resource>) -> Result<()> {
     for resource in resources {
-        into.append(resource).map_err(|(refused, at)| duplicate(&refused, &into.as_slice()[at]))?;
+        into.append(resource).map_err(|refused| doubled(into, refused))?;
     }
     Ok(())
+}
+
+/// That an object has the id of the one at a position.
+fn doubled(resources: &Resources, (refused, at): (Box<Resource>, usize)) -> Error {
+    duplicate(&refused, &resources.as_slice()[at])
 }
 
 fn duplicate(refused: &Resource, first: &Resource) -> Error {

@@ -198,9 +198,9 @@ impl Build<'_> {
             return found.add(gathered.resources, index, None);
         }
         let (text, file) = self.reader.file(&site.layer, entry)?;
-        let manifest = self.manifest((text.clone(), file))?;
-        let resources = self.take_in(site, entry, manifest);
-        found.add(resources, index, Some(&text))
+        let mut manifest = self.manifest((text.clone(), file))?;
+        self.note_file(site, entry, &mut manifest);
+        found.add(manifest.resources, index, Some(&text))
     }
 
     /// What the objects that a step makes or changes are annotated with.

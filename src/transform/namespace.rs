@@ -1,7 +1,5 @@
 //! `namespace`.
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
-
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::fields::{self, Chosen, Make, Outcome, Path, Problem};
 use crate::kustomization::FieldSpec;
@@ -180,19 +178,22 @@ fn unexpected(path: &str, wanted: &str, found: &Value) -> Problem {
 ///
 /// Kustomize looks after each object; as all get the same namespace, looking once finds the same.
 fn refuse_conflicts(resources: &Resources) -> Result<()> {
-    let mut seen = FxHashMap::with_capacity_and_hasher(resources.len(), FxBuildHasher);
-    for resource in resources {
-        let namespace = match resource.namespace() {
-            _ if schema::is_cluster_scoped(resource.as_kind()) => None,
-            "" => Some("default"),
-            namespace => Some(namespace),
-        };
-        let id = (resource.api_version(), resource.kind(), resource.name(), namespace);
-        if let Some(other) = seen.insert(id, resource) {
-            return Err(conflict(resource, other));
+    match resources.doubled_by(id) {
+        None => Ok(()),
+        Some((first, second)) => {
+            let list = resources.as_slice();
+            Err(conflict(&list[second], &list[first]))
         }
     }
-    Ok(())
+}
+
+fn id(resource: &Resource) -> (&str, &str, &str, Option<&str>) {
+    let namespace = match resource.namespace() {
+        _ if schema::is_cluster_scoped(resource.as_kind()) => None,
+        "" => Some("default"),
+        namespace => Some(namespace),
+    };
+    (resource.api_version(), resource.kind(), resource.name(), namespace)
 }
 
 fn conflict(one: &Resource, other: &Resource) -> Error {

@@ -87,35 +87,101 @@ fn ranks<'a>(first: &'a [impl AsRef<str>], last: &'a [impl AsRef<str>]) -> FxHas
 ///
 /// Source: kustomize `api/internal/builtins/SortOrderTransformer.go`, `kyaml/resid`.
 fn by_rank(resources: &mut Resources, ranks: &FxHashMap<&str, i64>) {
-    let order = order(resources.as_slice(), ranks);
-    let list = resources.as_mut_vec();
-    let mut unsorted: Vec<_> = std::mem::take(list).into_iter().map(Some).collect();
-    list.extend(order.into_iter().filter_map(|at| unsorted[at].take()));
+    let order = order(resources, ranks);
+    arrange(resources.as_mut_vec(), order);
 }
 
-/// The positions of the objects in the order in which they are printed. The kinds are compared first, for
-/// there are few of them.
-fn order(list: &[Resource], ranks: &FxHashMap<&str, i64>) -> Vec<usize> {
+/// Puts the element that is at `order[to]` at `to`, for each of them, without room for all of them twice.
+fn arrange<T>(list: &mut [T], mut order: Vec<usize>) {
+    for start in 0..order.len() {
+        let mut to = start;
+        // One that is where it belongs ends the round that leads to it.
+        while order[to] != start {
+            let from = std::mem::replace(&mut order[to], to);
+            list.swap(to, from);
+            to = from;
+        }
+        order[to] = to;
+    }
+}
+
+/// The positions of the objects in the order in which they are printed. Each thread sorts its own, and
+/// what is sorted already takes little to be put together.
+fn order(resources: &Resources, ranks: &FxHashMap<&str, i64>) -> Vec<usize> {
+    let sort = |run| Run::sorted(run, ranks);
+    let mut runs = resources.threads().map_runs(resources.as_slice(), sort);
+    if let [run] = runs.as_slice() {
+        return run.keys.iter().map(|key| key.at).collect();
+    }
     let mut numbers = FxHashMap::default();
-    let numbered: Vec<usize> = list
-        .iter()
-        .map(|one| {
-            let next = numbers.len();
-            *numbers.entry(one.as_kind()).or_insert(next)
-        })
-        .collect();
-    let mut kinds: Vec<_> =
-        numbers.into_iter().map(|(kind, number)| (KindKey::of(kind, ranks), number)).collect();
+    let mut first = 0;
+    for run in &mut runs {
+        run.go_on(first, &mut numbers);
+        first += run.keys.len();
+    }
+    let mut groups: Vec<_> = numbers.into_iter().collect();
+    groups.sort_by_key(|(_, number)| *number);
+    let places = places(groups.into_iter().map(|(group, _)| group), ranks);
+    let mut keys: Vec<_> = runs.iter().flat_map(|run| &run.keys).collect();
+    keys.sort_by(|one, other| one.cmp(other, &places));
+    keys.into_iter().map(|key| key.at).collect()
+}
+
+/// What the objects of a kind in a namespace have in common.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Group<'a> {
+    kind: Kind<'a>,
+    namespace: &'a str,
+}
+
+/// Where the kind of each group stands among the others. There are few, so that they are compared first.
+fn places<'a>(groups: impl Iterator<Item = Group<'a>>, ranks: &FxHashMap<&str, i64>) -> Vec<usize> {
+    let mut kinds: Vec<_> = groups.map(|group| KindKey::of(group.kind, ranks)).zip(0..).collect();
     kinds.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut places = vec![0; kinds.len()];
-    for (place, alike) in kinds.chunk_by(|(one, _), (other, _)| one.cmp(other).is_eq()).enumerate()
-    {
-        alike.iter().for_each(|(_, number)| places[*number] = place);
+    let alike = kinds.chunk_by(|(one, _), (other, _)| one.cmp(other).is_eq());
+    for (place, alike) in alike.enumerate() {
+        alike.iter().for_each(|(_, number): &(_, usize)| places[*number] = place);
     }
-    let key = |(at, number): (usize, usize)| SortKey::of(&list[at], places[number], number);
-    let mut keys: Vec<_> = numbered.into_iter().enumerate().map(key).zip(0..).collect();
-    keys.sort_by(|(one, _), (other, _)| one.cmp(other));
-    keys.into_iter().map(|(_, at)| at).collect()
+    places
+}
+
+/// Some of the objects, sorted by one thread.
+struct Run<'a> {
+    groups: Vec<Group<'a>>,
+    keys: Vec<SortKey<'a>>,
+}
+
+impl<'a> Run<'a> {
+    fn sorted(run: &'a [Resource], ranks: &FxHashMap<&str, i64>) -> Self {
+        let mut numbers = FxHashMap::default();
+        let mut groups = Vec::new();
+        let key = |(at, resource): (usize, &'a Resource)| {
+            let group = Group { kind: resource.as_kind(), namespace: resource.namespace() };
+            let number = *numbers.entry(group).or_insert_with(|| {
+                groups.push(group);
+                groups.len() - 1
+            });
+            SortKey::of(at, resource, number)
+        };
+        let mut keys: Vec<_> = run.iter().enumerate().map(key).collect();
+        let places = places(groups.iter().copied(), ranks);
+        keys.sort_by(|one, other| one.cmp(other, &places));
+        Self { groups, keys }
+    }
+
+    /// Has the keys say where the objects are among all, of which `first` come before, and the numbers that
+    /// the groups have there.
+    fn go_on(&mut self, first: usize, numbers: &mut FxHashMap<Group<'a>, usize>) {
+        let number = |group| {
+            let next = numbers.len();
+            *numbers.entry(group).or_insert(next)
+        };
+        let of_all: Vec<_> = self.groups.iter().copied().map(number).collect();
+        for key in &mut self.keys {
+            (key.at, key.group) = (key.at + first, of_all[key.group]);
+        }
+    }
 }
 
 /// What decides on the place of a kind.
@@ -145,38 +211,39 @@ impl<'a> KindKey<'a> {
 
 /// What decides on the place of an object.
 struct SortKey<'a> {
-    /// That of its kind.
-    place: usize,
-    /// Which kind it is.
-    number: usize,
-    resource: &'a Resource,
-    namespace: &'a str,
+    at: usize,
+    /// The number of its group.
+    group: usize,
+    /// How its name begins, in the order of the bytes; mostly that is all of it.
+    head: u128,
     name: &'a str,
+    resource: &'a Resource,
 }
 
 impl<'a> SortKey<'a> {
-    fn of(resource: &'a Resource, place: usize, number: usize) -> Self {
-        let (namespace, name) = (resource.namespace(), resource.name());
-        Self { place, number, resource, namespace, name }
+    fn of(at: usize, resource: &'a Resource, group: usize) -> Self {
+        let name = or(resource.name(), "~N");
+        let mut head = [0; 16];
+        let length = name.len().min(head.len());
+        head[..length].copy_from_slice(&name.as_bytes()[..length]);
+        Self { at, group, head: u128::from_be_bytes(head), name, resource }
     }
 
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.place.cmp(&other.place).then_with(|| self.id_order(other))
-    }
-
-    fn id_order(&self, other: &Self) -> Ordering {
-        if self.number == other.number && self.namespace == other.namespace {
-            return or(self.name, "~N").cmp(or(other.name, "~N"));
+    /// `places` are those of the groups.
+    fn cmp(&self, other: &Self, places: &[usize]) -> Ordering {
+        if self.group == other.group {
+            return self.head.cmp(&other.head).then_with(|| self.name.cmp(other.name));
         }
-        text_order(&self.id(), &other.id())
+        let place = |one: &Self| places[one.group];
+        place(self).cmp(&place(other)).then_with(|| text_order(&self.id(), &other.id()))
     }
 
     fn id(&self) -> [&str; 9] {
         let Kind { group, version, kind } = self.resource.as_kind();
         let (kind, version) = (or(kind, "[noKind]"), or(version, "[noVer]"));
         let group = or(group, "[noGrp]");
-        let (namespace, name) = (or(self.namespace, "~X"), or(self.name, "~N"));
-        [kind, ".", version, ".", group, "|", namespace, "|", name]
+        let namespace = or(self.resource.namespace(), "~X");
+        [kind, ".", version, ".", group, "|", namespace, "|", self.name]
     }
 }
 
@@ -266,6 +333,23 @@ mod tests {
             resource("v1", "Namespace", "", "core"),
             resource("x.io/v1", "Namespace", "", "other"),
         ])
+    }
+
+    #[test]
+    fn what_is_arranged_is_in_the_order_of_the_positions() {
+        let mut list = ['a', 'b', 'c', 'd', 'e', 'f'];
+        arrange(&mut list, vec![2, 1, 5, 4, 3, 0]);
+        assert_eq!(list, ['c', 'b', 'f', 'e', 'd', 'a']);
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_compared_to_their_end() {
+        let names = ["abcdefghijklmnop-2", "abcdefghijklmnop-10", "abcdefghijklmnop", "ab"];
+        let of = |name: &&str| resource("v1", "ConfigMap", "", name);
+        let mut resources = Resources::from(names.iter().map(of).collect::<Vec<_>>());
+        legacy(&mut resources);
+        let sorted = ["ab", "abcdefghijklmnop", "abcdefghijklmnop-10", "abcdefghijklmnop-2"];
+        assert_eq!(super::tests::names(&resources), sorted);
     }
 
     #[test]
