@@ -68,8 +68,17 @@ pub trait Files: Sync {
 /// The files of this machine.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    /// Paths are shown relative to it.
+    /// Paths are shown relative to the first of them that they lie in: the working directory and the
+    /// nearest above it.
+    around: Vec<Around>,
+}
+
+/// A directory that paths are shown relative to.
+#[derive(Clone, Debug)]
+struct Around {
     directory: PathBuf,
+    /// How one types it: empty, or some `..`.
+    typed: PathBuf,
 }
 
 /// Files in memory: an unpacked artifact, or a test.
@@ -164,6 +173,43 @@ fn content_of(file: &mut impl Read, size: usize) -> std::io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// What an open file is at one time.
+#[derive(Debug)]
+struct State {
+    kind: FileKind,
+    bytes: usize,
+    /// When it was last written to, as the system counts.
+    written: (i128, i128),
+}
+
+impl State {
+    #[cfg(unix)]
+    fn of(file: &std::fs::File) -> std::io::Result<Self> {
+        use rustix::fs::FileType;
+        let stat = rustix::fs::fstat(file)?;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => FileKind::File,
+            FileType::Directory => FileKind::Directory,
+            _ => FileKind::Other,
+        };
+        let bytes = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let written = (i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec));
+        Ok(Self { kind, bytes, written })
+    }
+
+    #[cfg(not(unix))]
+    fn of(file: &std::fs::File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        let bytes = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        let modified = metadata.modified().ok();
+        let since = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let written = since.map_or((0, 0), |since| {
+            (i128::from(since.as_secs()), i128::from(since.subsec_nanos()))
+        });
+        Ok(Self { kind: file_kind(&metadata), bytes, written })
+    }
+}
+
 fn file_kind(metadata: &std::fs::Metadata) -> FileKind {
     match () {
         () if metadata.is_file() => FileKind::File,
@@ -176,7 +222,13 @@ impl Disk {
     /// Shows paths relative to `directory`, which is absolute.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        let mut typed = PathBuf::new();
+        let around = |directory: &Path| {
+            let around = Around { directory: directory.to_path_buf(), typed: typed.clone() };
+            typed.push("..");
+            around
+        };
+        Self { around: directory.ancestors().take(4).map(around).collect() }
     }
 
     fn require_file(&self, path: &Path, kind: FileKind) -> Result<()> {
@@ -194,11 +246,11 @@ impl Disk {
         &self,
         path: &Path,
         file: &mut std::fs::File,
-        before: &std::fs::Metadata,
+        before: &State,
         limit: usize,
     ) -> Result<Option<Bytes>> {
         let failed = |error| self.failed(path, &error);
-        let size = usize::try_from(before.len()).unwrap_or(usize::MAX);
+        let size = before.bytes;
         if size > limit {
             return Err(too_large(self.shown(path), limit));
         }
@@ -211,21 +263,20 @@ impl Disk {
         if content.len() > limit {
             return Err(too_large(self.shown(path), limit));
         }
-        let after = file.metadata().map_err(failed)?;
-        let is_same = before.len() == after.len()
-            && before.modified().ok() == after.modified().ok()
-            && content.len() >= size;
+        let after = State::of(file).map_err(failed)?;
+        let is_same =
+            (before.bytes, before.written) == (after.bytes, after.written) && content.len() >= size;
         Ok(is_same.then(|| content.into()))
     }
 
     /// Opens a regular file.
-    fn opened(&self, path: &Path) -> Result<(std::fs::File, std::fs::Metadata)> {
+    fn opened(&self, path: &Path) -> Result<(std::fs::File, State)> {
         let failed = |error| self.failed(path, &error);
         let file = open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        let state = State::of(&file).map_err(failed)?;
         // Something else may have come to the path since it was asked for.
-        self.require_file(path, file_kind(&metadata))?;
-        Ok((file, metadata))
+        self.require_file(path, state.kind)?;
+        Ok((file, state))
     }
 
     /// The content of what `open` gives, opened anew where something writes to it meanwhile; nothing where it
@@ -234,7 +285,7 @@ impl Disk {
         &self,
         path: &Path,
         limit: usize,
-        open: impl Fn() -> Result<Option<(std::fs::File, std::fs::Metadata)>>,
+        open: impl Fn() -> Result<Option<(std::fs::File, State)>>,
     ) -> Result<Option<Bytes>> {
         for _ in 0..READS {
             let Some((mut file, before)) = open()? else { return Ok(None) };
@@ -269,8 +320,8 @@ impl Files for Disk {
         let failed = |error| self.failed(path, &error);
         self.steadily(path, limit, || {
             let Some(file) = open_plain(path).map_err(failed)? else { return Ok(None) };
-            let before = file.metadata().map_err(failed)?;
-            Ok(before.is_file().then_some((file, before)))
+            let before = State::of(&file).map_err(failed)?;
+            Ok((before.kind == FileKind::File).then_some((file, before)))
         })
     }
 
@@ -297,17 +348,31 @@ impl Files for Disk {
     }
 
     fn shown(&self, path: &Path) -> Arc<str> {
-        let mut up = PathBuf::new();
-        for ancestor in self.directory.ancestors().take(4) {
-            if let Ok(rest) = path.strip_prefix(ancestor) {
-                let shown = up.join(rest);
-                let shown = if shown.as_os_str().is_empty() { Path::new(".") } else { &shown };
-                return shown.to_string_lossy().into();
-            }
-            up.push("..");
-        }
-        path.to_string_lossy().into()
+        let shown = |around: &Around| around.shown(path);
+        self.around.iter().find_map(shown).unwrap_or_else(|| path.to_string_lossy().into())
     }
+}
+
+impl Around {
+    /// How one types a path in this directory.
+    fn shown(&self, path: &Path) -> Option<Arc<str>> {
+        let rest = match below(path, &self.directory) {
+            Some(rest) => rest,
+            None => path.strip_prefix(&self.directory).ok()?,
+        };
+        let shown = self.typed.join(rest);
+        let shown = if shown.as_os_str().is_empty() { Path::new(".") } else { &shown };
+        Some(shown.to_string_lossy().into())
+    }
+}
+
+/// What `path` is below `directory`, where that is seen without taking both apart.
+fn below<'a>(path: &'a Path, directory: &Path) -> Option<&'a Path> {
+    let (path, directory) = (path.to_str()?, directory.to_str()?);
+    let rest = path.strip_prefix(directory)?;
+    let rest = if directory.ends_with('/') { rest } else { rest.strip_prefix('/')? };
+    let is_plain = |end: Option<char>| end.is_some_and(|end| end != '/' && end != '.');
+    (is_plain(rest.chars().next()) && is_plain(rest.chars().next_back())).then(|| Path::new(rest))
 }
 
 impl Memory {
