@@ -81,7 +81,7 @@ fn root(program: Program) -> clap::Command {
 /// A command line as a value, where it is one.
 pub fn parse<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Option<Args> {
     let matches = command(Program::Kubectl).try_get_matches_from(words).ok()?;
-    Args::from_matches(&matches).ok()
+    Args::from_matches(matches).ok()
 }
 
 /// The command line.
@@ -99,9 +99,9 @@ impl Args {
     ///
     /// # Errors
     /// Where it has found something else than its commands say, which no command line can cause.
-    pub fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let connection = Connection::from_arg_matches(matches)?;
-        Ok(Self { connection, command: Command::from_matches(matches)? })
+    pub fn from_matches(mut matches: ArgMatches) -> Result<Self, clap::Error> {
+        let connection = Connection::from_arg_matches_mut(&mut matches)?;
+        Ok(Self { connection, command: Command::from_matches(&mut matches)? })
     }
 }
 
@@ -180,19 +180,22 @@ impl Named {
 }
 
 impl Command {
-    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        match matches.subcommand() {
-            Some(("build", of)) => Build::from_arg_matches(of).map(Self::Build),
-            Some(("diff", of)) => Diff::from_arg_matches(of).map(Self::Diff),
-            Some(("sync", of)) => Sync::from_arg_matches(of).map(Self::Sync),
-            Some(("status", of)) => Status::from_arg_matches(of).map(Self::Status),
-            Some(("delete", of)) => Delete::from_arg_matches(of).map(Self::Delete),
-            Some(("flux", of)) => Flux::from_arg_matches(of).map(Self::Flux),
-            Some(("rehearse", of)) => Rehearse::from_arg_matches(of).map(Self::Rehearse),
-            Some(("try", of)) => Try::from_arg_matches(of).map(Self::Try),
-            Some(("version", of)) => Version::from_arg_matches(of).map(Self::Version),
-            Some(("completion", of)) => Completion::from_arg_matches(of).map(Self::Completion),
-            Some(_) | None => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+    fn from_matches(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+        let (name, mut of) = matches.remove_subcommand().ok_or_else(missing)?;
+        let of = &mut of;
+        match name.as_str() {
+            "build" => Build::from_arg_matches_mut(of).map(Self::Build),
+            "diff" => Diff::from_arg_matches_mut(of).map(Self::Diff),
+            "sync" => Sync::from_arg_matches_mut(of).map(Self::Sync),
+            "status" => Status::from_arg_matches_mut(of).map(Self::Status),
+            "delete" => Delete::from_arg_matches_mut(of).map(Self::Delete),
+            "flux" => Flux::from_arg_matches_mut(of).map(Self::Flux),
+            "rehearse" => Rehearse::from_arg_matches_mut(of).map(Self::Rehearse),
+            "try" => Try::from_arg_matches_mut(of).map(Self::Try),
+            "version" => Version::from_arg_matches_mut(of).map(Self::Version),
+            "completion" => Completion::from_arg_matches_mut(of).map(Self::Completion),
+            _ => Err(missing()),
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn run(
     }
     let command = args::command_for(program, &arguments);
     let matches = command.try_get_matches_from(arguments);
-    match matches.and_then(|matches| args::Args::from_matches(&matches)) {
+    match matches.and_then(args::Args::from_matches) {
         Ok(args) => commands::run(&args, program, settings, console),
         Err(error) => usage(&error, console),
     }
