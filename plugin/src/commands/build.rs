@@ -29,7 +29,7 @@ pub fn run(args: &args::Build, settings: &Settings, console: &Console) -> Result
     }
     let resources = render(&root(&args.overlay, settings)?, &options, settings, console)?;
     match &args.output {
-        None => pieces(&resources, &options.limits)?.iter().for_each(|piece| console.print(piece)),
+        None => console.print_all(&pieces(&resources, &options.limits)?),
         Some(path) => write(&settings.directory.join(path), &resources, &options.limits)?,
     }
     // The process is about to end, and takes them along faster than they can be taken apart.

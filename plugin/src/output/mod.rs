@@ -7,7 +7,7 @@ pub mod progress;
 pub mod table;
 
 use std::fmt::Display;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, IoSlice, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use overlay::error::{Error, Warning};
@@ -43,12 +43,25 @@ impl Data {
 impl Write for Data {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
         // Looking for a colour in each byte of a large document takes as long as printing it.
-        if data.contains(&ESCAPE) { self.painted.write(data) } else { self.plain.write(data) }
+        if is_painted(data) { self.painted.write(data) } else { self.plain.write(data) }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        if !pieces.iter().any(|piece| is_painted(piece)) {
+            return self.plain.write_vectored(pieces);
+        }
+        let first = pieces.iter().find(|piece| !piece.is_empty());
+        first.map_or(Ok(0), |first| self.write(first))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.plain.flush()
     }
+}
+
+/// Whether there may be a colour in it.
+fn is_painted(data: &[u8]) -> bool {
+    memchr::memchr(ESCAPE, data).is_some()
 }
 
 /// What every colour begins with.
@@ -91,6 +104,11 @@ impl Console {
     /// A reader that went away (`| head`) is no failure of the command.
     pub fn print(&self, data: &str) {
         write(&self.out, data);
+    }
+
+    /// Writes data that is in pieces, all at once.
+    pub fn print_all(&self, pieces: &[String]) {
+        write_all(&self.out, pieces);
     }
 
     /// Writes a line of data.
@@ -164,14 +182,57 @@ pub fn visible(text: &str) -> String {
 }
 
 fn write(stream: &Shared<dyn Write + Send>, text: &str) {
+    write_all(stream, &[text]);
+}
+
+fn write_all(stream: &Shared<dyn Write + Send>, pieces: &[impl AsRef<str>]) {
     let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = stream.write_all(text.as_bytes());
+    let slices = pieces.iter().map(|piece| IoSlice::new(piece.as_ref().as_bytes()));
+    let mut slices: Vec<_> = slices.filter(|slice| !slice.is_empty()).collect();
+    let mut left = slices.as_mut_slice();
+    while !left.is_empty() {
+        match stream.write_vectored(left) {
+            Ok(0) => break,
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
     let _ = stream.flush();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes one byte at a time, and is interrupted before each.
+    struct Slow(Arc<Mutex<Vec<u8>>>, bool);
+
+    impl Write for Slow {
+        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let mut seen = self.0.lock().expect("no panic");
+            seen.extend(data.first());
+            Ok(data.len().min(1))
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pieces_are_written_to_the_last_byte() {
+        let seen = Arc::default();
+        let out = Box::new(Slow(Arc::clone(&seen), false));
+        let (err, input) = (Box::new(std::io::sink()), Box::new(std::io::empty()));
+        let console = Console::new(Streams { out, err, input });
+        console.print_all(&["ab".to_owned(), String::new(), "c".to_owned()]);
+        assert_eq!(*seen.lock().expect("no panic"), b"abc");
+    }
 
     #[test]
     fn foreign_text_cannot_steer_the_terminal() {
