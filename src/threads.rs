@@ -63,6 +63,14 @@ impl Threads {
         Some(threads)
     }
 
+    /// Has a helper that is awake make what will be needed soon; nothing, where there is none.
+    pub fn ahead(&self, step: impl FnOnce() + Send + 'static) {
+        let started = self.0.as_ref().and_then(|pool| pool.started.get());
+        if let Some(Some(threads)) = started {
+            threads.spawn(step);
+        }
+    }
+
     /// What `step` makes of each item, in their order; `each` of them stands for that many.
     pub fn map<'a, T: Sync, R: Send>(
         &self,

@@ -399,6 +399,7 @@ impl<'a> Build<'a> {
     fn resources(&mut self, site: &Site<'_>, gathered: &mut Gathered) -> Result<()> {
         gathered.resources.work_on(&self.threads);
         let mut ahead = self.read_ahead(site);
+        self.threads.ahead(|| drop(Config::builtin()));
         let objects = ahead.iter().flatten().map(|manifest| manifest.resources.len()).sum();
         gathered.resources.reserve(objects);
         let mut failed: Option<Error> = None;

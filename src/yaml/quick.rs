@@ -20,30 +20,6 @@ const ENTRIES: usize = 32;
 /// Longest key; the general reader takes 1024 characters.
 const LONGEST_KEY: usize = 256;
 
-/// The one document of a text, or nothing where the general reader has to look.
-pub(super) fn read(text: &str, depth: usize) -> Option<Value> {
-    let is_simple = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
-    // Without an early way out of the inner loop it runs on many bytes at once.
-    let clean = |chunk: &[u8]| chunk.iter().fold(true, |clean, byte| clean & is_simple(byte));
-    if !text.as_bytes().chunks(256).all(clean) {
-        return None;
-    }
-    let mut reader = Reader::new(depth);
-    let mut lines = Lines(text.strip_prefix("---\n").unwrap_or(text));
-    while let Some(line) = lines.next() {
-        let content = without_spaces(line);
-        if content.is_empty() || content.starts_with('#') {
-            continue;
-        }
-        reader.line(content, line.len() - content.len())?;
-        if let Some(chomping) = reader.block.take() {
-            let value = literal(&mut lines, chomping, reader.open.last()?.indent)?;
-            reader.place(value)?;
-        }
-    }
-    reader.finish()
-}
-
 /// What becomes of the line break at the end of a literal block.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Chomping {
@@ -106,7 +82,8 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-struct Reader {
+/// Reads one document after the other, in the same room.
+pub(super) struct Reader {
     open: Vec<Open>,
     /// The elements of all open lists, the innermost last.
     values: Vec<Value>,
@@ -135,7 +112,7 @@ enum Content {
 }
 
 impl Reader {
-    fn new(depth: usize) -> Self {
+    pub(super) fn new(depth: usize) -> Self {
         Self {
             open: Vec::with_capacity(DEPTH),
             values: Vec::with_capacity(DEPTH),
@@ -143,6 +120,38 @@ impl Reader {
             depth,
             block: None,
         }
+    }
+
+    /// The one document of a text, or nothing where the general reader has to look.
+    pub(super) fn read(&mut self, text: &str) -> Option<Value> {
+        let is_simple = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
+        // Without an early way out of the inner loop it runs on many bytes at once.
+        let clean = |chunk: &[u8]| chunk.iter().fold(true, |clean, byte| clean & is_simple(byte));
+        if !text.as_bytes().chunks(256).all(clean) {
+            return None;
+        }
+        self.forget();
+        let mut lines = Lines(text.strip_prefix("---\n").unwrap_or(text));
+        while let Some(line) = lines.next() {
+            let content = without_spaces(line);
+            if content.is_empty() || content.starts_with('#') {
+                continue;
+            }
+            self.line(content, line.len() - content.len())?;
+            if let Some(chomping) = self.block.take() {
+                let value = literal(&mut lines, chomping, self.open.last()?.indent)?;
+                self.place(value)?;
+            }
+        }
+        self.finish()
+    }
+
+    /// Forgets what a document has left behind that was given up.
+    fn forget(&mut self) {
+        self.open.clear();
+        self.values.clear();
+        self.entries.clear();
+        self.block = None;
     }
 
     fn line(&mut self, content: &str, indent: usize) -> Option<()> {
@@ -278,7 +287,7 @@ impl Reader {
         }
     }
 
-    fn finish(mut self) -> Option<Value> {
+    fn finish(&mut self) -> Option<Value> {
         while self.open.len() > 1 {
             self.close()?;
         }
@@ -361,7 +370,7 @@ mod tests {
     use super::*;
 
     fn quick(text: &str) -> Option<Value> {
-        read(text, 100)
+        Reader::new(100).read(text)
     }
 
     /// What both readers make of it.
@@ -380,6 +389,17 @@ mod tests {
         );
         assert_eq!(value.text_at(&["metadata", "name"]), Some("a"));
         assert_eq!(value.at(&["spec", "ports"]).and_then(Value::as_list).map(|l| l.len()), Some(2));
+    }
+
+    #[test]
+    fn what_was_given_up_leaves_nothing_behind() {
+        let mut reader = Reader::new(100);
+        for given_up in
+            ["a:\n- b:\n    c: &d e\n", "- a\n- - b\n  - *c\n", "a: |\n  b\nc: |+\n  d\n"]
+        {
+            assert_eq!(reader.read(given_up), None);
+            assert_eq!(reader.read("a:\n- b\n").as_ref(), Some(&both("a:\n- b\n")));
+        }
     }
 
     #[test]

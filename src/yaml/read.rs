@@ -39,6 +39,7 @@ pub enum Step<'a> {
 pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>> {
     let text = decode(text, file, limits)?;
     let mut documents = Vec::new();
+    let mut quick = quick::Reader::new(limits.depth);
     for (number, piece) in pieces(&text).enumerate() {
         let piece = piece.map_err(|bad| bad.error(file))?;
         if number >= limits.documents {
@@ -46,7 +47,7 @@ pub fn read(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Vec<Value>>
             let place = piece.place(file, 0);
             return Err(Error::new(ErrorKind::Limit, place, message));
         }
-        let document = match quick::read(piece.text(), limits.depth) {
+        let document = match quick.read(piece.text()) {
             Some(value) => Some(value),
             None => Reader::new(&piece, file, limits, Flavour::Resource).document()?,
         };

@@ -9,11 +9,13 @@ use crate::nearest::nearest;
 use crate::resource::{Id, Resource};
 use crate::resources::Resources;
 use crate::selector::Matcher;
+use crate::threads::Threads;
 use crate::value::Value;
 
 /// The objects that patches change, found by any name that they have or had.
 pub(super) struct Search<'a> {
     list: &'a mut Vec<Resource>,
+    threads: Threads,
     /// Hashes of names with positions, sorted; made when it is asked for.
     names: Option<Vec<(u64, usize)>>,
     /// Removed objects stay as nulls until the end, so that positions hold.
@@ -28,7 +30,8 @@ pub(super) struct NotOne {
 
 impl<'a> Search<'a> {
     pub(super) fn new(resources: &'a mut Resources) -> Self {
-        Self { list: resources.as_mut_vec(), names: None, any_removed: false }
+        let threads = resources.threads().clone();
+        Self { list: resources.as_mut_vec(), threads, names: None, any_removed: false }
     }
 
     pub(super) fn list(&self) -> &[Resource] {
@@ -69,7 +72,7 @@ impl<'a> Search<'a> {
             // Most targets name one object.
             Some(name) => {
                 let list = &*self.list;
-                let names = self.names.get_or_insert_with(|| all_names(list));
+                let names = self.names.get_or_insert_with(|| all_names(list, &self.threads));
                 with_name(names, name).filter(selected).collect()
             }
             None => (0..self.list.len()).filter(selected).collect(),
@@ -79,7 +82,7 @@ impl<'a> Search<'a> {
     /// The position of the one object that has or had this id.
     pub(super) fn find(&mut self, id: &Id) -> Result<usize, NotOne> {
         let list = &*self.list;
-        let names = self.names.get_or_insert_with(|| all_names(list));
+        let names = self.names.get_or_insert_with(|| all_names(list, &self.threads));
         let is_it = |at: &usize| is_there(&list[*at]) && has_or_had(&list[*at], id);
         let found: Vec<_> = with_name(names, &id.name).filter(is_it).collect();
         match found.as_slice() {
@@ -175,14 +178,24 @@ fn is_there(resource: &Resource) -> bool {
     !resource.value.is_null()
 }
 
-fn all_names(list: &[Resource]) -> Vec<(u64, usize)> {
+fn all_names(list: &[Resource], threads: &Threads) -> Vec<(u64, usize)> {
+    let mut names = Vec::with_capacity(list.len());
+    let mut first = 0;
+    for (length, run) in threads.map_runs(list, |run| (run.len(), names_of(run))) {
+        names.extend(run.into_iter().map(|(hash, at)| (hash, first + at)));
+        first += length;
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn names_of(list: &[Resource]) -> Vec<(u64, usize)> {
     let mut names = Vec::with_capacity(list.len());
     for (at, one) in list.iter().enumerate() {
         names.push((hash(one.name()), at));
         names.extend(one.former.iter().map(|id| (hash(&id.name), at)));
     }
-    names.sort_unstable();
-    names.dedup();
     names
 }
 
