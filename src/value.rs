@@ -311,6 +311,11 @@ impl Map {
         self.at_mut(self.position(key)?)
     }
 
+    /// Whether both are one mapping that nothing was written to since they were copied.
+    pub(crate) fn is_one_with(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0.as_slice(), other.0.as_slice())
+    }
+
     /// Whether there is such a key.
     pub fn has(&self, key: &str) -> bool {
         self.position(key).is_some()

@@ -48,6 +48,28 @@ fn resources_are_counted() {
 }
 
 #[test]
+fn a_value_is_not_copied_into_itself_without_end() {
+    let limits = Limits { depth: 20, ..Limits::PERSON };
+    let mut kustomization =
+        "resources: [r.yaml]\nreplacements:\n- source: {kind: A, fieldPath: spec}\n  \
+         targets:\n  - select: {kind: A}\n    options: {create: true}\n    fieldPaths:\n"
+            .to_owned();
+    for field in 0..30 {
+        kustomization.push_str(&format!("    - spec.a{field}\n"));
+    }
+    let object = "kind: A\nmetadata: {name: a}\nspec: {x: 1}\n";
+    let files = tree(&[("top/kustomization.yaml", &kustomization), ("top/r.yaml", object)]);
+    let error = render(&files, limits).expect_err("refused");
+    assert!(error.to_string().contains("copied into itself"), "{error}");
+    let list = format!("kind: A\nmetadata: {{name: a}}\nspec: [{}]\n", "{b: 1}, ".repeat(30));
+    let kustomization = "resources: [r.yaml]\nreplacements:\n- source: {kind: A, fieldPath: spec}\n  \
+         targets:\n  - select: {kind: A}\n    options: {create: true}\n    fieldPaths: [spec.*.a]\n";
+    let files = tree(&[("top/kustomization.yaml", kustomization), ("top/r.yaml", &list)]);
+    let error = render(&files, limits).expect_err("refused");
+    assert!(error.to_string().contains("copied into itself"), "{error}");
+}
+
+#[test]
 fn documents_bytes_and_output_are_counted() {
     let files = tree(&[("top/kustomization.yaml", "resources: [r.yaml]\n"), ("top/r.yaml", TWO)]);
     for limits in [

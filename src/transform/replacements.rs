@@ -71,12 +71,14 @@ struct Copied {
     file: Option<(Bytes, usize)>,
     /// The same with its comments and styles, for texts.
     node: OnceCell<Node>,
+    /// How often it may have been copied into itself.
+    grown: usize,
 }
 
 impl Copied {
     fn new(value: Value) -> Self {
         let written = Written::Made;
-        Self { value, from: None, written, file: None, node: OnceCell::new() }
+        Self { value, from: None, written, file: None, node: OnceCell::new(), grown: 0 }
     }
 
     /// What is put into texts: there it is written as where it comes from.
@@ -112,10 +114,20 @@ impl Copied {
             return;
         };
         if let Ok(Some(value)) = field_path::find(&resource.value, path)
-            && *value != self.value
+            && !is_unchanged(value, &self.value)
         {
             (self.value, self.node) = (value.clone(), OnceCell::new());
         }
+    }
+}
+
+/// Whether a value is still what it was when `before` was taken from it. Its parts are not compared: what is
+/// copied into itself has more of them with each time than anybody could look at.
+fn is_unchanged(value: &Value, before: &Value) -> bool {
+    match (value, before) {
+        (Value::Map(now), Value::Map(before)) => now.is_one_with(before),
+        (Value::List(now), Value::List(before)) => std::ptr::eq(now.as_slice(), before.as_slice()),
+        (now, before) => now == before,
     }
 }
 
@@ -311,6 +323,8 @@ struct Target<'a> {
     select: Matcher,
     reject: Vec<(&'a Selector, Matcher)>,
     paths: Vec<Path<'a>>,
+    /// How deep a value may become.
+    depth: usize,
 }
 
 /// One of the fields of a target.
@@ -333,7 +347,8 @@ impl<'a> Target<'a> {
             Ok((selector, matcher))
         });
         let reject = reject.collect::<Result<_>>()?;
-        Ok(Self { target, select: matcher, reject, paths: paths(target, limits, at)? })
+        let paths = paths(target, limits, at)?;
+        Ok(Self { target, select: matcher, reject, paths, depth: limits.depth })
     }
 
     fn apply(
@@ -345,17 +360,7 @@ impl<'a> Target<'a> {
         let resources = resources.iter_mut().enumerate();
         for (position, resource) in resources.filter(|(_, one)| self.selects(one)) {
             for path in &self.paths {
-                if self.creates()
-                    && copied.grows(position)
-                    && !path.parts.iter().any(|part| part == "-")
-                {
-                    let make = made_for(&copied.value);
-                    // What fails here fails below again.
-                    let _ =
-                        field_path::visit(&mut resource.value, &path.parts, make, &mut |_| Ok(()));
-                    copied.follow(position, resource);
-                }
-                let set = self.set(resource, path, copied);
+                let set = self.set_each(position, resource, path, copied);
                 let found = set.map_err(|why| self.failed(resource, path, &why))?;
                 let along = resource.settle_twins();
                 if !along.is_empty() {
@@ -367,7 +372,6 @@ impl<'a> Target<'a> {
                     );
                     warnings.push(Warning { place: path.place.clone(), message });
                 }
-                copied.follow(position, resource);
                 if found.lost > 0 {
                     let place = path.place.clone();
                     warnings.push(Warning { place, message: lost(resource, path.text) });
@@ -388,7 +392,47 @@ impl<'a> Target<'a> {
             && resource.ids().any(|id| self.select.matches_id(&id))
     }
 
-    fn set(&self, resource: &mut Resource, path: &Path<'_>, copied: &Copied) -> Outcome<Found> {
+    /// Sets what the path leads to. Where that comes to be within what is copied, all of it is made first, and
+    /// what is set in one field is copied into the next.
+    fn set_each(
+        &self,
+        position: usize,
+        resource: &mut Resource,
+        path: &Path<'_>,
+        copied: &mut Copied,
+    ) -> Outcome<Found> {
+        let mut fields = 1;
+        if self.creates() && copied.grows(position) && !path.parts.iter().any(|part| part == "-") {
+            let make = made_for(&copied.value);
+            let nothing = &mut |_: &mut Value| Ok(());
+            // What fails here fails below again.
+            let made = field_path::visit(&mut resource.value, &path.parts, make, nothing);
+            fields = made.map_or(1, |found| found.values);
+            copied.follow(position, resource);
+            copied.grown += fields;
+            if copied.grown > self.depth {
+                let most = self.depth;
+                return Err(format!("a value is copied into itself more than {most} times"));
+            }
+        }
+        for only in 0..fields.saturating_sub(1) {
+            self.set(resource, path, copied, Some(only))?;
+            copied.follow(position, resource);
+        }
+        let last = (fields > 1).then(|| fields - 1);
+        let found = self.set(resource, path, copied, last)?;
+        copied.follow(position, resource);
+        Ok(found)
+    }
+
+    /// Sets the fields that the path leads to, or `only` one of them.
+    fn set(
+        &self,
+        resource: &mut Resource,
+        path: &Path<'_>,
+        copied: &Copied,
+        only: Option<usize>,
+    ) -> Outcome<Found> {
         let value = &copied.value;
         let make = if self.creates() { made_for(value) } else { Make::Nothing };
         // Texts come first, as they are; options do not count there.
@@ -398,7 +442,13 @@ impl<'a> Target<'a> {
             return Ok(found);
         }
         let in_brackets = resource.in_brackets;
+        let mut seen = 0;
         let mut set = |field: &mut Value| {
+            let at = seen;
+            seen += 1;
+            if only.is_some_and(|only| only != at) {
+                return Ok(());
+            }
             put(field, value, self.target.options.as_ref())?;
             if in_brackets {
                 keep_blank(field);
