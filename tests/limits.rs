@@ -54,14 +54,14 @@ fn a_value_is_not_copied_into_itself_without_end() {
         "resources: [r.yaml]\nreplacements:\n- source: {kind: A, fieldPath: spec}\n  \
          targets:\n  - select: {kind: A}\n    options: {create: true}\n    fieldPaths:\n"
             .to_owned();
-    for field in 0..30 {
+    for field in 0..20_000 {
         kustomization.push_str(&format!("    - spec.a{field}\n"));
     }
     let object = "kind: A\nmetadata: {name: a}\nspec: {x: 1}\n";
     let files = tree(&[("top/kustomization.yaml", &kustomization), ("top/r.yaml", object)]);
     let error = render(&files, limits).expect_err("refused");
     assert!(error.to_string().contains("copied into itself"), "{error}");
-    let list = format!("kind: A\nmetadata: {{name: a}}\nspec: [{}]\n", "{b: 1}, ".repeat(30));
+    let list = format!("kind: A\nmetadata: {{name: a}}\nspec: [{}]\n", "{b: 1}, ".repeat(2_000));
     let kustomization = "resources: [r.yaml]\nreplacements:\n- source: {kind: A, fieldPath: spec}\n  \
          targets:\n  - select: {kind: A}\n    options: {create: true}\n    fieldPaths: [spec.*.a]\n";
     let files = tree(&[("top/kustomization.yaml", kustomization), ("top/r.yaml", &list)]);

@@ -325,17 +325,19 @@ struct Target<'a> {
     paths: Vec<Path<'a>>,
     /// How deep a value may become.
     depth: usize,
+    at: Locate<'a>,
 }
 
 /// One of the fields of a target.
 struct Path<'a> {
+    /// Which one.
+    index: usize,
     text: &'a str,
     parts: Vec<EcoString>,
-    place: Place,
 }
 
 impl<'a> Target<'a> {
-    fn new(target: &'a ReplacementTarget, limits: &Limits, at: Locate<'_>) -> Result<Self> {
+    fn new(target: &'a ReplacementTarget, limits: &Limits, at: Locate<'a>) -> Result<Self> {
         let select = target.select.as_ref().ok_or_else(|| {
             refused(at(&[]), "target selects nothing").hint("add \"select\" with kind and name")
         })?;
@@ -348,7 +350,7 @@ impl<'a> Target<'a> {
         });
         let reject = reject.collect::<Result<_>>()?;
         let paths = paths(target, limits, at)?;
-        Ok(Self { target, select: matcher, reject, paths, depth: limits.depth })
+        Ok(Self { target, select: matcher, reject, paths, depth: limits.depth, at })
     }
 
     fn apply(
@@ -370,10 +372,10 @@ impl<'a> Target<'a> {
                         named(&resource.id()),
                         path.text
                     );
-                    warnings.push(Warning { place: path.place.clone(), message });
+                    warnings.push(Warning { place: self.place(path), message });
                 }
                 if found.lost > 0 {
-                    let place = path.place.clone();
+                    let place = self.place(path);
                     warnings.push(Warning { place, message: lost(resource, path.text) });
                 }
             }
@@ -462,13 +464,18 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Where a path stands, which is looked for in the text of the kustomization.
+    fn place(&self, path: &Path<'_>) -> Place {
+        (self.at)(&[Step::Key("fieldPaths"), Step::Index(path.index)])
+    }
+
     fn creates(&self) -> bool {
         self.target.options.as_ref().is_some_and(|options| options.create)
     }
 
     fn failed(&self, resource: &Resource, path: &Path<'_>, why: &str) -> Error {
         let message = format!("field \"{}\" of {}: {why}", path.text, named(&resource.id()));
-        let error = refused(path.place.clone(), message);
+        let error = refused(self.place(path), message);
         let from = Place::file(resource.origin.file.clone());
         match self.creates() {
             true => error.within(from),
@@ -485,9 +492,9 @@ fn paths<'a>(
     let texts = target.field_paths.iter().map(EcoString::as_str);
     let texts: Vec<&str> = if texts.len() == 0 { vec![DEFAULT_PATH] } else { texts.collect() };
     let paths = texts.into_iter().enumerate().map(|(index, text)| {
-        let place = at(&[Step::Key("fieldPaths"), Step::Index(index)]);
-        let parts = split(text, limits).map_err(|why| refused(place.clone(), why))?;
-        Ok(Path { text, parts, place })
+        let place = || at(&[Step::Key("fieldPaths"), Step::Index(index)]);
+        let parts = split(text, limits).map_err(|why| refused(place(), why))?;
+        Ok(Path { index, text, parts })
     });
     paths.collect()
 }
