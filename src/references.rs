@@ -32,10 +32,10 @@ use crate::yaml::scalar;
 pub fn follow(resources: &mut Resources, config: &Config) -> Result<()> {
     let threads = resources.threads().clone();
     let index = &Index::new(resources.as_slice(), &threads);
-    let changed = threads.map_runs(&index.objects, |run| {
+    let changed = threads.map_runs(&index.objects, |_, run| {
         let mut trees = ByKind::default();
         let mut changed = Vec::new();
-        for object in run.iter().filter_map(|one| index.objects.get(one.position)) {
+        for object in run {
             let kind = object.resource.original_kind();
             let tree = &*trees.of(kind, || tree(config, kind));
             if !tree.is_empty() {
@@ -207,9 +207,8 @@ impl<'a> Object<'a> {
             "" => Scope::In("default"),
             namespace => Scope::In(namespace),
         };
-        let mut object = Self { position, resource, scope, first: 0 };
-        object.first = object.former_names().next().map_or(0, |name| hash(name, scope));
-        object
+        let first = former_names(resource).next().map_or(0, |name| hash(name, scope));
+        Self { position, resource, scope, first }
     }
 
     fn is_account(&self) -> bool {
@@ -229,14 +228,6 @@ impl<'a> Object<'a> {
             && former.any(|id| kind.is_empty() || *kind == id.gvk.kind)
     }
 
-    /// The names it had; some of them more than once, but never twice in a row.
-    fn former_names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let former: &'a [Id] = &self.resource.former;
-        former
-            .chunk_by(|one, next| one.name == next.name)
-            .filter_map(|alike| alike.first().map(|id| id.name.as_str()))
-    }
-
     /// The namespace it was written with, nothing for what lives outside of namespaces.
     fn original_namespace(&self) -> Option<&'a str> {
         match (self.resource.former.first(), self.scope) {
@@ -245,6 +236,12 @@ impl<'a> Object<'a> {
             (None, Scope::Cluster) => None,
         }
     }
+}
+
+/// The names that an object had; some of them more than once, but never twice in a row.
+fn former_names(resource: &Resource) -> impl Iterator<Item = &str> {
+    let alike = resource.former.chunk_by(|one, next| one.name == next.name);
+    alike.filter_map(|alike| alike.first().map(|id| id.name.as_str()))
 }
 
 fn or_default(id: &Id) -> &str {
@@ -259,13 +256,16 @@ fn note<K: Eq + Hash>(index: &mut FxHashMap<K, Positions>, key: K, object: &Obje
 
 impl<'a> Index<'a> {
     fn new(resources: &'a [Resource], threads: &Threads) -> Self {
-        let positions: Vec<_> = (0..resources.len()).collect();
-        let objects = threads.map(&positions, 1, |at| Object::new(*at, &resources[*at]));
+        let objects = threads.map_runs(resources, |first, run| {
+            let positions = (first..).zip(run);
+            positions.map(|(at, one)| Object::new(at, one)).collect::<Vec<_>>()
+        });
+        let objects: Vec<_> = objects.into_iter().flatten().collect();
         let mut by_scope = ByScope::default();
         by_scope.reserve(objects.len());
         for object in &objects {
             let Object { position, scope, .. } = *object;
-            for (index, name) in object.former_names().enumerate() {
+            for (index, name) in former_names(object.resource).enumerate() {
                 let hash_in = |scope| hash(name, scope);
                 let known = if index == 0 { object.first } else { hash_in(scope) };
                 by_scope.note(known, name, scope, position);
@@ -283,7 +283,7 @@ impl<'a> Index<'a> {
         self.by_name.get_or_init(|| {
             let mut by_name = FxHashMap::default();
             for object in &self.objects {
-                object.former_names().for_each(|name| note(&mut by_name, name, object));
+                former_names(object.resource).for_each(|name| note(&mut by_name, name, object));
             }
             by_name
         })
@@ -450,7 +450,7 @@ impl<'a> Origins<'a> {
                 let written = Scope::Written(object.resource.namespace());
                 seen.insert((namespace, Some(written)));
             }
-            for name in object.former_names() {
+            for name in former_names(object.resource) {
                 note(&mut origins.by_name, (name, namespace), object);
             }
         }

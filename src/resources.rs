@@ -204,16 +204,18 @@ impl Resources {
     /// Makes room for that many more.
     pub fn reserve(&mut self, more: usize) {
         self.list.reserve(more);
-        self.positions().0.reserve(more, |other| other.hash.0);
+        let (_, positions) = self.positions();
+        positions.0.reserve(more, |other| other.hash.0);
     }
 
-    /// Where each id is.
-    fn positions(&mut self) -> &mut Positions {
-        let (list, threads) = (&self.list, &self.threads);
-        self.by_id.get_or_insert_with(|| {
+    /// The objects, and where each id is.
+    fn positions(&mut self) -> (&[Resource], &mut Positions) {
+        let (list, threads) = (self.list.as_slice(), &self.threads);
+        let positions = self.by_id.get_or_insert_with(|| {
             let ids = threads.map(list, 1, Hashed::id);
             Positions::of(&ids, |one, other| list[one].key() == list[other].key()).0
-        })
+        });
+        (list, positions)
     }
 
     /// Adds an object, or gives it back with the position of the one that has its id.
@@ -234,9 +236,8 @@ impl Resources {
         resource: Resource,
         id: Hashed,
     ) -> Result<(), (Box<Resource>, usize)> {
-        let at = self.list.len();
-        self.positions();
-        let (list, positions) = (&self.list, self.by_id.get_or_insert_default());
+        let (list, positions) = self.positions();
+        let at = list.len();
         let first = positions.note(id, at, |other| list[other].key() == resource.key());
         if let Some(first) = first {
             return Err((Box::new(resource), first));

@@ -88,15 +88,20 @@ impl Threads {
         }
     }
 
-    /// What `step` makes of each of the runs that `items` are cut into, in their order.
+    /// What `step` makes of each of the runs that `items` are cut into, in their order; it is told how many
+    /// items come before the run.
     pub fn map_runs<'a, T: Sync, R: Send>(
         &self,
         items: &'a [T],
-        step: impl Fn(&'a [T]) -> R + Sync + Send,
+        step: impl Fn(usize, &'a [T]) -> R + Sync + Send,
     ) -> Vec<R> {
         match self.helpers(items.len()) {
-            Some(pool) => share(pool, items.chunks(run_length(items.len(), pool)), step),
-            None => vec![step(items)],
+            Some(pool) => {
+                let length = run_length(items.len(), pool);
+                let runs = (0..).step_by(length).zip(items.chunks(length));
+                share(pool, runs, |(first, run)| step(first, run))
+            }
+            None => vec![step(0, items)],
         }
     }
 
@@ -300,9 +305,10 @@ mod tests {
         let items: Vec<usize> = (0..1_000).collect();
         let threads = Threads::new(4);
         assert_eq!(threads.map(&items, 1, |item| item + 1), (1..=1_000).collect::<Vec<_>>());
-        let runs = threads.map_runs(&items, <[usize]>::to_vec);
+        let runs = threads.map_runs(&items, |first, run| (first, run.to_vec()));
         assert!(runs.len() > 1);
-        assert_eq!(runs.concat(), items);
+        assert!(runs.iter().all(|(first, run)| run.first() == Some(first)));
+        assert_eq!(runs.into_iter().flat_map(|(_, run)| run).collect::<Vec<_>>(), items);
     }
 
     #[test]

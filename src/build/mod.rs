@@ -170,8 +170,7 @@ pub fn print(resources: &Resources, limits: &Limits) -> Result<String> {
 /// As [`print()`].
 pub fn pieces(resources: &Resources, limits: &Limits) -> Result<Vec<String>> {
     let all = resources.as_slice();
-    let is_first = |run: &[Resource]| std::ptr::eq(run.as_ptr(), all.as_ptr());
-    let print_run = |run: &[Resource]| print_run(run, is_first(run), limits);
+    let print_run = |first, run: &[Resource]| print_run(run, first == 0, limits);
     let mut pieces = resources.threads().map_runs(all, print_run);
     if pieces.len() == 1 {
         return pieces.swap_remove(0).map(|whole| vec![whole]);
@@ -181,7 +180,7 @@ pub fn pieces(resources: &Resources, limits: &Limits) -> Result<Vec<String>> {
     match pieces.into_iter().collect::<Result<Vec<_>>>().ok().filter(fits) {
         Some(pieces) => Ok(pieces),
         // Which object is one too many is found by counting from the first.
-        None => Ok(vec![print_run(all)?]),
+        None => Ok(vec![print_run(0, all)?]),
     }
 }
 

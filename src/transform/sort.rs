@@ -108,16 +108,14 @@ fn arrange<T>(list: &mut [T], mut order: Vec<usize>) {
 /// The positions of the objects in the order in which they are printed. Each thread sorts its own, and
 /// what is sorted already takes little to be put together.
 fn order(resources: &Resources, ranks: &FxHashMap<&str, i64>) -> Vec<usize> {
-    let sort = |run| Run::sorted(run, ranks);
+    let sort = |first, run| Run::sorted(first, run, ranks);
     let mut runs = resources.threads().map_runs(resources.as_slice(), sort);
     if let [run] = runs.as_slice() {
         return run.keys.iter().map(|key| key.at).collect();
     }
     let mut numbers = FxHashMap::default();
-    let mut first = 0;
     for run in &mut runs {
-        run.go_on(first, &mut numbers);
-        first += run.keys.len();
+        run.number(&mut numbers);
     }
     let mut groups: Vec<_> = numbers.into_iter().collect();
     groups.sort_by_key(|(_, number)| *number);
@@ -153,7 +151,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn sorted(run: &'a [Resource], ranks: &FxHashMap<&str, i64>) -> Self {
+    /// `first` come before it.
+    fn sorted(first: usize, run: &'a [Resource], ranks: &FxHashMap<&str, i64>) -> Self {
         let mut numbers = FxHashMap::default();
         let mut groups = Vec::new();
         let key = |(at, resource): (usize, &'a Resource)| {
@@ -164,23 +163,20 @@ impl<'a> Run<'a> {
             });
             SortKey::of(at, resource, number)
         };
-        let mut keys: Vec<_> = run.iter().enumerate().map(key).collect();
+        let mut keys: Vec<_> = (first..).zip(run).map(key).collect();
         let places = places(groups.iter().copied(), ranks);
         keys.sort_by(|one, other| one.cmp(other, &places));
         Self { groups, keys }
     }
 
-    /// Has the keys say where the objects are among all, of which `first` come before, and the numbers that
-    /// the groups have there.
-    fn go_on(&mut self, first: usize, numbers: &mut FxHashMap<Group<'a>, usize>) {
+    /// Has the keys say the numbers that the groups have in all runs together.
+    fn number(&mut self, numbers: &mut FxHashMap<Group<'a>, usize>) {
         let number = |group| {
             let next = numbers.len();
             *numbers.entry(group).or_insert(next)
         };
         let of_all: Vec<_> = self.groups.iter().copied().map(number).collect();
-        for key in &mut self.keys {
-            (key.at, key.group) = (key.at + first, of_all[key.group]);
-        }
+        self.keys.iter_mut().for_each(|key| key.group = of_all[key.group]);
     }
 }
 
@@ -344,12 +340,12 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_are_compared_to_their_end() {
-        let names = ["abcdefghijklmnop-2", "abcdefghijklmnop-10", "abcdefghijklmnop", "ab"];
+        let written = ["abcdefghijklmnop-2", "abcdefghijklmnop-10", "abcdefghijklmnop", "ab"];
         let of = |name: &&str| resource("v1", "ConfigMap", "", name);
-        let mut resources = Resources::from(names.iter().map(of).collect::<Vec<_>>());
+        let mut resources = Resources::from(written.iter().map(of).collect::<Vec<_>>());
         legacy(&mut resources);
         let sorted = ["ab", "abcdefghijklmnop", "abcdefghijklmnop-10", "abcdefghijklmnop-2"];
-        assert_eq!(super::tests::names(&resources), sorted);
+        assert_eq!(names(&resources), sorted);
     }
 
     #[test]

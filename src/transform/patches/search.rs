@@ -179,20 +179,15 @@ fn is_there(resource: &Resource) -> bool {
 }
 
 fn all_names(list: &[Resource], threads: &Threads) -> Vec<(u64, usize)> {
-    let mut names = Vec::with_capacity(list.len());
-    let mut first = 0;
-    for (length, run) in threads.map_runs(list, |run| (run.len(), names_of(run))) {
-        names.extend(run.into_iter().map(|(hash, at)| (hash, first + at)));
-        first += length;
-    }
+    let mut names = threads.map_runs(list, names_of).concat();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn names_of(list: &[Resource]) -> Vec<(u64, usize)> {
-    let mut names = Vec::with_capacity(list.len());
-    for (at, one) in list.iter().enumerate() {
+fn names_of(first: usize, run: &[Resource]) -> Vec<(u64, usize)> {
+    let mut names = Vec::with_capacity(run.len());
+    for (at, one) in (first..).zip(run) {
         names.push((hash(one.name()), at));
         names.extend(one.former.iter().map(|id| (hash(&id.name), at)));
     }
