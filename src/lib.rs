@@ -56,6 +56,7 @@
 //! 9. The server is asked before it is written to: what the plan shows is what is applied.
 
 pub mod error;
+pub mod find;
 pub mod value;
 pub mod yaml;
 pub mod json;

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use ecow::EcoString;
-use memchr::memmem;
 use rustc_hash::FxHashMap;
 
+use crate::find;
 use crate::json;
 use crate::value::Value;
 use crate::yaml;
@@ -27,8 +27,7 @@ impl Comments {
     #[must_use]
     pub fn read(text: &[u8]) -> FxHashMap<usize, Self> {
         let mut documents: FxHashMap<usize, Self> = FxHashMap::default();
-        let begins = |pattern: &[u8]| memmem::find(text, pattern).is_some();
-        if !(begins(b"# {") || begins(b"#{")) {
+        if find::part(b"# {", text).is_none() && find::part(b"#{", text).is_none() {
             return documents;
         }
         let schemas = std::str::from_utf8(text).map(schemas).unwrap_or_default();

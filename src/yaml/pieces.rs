@@ -8,9 +8,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::memmem;
-
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::find;
 use crate::limits::Limits;
 
 /// The text with the line breaks that kustomize gives it.
@@ -26,7 +25,7 @@ pub(super) fn decode<'a>(text: &'a [u8], file: &Arc<str>, limits: &Limits) -> Re
         let place = Place::new(file.clone(), line, count(column + 1));
         Error::new(ErrorKind::Invalid, place, "not UTF-8")
     })?;
-    Ok(match memmem::find(text.as_bytes(), b"\r\n") {
+    Ok(match find::part(b"\r\n", text.as_bytes()) {
         Some(_) => text.replace("\r\n", "\n").into(),
         None => text.into(),
     })
@@ -59,7 +58,7 @@ impl<'a> Piece<'a> {
     fn new(text: &'a str, lines_before: usize) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // To YAML 1.1 both are line breaks like any other.
-        let odd_breaks = memchr::memchr(b'\r', text.as_bytes()).is_some()
+        let odd_breaks = find::byte(b'\r', text.as_bytes()).is_some()
             || !text.is_ascii() && text.contains('\u{85}');
         let text = match odd_breaks {
             true => text.replace(['\r', '\u{85}'], "\n").into(),
@@ -89,7 +88,7 @@ impl<'a> Piece<'a> {
     pub(super) fn control_character(&self) -> Option<usize> {
         let bytes = self.text.as_bytes();
         // Those beyond ASCII begin with one of two bytes.
-        let wide = memchr::memchr2_iter(0xc2, 0xef, bytes).find(|at| {
+        let wide = find::each_of([0xc2, 0xef], bytes).find(|at| {
             matches!(bytes[*at..], [0xc2, 0x80..=0x9f, ..] | [0xef, 0xbf, 0xbe | 0xbf, ..])
         });
         [ascii_control(bytes), wide].into_iter().flatten().min()
@@ -143,10 +142,9 @@ pub(super) fn pieces(
 ) -> impl Iterator<Item = std::result::Result<Piece<'_>, BadSeparator>> {
     let mut rest = Some(text);
     let mut lines_before = 0;
-    let finder = memmem::Finder::new(b"\n---");
     std::iter::from_fn(move || {
         let text = rest.take()?;
-        let Some((end, next)) = separator(text, &finder) else {
+        let Some((end, next)) = separator(text) else {
             return Some(Ok(Piece::new(text, lines_before)));
         };
         let piece = Piece::new(&text[..=end], lines_before);
@@ -162,12 +160,12 @@ pub(super) fn pieces(
 }
 
 /// Where the line before the next separator ends and where the line after it begins.
-fn separator(text: &str, finder: &memmem::Finder<'_>) -> Option<(usize, usize)> {
-    let end = finder.find(text.as_bytes())?;
-    let next = memchr::memchr(b'\n', &text.as_bytes()[end + 1..])?;
+fn separator(text: &str) -> Option<(usize, usize)> {
+    let end = find::part(b"\n---", text.as_bytes())?;
+    let next = find::byte(b'\n', &text.as_bytes()[end + 1..])?;
     Some((end, end + 1 + next + 1))
 }
 
 fn lines(text: &str) -> usize {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count()
+    find::count(b'\n', text.as_bytes())
 }

@@ -9,6 +9,7 @@ use ecow::EcoString;
 
 use super::scalar;
 use super::write::WORD;
+use crate::find;
 use crate::value::{Key, Scalar, Style, Tag, Value};
 
 /// How many collections are open at once in most manifests.
@@ -75,7 +76,7 @@ impl<'a> Iterator for Lines<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let end = memchr::memchr(b'\n', self.0.as_bytes()).unwrap_or(self.0.len());
+        let end = find::byte(b'\n', self.0.as_bytes()).unwrap_or(self.0.len());
         let line = self.0.get(..end)?;
         self.0 = self.0.get(end + 1..).unwrap_or_default();
         Some(line)
@@ -337,7 +338,7 @@ fn is_end(rest: &str) -> bool {
 /// Text between quotes, if nothing in it is escaped.
 fn quoted(text: &str, quote: u8, escape: u8) -> Option<Value> {
     let inside = text.get(1..)?;
-    let end = memchr::memchr2(quote, escape, inside.as_bytes())?;
+    let end = find::either([quote, escape], inside.as_bytes())?;
     let rest = inside.get(end + 1..)?;
     if inside.as_bytes().get(end) != Some(&quote) || !is_end(rest) {
         return None;

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use crate::find;
+
 /// Characters between the beginning of a key and its colon.
 /// Source: YAML 1.2, 7.4.2, "Implicit keys are restricted to a single line and 1024 characters".
 const KEY_CHARACTERS: usize = 1024;
@@ -430,7 +432,7 @@ impl<'a> Scanner<'a> {
     fn next_comment(&mut self) -> Option<usize> {
         let rest = &self.bytes[self.at..];
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n')).count();
-        let line_break = memchr::memrchr(b'\n', &rest[..blanks])?;
+        let line_break = find::last_byte(b'\n', &rest[..blanks])?;
         if rest.get(blanks) != Some(&b'#') {
             return None;
         }
@@ -444,7 +446,7 @@ impl<'a> Scanner<'a> {
     fn skip_line(&mut self) {
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(next) = memchr::memchr2(b'\n', 0xe2, rest) else {
+            let Some(next) = find::either([b'\n', 0xe2], rest) else {
                 self.at = self.bytes.len();
                 return;
             };
@@ -841,11 +843,8 @@ impl<'a> Scanner<'a> {
 
     fn quoted(&mut self, quote: u8) -> Scanned<Cow<'a, str>> {
         let rest = &self.bytes[self.at + 1..];
-        let simple = if quote == b'"' {
-            memchr::memchr3(b'"', b'\\', b'\n', rest)
-        } else {
-            memchr::memchr2(b'\'', b'\n', rest)
-        };
+        let simple =
+            if quote == b'"' { find::any(*b"\"\\\n", rest) } else { find::either(*b"'\n", rest) };
         if let Some(length) = simple
             && rest[length] == quote
             && !(quote == b'\'' && rest.get(length + 1) == Some(&b'\''))

@@ -15,6 +15,7 @@ use regex::Regex;
 use super::scalar::{self, Meaning};
 use super::unprintable::{Printed, Unprintable};
 use crate::error::Result;
+use crate::find;
 use crate::value::{Key, Map, Scalar, Style, Tag, Value, is_same};
 
 /// Column after which a space becomes a line break, in characters.
@@ -305,7 +306,7 @@ impl<'v> Writer<'_, 'v> {
 
     /// What stands on the current line.
     fn line(&self) -> &str {
-        let line = memchr::memrchr(b'\n', self.out.as_bytes()).map_or(0, |at| at + 1);
+        let line = find::last_byte(b'\n', self.out.as_bytes()).map_or(0, |at| at + 1);
         &self.out[line..]
     }
 
@@ -559,7 +560,7 @@ impl Shape {
             return Look::Double;
         }
         let single = self.allows_single_quotes();
-        if memchr::memchr(b'\n', text.as_bytes()).is_some() {
+        if find::byte(b'\n', text.as_bytes()).is_some() {
             let literal = !(self.space_break || self.special || self.trailing_space || key);
             return if literal { Look::Literal } else { Look::Double };
         }

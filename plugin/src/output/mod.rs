@@ -61,7 +61,7 @@ impl Write for Data {
 
 /// Whether there may be a colour in it.
 fn is_painted(data: &[u8]) -> bool {
-    memchr::memchr(ESCAPE, data).is_some()
+    overlay::find::byte(ESCAPE, data).is_some()
 }
 
 /// What every colour begins with.

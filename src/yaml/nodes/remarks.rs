@@ -5,6 +5,7 @@
 //! otherwise it is above what comes next. There is more to it, and all of it shows: what is written
 //! here follows the order of decisions in `scannerc.go`, `yaml_parser_scan_comments`.
 
+use crate::find;
 use crate::yaml::scan::{Form, Scanned, Scanner, Token};
 
 /// A text in pieces.
@@ -92,7 +93,7 @@ impl Lines {
     /// The line of `at`, from 0; it may only grow.
     fn of(&mut self, text: &str, at: usize) -> isize {
         let between = text.as_bytes().get(self.at..at).unwrap_or_default();
-        self.line += index(memchr::memchr_iter(b'\n', between).count());
+        self.line += index(find::count(b'\n', between));
         self.at = self.at.max(at);
         self.line
     }
@@ -420,11 +421,11 @@ fn before_of(at: usize) -> isize {
 }
 
 fn line_start(text: &str, at: usize) -> usize {
-    memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |line_break| line_break + 1)
+    find::last_byte(b'\n', &text.as_bytes()[..at]).map_or(0, |line_break| line_break + 1)
 }
 
 fn line_end(text: &str, at: usize) -> usize {
-    memchr::memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |length| at + length)
+    find::byte(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |length| at + length)
 }
 
 /// How many line breaks there are between here and what is no blank before.
