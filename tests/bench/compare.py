@@ -42,6 +42,9 @@ spec:
         envFrom:
         - configMapRef:
             name: config{i}
+        env:
+        - name: INDEX
+          value: "{i}"
         resources:
           limits:
             cpu: 100m

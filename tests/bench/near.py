@@ -42,7 +42,29 @@ INSERT BEFORE .text;
 # How many functions of one name, and how many bytes of them, come along with one that is run.
 MOST_ALIKE, MOST_BYTES = 40, 24_000
 
-MORE = """configMapGenerator:
+PATCH = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: app0
+spec:
+  replicas: 5
+  template:
+    spec:
+      containers:
+      - name: main
+        env:
+        - name: A
+          value: "1"
+"""
+PATCHES = """patches:
+- path: "patch.yaml"
+"""
+MORE = PATCHES + """- target: {kind: Service}
+  patch: |
+    - op: replace
+      path: /spec/ports/0/port
+      value: 81
+configMapGenerator:
 - name: settings
   literals: [a=b]
 commonAnnotations:
@@ -50,31 +72,22 @@ commonAnnotations:
 replicas:
 - name: app0
   count: 3
-patches:
-- patch: |
-    apiVersion: apps/v1
-    kind: Deployment
-    metadata:
-      name: app0
-    spec:
-      template:
-        spec:
-          containers:
-          - name: main
-            env:
-            - name: A
-              value: "1"
-- target: {kind: Service}
-  patch: |
-    - op: replace
-      path: /spec/ports/0/port
-      value: 81
 replacements:
 - source: {kind: Deployment, name: app0, fieldPath: metadata.name}
   targets:
   - select: {kind: ConfigMap, name: config0}
     fieldPaths: [data.key]
 """
+
+
+def patched(tree, objects, patches):
+    """An overlay with patches and more over a base."""
+    base(tree, objects)
+    directory = overlay(tree, "patched")
+    write(os.path.join(directory, "patch.yaml"), PATCH)
+    with open(os.path.join(directory, "kustomization.yaml"), "a") as file:
+        file.write(patches)
+    return directory
 
 
 def called(program, arguments):
@@ -104,14 +117,9 @@ def pattern(name):
 def main():
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as tree:
-        base(tree, 30)
-        small, more = overlay(tree, "small"), overlay(tree, "more")
-        with open(os.path.join(more, "kustomization.yaml"), "a") as file:
-            file.write(MORE)
-        large = os.path.join(tree, "large")
-        base(large, 900)
-        large = overlay(large, "large")
-        runs = [["version"]] + [["build", directory] for directory in (small, more, large)]
+        trees = [("small", 10, PATCHES), ("more", 30, MORE), ("large", 900, PATCHES)]
+        overlays = [patched(os.path.join(tree, name), objects, patches) for name, objects, patches in trees]
+        runs = [["version"]] + [["build", directory] for directory in overlays]
         names = dict.fromkeys(name for run in runs for name in called(program, run))
     known = sizes(program)
     alike = collections.defaultdict(list)
@@ -123,7 +131,7 @@ def main():
         if 0 < len(matched) <= MOST_ALIKE and sum(matched) <= max(2 * own, MOST_BYTES):
             chosen["*" + pattern(name)] = sum(matched)
         elif own:
-            chosen[re.sub(r"\.(\d+|llvm\..*)$", "", name)] = own
+            chosen["*" + re.sub(r"\.(\d+|llvm\..*)$", "", name) + "*"] = own
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../plugin/near.ld")
     write(os.path.normpath(path), HEAD + "".join("    *(.text.%s)\n" % one for one in chosen) + TAIL)
     print("%d names, %d bytes" % (len(chosen), sum(chosen.values())))
