@@ -149,6 +149,9 @@ fn metadata(chance: &mut Chance, name: &str, out: &mut String) {
     }
     if chance.percent(25) {
         let _ = writeln!(out, "  annotations:\n    note: {}", scalar(chance));
+        if chance.percent(20) {
+            odd::entries(chance, 4, out);
+        }
     } else if chance.percent(4) {
         out.push_str("  annotations: {}\n");
     }
