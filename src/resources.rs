@@ -15,7 +15,7 @@ use crate::threads::Threads;
 pub struct Resources {
     list: Vec<Resource>,
     /// Where each present id is; dropped as soon as somebody may have changed one.
-    by_id: Option<Positions>,
+    by_id: Option<ByKey>,
     /// Where each present or former name is, dropped in the same way.
     by_name: Option<FxHashMap<EcoString, Vec<usize>>>,
     threads: Threads,
@@ -24,7 +24,7 @@ pub struct Resources {
 /// Where each key of a list is. What is compared stands in the objects themselves, and is looked at where
 /// hashes are equal.
 #[derive(Clone, Debug, Default)]
-struct Positions(HashTable<Position>);
+struct ByKey(HashTable<Position>);
 
 #[derive(Clone, Copy, Debug)]
 struct Position {
@@ -47,7 +47,7 @@ impl Hashed {
     }
 }
 
-impl Positions {
+impl ByKey {
     /// Those of a list that has these hashes, and the first two in it that are the same.
     fn of(
         hashes: &[Hashed],
@@ -186,7 +186,7 @@ impl Resources {
     ) -> Option<(usize, usize)> {
         let list = self.list.as_slice();
         let hashes = self.threads.map(list, 1, |one| Hashed::of(key(one)));
-        Positions::of(&hashes, |one, other| key(&list[one]) == key(&list[other])).1
+        ByKey::of(&hashes, |one, other| key(&list[one]) == key(&list[other])).1
     }
 
     /// Takes all of `others` in one piece, where there are none yet and no two of them share an id.
@@ -209,11 +209,11 @@ impl Resources {
     }
 
     /// The objects, and where each id is.
-    fn positions(&mut self) -> (&[Resource], &mut Positions) {
+    fn positions(&mut self) -> (&[Resource], &mut ByKey) {
         let (list, threads) = (self.list.as_slice(), &self.threads);
         let positions = self.by_id.get_or_insert_with(|| {
             let ids = threads.map(list, 1, Hashed::id);
-            Positions::of(&ids, |one, other| list[one].key() == list[other].key()).0
+            ByKey::of(&ids, |one, other| list[one].key() == list[other].key()).0
         });
         (list, positions)
     }
