@@ -16,7 +16,7 @@ use rustc_hash::FxBuildHasher;
 use crate::error::Place;
 use crate::schema::Comments;
 use crate::twins::{self, Twins};
-use crate::value::{Map, Scalar, Style, Tag, Value};
+use crate::value::{Map, Scalar, Value};
 use crate::yaml::{self, Step, plain_key};
 
 /// Group, version and kind.
@@ -584,14 +584,9 @@ fn is_settled(annotations: &Value) -> bool {
     !map.is_empty()
         && !has_key_twice(map)
         && map.iter().all(|(key, value)| {
-            let is_string = value.as_scalar().is_some_and(is_plain_string);
+            let is_string = value.as_scalar().is_some_and(Scalar::is_as_set);
             is_string && !plain_key(&key.text).typed && !NOTES.contains(&key.text.as_str())
         })
-}
-
-/// Whether a scalar stays as it is where kustomize writes it anew as a string.
-fn is_plain_string(scalar: &Scalar) -> bool {
-    scalar.tag() == Tag::Str && !matches!(scalar.style, Style::Folded | Style::QuotedAs(_))
 }
 
 /// The annotations as kustomize writes them: of a key that is there twice the last.

@@ -277,6 +277,11 @@ impl Scalar {
             Style::Plain | Style::Bare => scalar::resolve(&self.text),
         }
     }
+
+    /// Whether this is the same string as one that a step sets to its text.
+    pub(crate) fn is_as_set(&self) -> bool {
+        self.tag() == Tag::Str && !matches!(self.style, Style::Folded | Style::QuotedAs(_))
+    }
 }
 
 /// Whether two keys are the same, which takes no call to find out where they are short.

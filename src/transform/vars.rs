@@ -271,7 +271,8 @@ impl Expansion {
         let text = scalar.text.as_str();
         if !text.contains('$') {
             // It is set all the same, and is a string from here on.
-            return (scalar.style == Style::Bare).then(|| Value::string(text));
+            let is_new = scalar.style == Style::Bare || !scalar.is_as_set();
+            return is_new.then(|| Value::string(text));
         }
         if let Some(value) = self.whole(text) {
             return Some(value);

@@ -146,6 +146,9 @@ fn metadata(chance: &mut Chance, name: &str, out: &mut String) {
             chance.pick(&NAMES),
             chance.below(3)
         );
+        if chance.percent(10) {
+            odd::entries(chance, 4, out);
+        }
     }
     if chance.percent(25) {
         let _ = writeln!(out, "  annotations:\n    note: {}", scalar(chance));
