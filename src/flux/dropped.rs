@@ -38,6 +38,23 @@ pub(super) fn warnings(resource: &Resource, sources: &Sources<'_>) -> Vec<Warnin
     told.map(|unknown| sources.warning(resource, unknown)).collect()
 }
 
+/// A warning where the labels of an object are no mapping: Flux puts its own in their place.
+pub(super) fn labels(resource: &Resource, sources: &Sources<'_>) -> Option<Warning> {
+    let labels = resource.value.at(&["metadata", "labels"])?;
+    if labels.is_null() || labels.as_map().is_some() {
+        return None;
+    }
+    let path = [Step::Key("metadata"), Step::Key("labels")];
+    let (place, _) = sources.place(resource, &path, "labels");
+    let whose = match sources.has_secrets {
+        true => "an object".to_owned(),
+        false => format!("{} \"{}\"", resource.kind(), resource.name()),
+    };
+    let found = labels.kind_name();
+    let message = format!("labels of {whose} are a {found} and no map: Flux drops them");
+    Some(Warning { place, message })
+}
+
 impl Sources<'_> {
     fn warning(&self, resource: &Resource, unknown: &Unknown<'_>) -> Warning {
         let path: Vec<Step<'_>> = unknown.path.iter().copied().map(step).collect();

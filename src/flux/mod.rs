@@ -170,6 +170,10 @@ impl Renderer<'_> {
         let files = self.rooted();
         let built = self.built(kustomization, &files, warnings)?;
         let mut resources = checked(applicable(built, warnings))?;
+        let (limits, has_secrets) = (&self.options.limits, kustomization.has_secrets());
+        let sources = dropped::Sources { files: &files, limits, has_secrets };
+        let lost = resources.iter().filter_map(|one| dropped::labels(one, &sources));
+        warnings.extend(lost.take(MOST_AT_ONCE));
         for resource in resources.iter_mut() {
             marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
             self.decrypt.rendered(resource)?;
@@ -177,8 +181,6 @@ impl Renderer<'_> {
                 marks::set_common(resource, common);
             }
         }
-        let (limits, has_secrets) = (&self.options.limits, kustomization.has_secrets());
-        let sources = dropped::Sources { files: &files, limits, has_secrets };
         let applied = resources.iter().filter(|one| marks::Wishes::of(one).is_applied());
         let dropped = applied.flat_map(|one| dropped::warnings(one, &sources));
         warnings.extend(dropped.take(MOST_AT_ONCE));

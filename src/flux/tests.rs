@@ -105,6 +105,21 @@ fn an_unset_variable_is_found_in_its_file() {
     assert!(text.contains("there is a variable \"tier\""), "{text}");
 }
 
+#[test]
+fn labels_that_flux_drops_are_told() {
+    let objects = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    app = b\n";
+    let open = KUSTOMIZATION.split("    substituteFrom").next().unwrap_or_default();
+    for (kustomization, whose) in [(KUSTOMIZATION, "an object"), (open, "ConfigMap \"a\"")] {
+        let rendered = render(&files(objects), kustomization);
+        let said: Vec<_> = rendered.warnings.iter().map(|one| one.message.clone()).collect();
+        assert_eq!(said, [format!("labels of {whose} are a scalar and no map: Flux drops them")]);
+        assert_eq!(rendered.warnings[0].place.to_string(), "deploy/objects.yaml:5:3");
+        let rendered = rendered.output.expect("builds");
+        let labels = rendered.resources.iter().next().and_then(Resource::labels);
+        assert_eq!(labels.map(|labels| labels.iter().count()), Some(3));
+    }
+}
+
 /// Whatever breaks, the value of a secret variable is not said.
 #[test]
 fn no_secret_is_in_any_message() {
