@@ -3,6 +3,7 @@
 //! It reads objects of built-in kinds into Go's types, and what these do not have is gone before the server sees it: a
 //! misspelt field is refused by nobody.
 
+use super::marks::{self, Unread};
 use super::normalize;
 use super::rooted::Rooted;
 use crate::error::{MOST_AT_ONCE, Place, Warning};
@@ -38,20 +39,25 @@ pub(super) fn warnings(resource: &Resource, sources: &Sources<'_>) -> Vec<Warnin
     told.map(|unknown| sources.warning(resource, unknown)).collect()
 }
 
-/// A warning where the labels of an object are no mapping: Flux puts its own in their place.
+/// A warning where Flux drops all labels of an object, as it cannot read them.
 pub(super) fn labels(resource: &Resource, sources: &Sources<'_>) -> Option<Warning> {
-    let labels = resource.value.at(&["metadata", "labels"])?;
-    if labels.is_null() || labels.as_map().is_some() {
-        return None;
-    }
-    let path = [Step::Key("metadata"), Step::Key("labels")];
-    let (place, _) = sources.place(resource, &path, "labels");
+    let unread = marks::unread(resource.value.at(&["metadata", "labels"])?)?;
     let whose = match sources.has_secrets {
         true => "an object".to_owned(),
         false => format!("{} \"{}\"", resource.kind(), resource.name()),
     };
-    let found = labels.kind_name();
-    let message = format!("labels of {whose} are a {found} and no map: Flux drops them");
+    let mut path = vec![Step::Key("metadata"), Step::Key("labels")];
+    let (name, message) = match unread {
+        Unread::NoMap(found) => {
+            ("labels", format!("labels of {whose} are a {found} and no map: Flux drops them"))
+        }
+        Unread::NoString(key) => {
+            path.push(Step::Key(key));
+            let message = format!("a label of {whose} is no string: Flux drops all of its labels");
+            (key, message + "; put it in quotes")
+        }
+    };
+    let (place, _) = sources.place(resource, &path, name);
     Some(Warning { place, message })
 }
 

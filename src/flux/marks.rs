@@ -3,6 +3,7 @@
 use ecow::EcoString;
 
 use super::api::{CommonMetadata, GROUP};
+use crate::json;
 use crate::resource::Resource;
 use crate::value::{Map, Value};
 
@@ -75,6 +76,43 @@ impl Wishes {
     }
 }
 
+/// Why Flux takes an object for one without labels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unread<'a> {
+    /// They are no map, but this.
+    NoMap(&'static str),
+    /// The one with this key is no string.
+    NoString(&'a str),
+}
+
+/// Whether Flux does not read the labels of an object: all of them are gone then.
+///
+/// Source: apimachinery `unstructured/helpers.go` (`NestedNullCoercingStringMap`), whose error nobody looks at.
+pub(super) fn unread(labels: &Value) -> Option<Unread<'_>> {
+    let is_read = |value: &Value| {
+        value.is_null() || json::to_json(value).is_ok_and(|value| value.is_string())
+    };
+    match labels {
+        labels if labels.is_null() => None,
+        Value::Map(labels) => {
+            let odd = labels.iter().find(|(_, value)| !is_read(value));
+            odd.map(|(key, _)| Unread::NoString(&key.text))
+        }
+        labels => Some(Unread::NoMap(labels.kind_name())),
+    }
+}
+
+/// Leaves an object the labels that Flux reads of it, which are strings.
+pub fn read_labels(resource: &mut Resource) {
+    let metadata = resource.value.get_mut("metadata");
+    let Some(labels) = metadata.and_then(|metadata| metadata.get_mut("labels")) else { return };
+    if unread(labels).is_some() {
+        *labels = Value::map();
+    }
+    let labels = labels.as_map_mut().into_iter().flat_map(Map::iter_mut);
+    labels.filter(|(_, label)| label.is_null()).for_each(|(_, label)| *label = Value::string(""));
+}
+
 /// Writes the name and namespace of the Kustomization on an object: whose it is.
 pub fn own(resource: &mut Resource, name: &str, namespace: &str) {
     set(resource, "labels", &format!("{GROUP}/name"), name);
@@ -90,6 +128,18 @@ pub fn set_common(resource: &mut Resource, common: &CommonMetadata) {
     };
     all(&common.labels, "labels", resource);
     all(&common.annotations, "annotations", resource);
+}
+
+/// The same as Flux does it for Kustomizations: labels that it cannot read are gone where there are some to set.
+///
+/// Source: fluxcd/pkg `ssa/utils/meta.go` (`SetCommonMetadata`).
+pub fn read_and_set_common(resource: &mut Resource, common: &CommonMetadata) {
+    let is_read =
+        resource.value.at(&["metadata", "labels"]).is_none_or(|one| unread(one).is_none());
+    if is_read || !common.labels.is_empty() {
+        read_labels(resource);
+    }
+    set_common(resource, common);
 }
 
 fn set(resource: &mut Resource, field: &str, key: &str, text: &str) {

@@ -175,10 +175,13 @@ impl Renderer<'_> {
         let lost = resources.iter().filter_map(|one| dropped::labels(one, &sources));
         warnings.extend(lost.take(MOST_AT_ONCE));
         for resource in resources.iter_mut() {
+            if !self.is_of_program() {
+                marks::read_labels(resource);
+            }
             marks::own(resource, &kustomization.meta.name, &kustomization.meta.namespace);
             self.decrypt.rendered(resource)?;
             if let Some(common) = &kustomization.common_metadata {
-                marks::set_common(resource, common);
+                marks::read_and_set_common(resource, common);
             }
         }
         let applied = resources.iter().filter(|one| marks::Wishes::of(one).is_applied());
@@ -186,6 +189,11 @@ impl Renderer<'_> {
         warnings.extend(dropped.take(MOST_AT_ONCE));
         let inventory = inventory::entries(&resources);
         Ok(Rendered { resources, inventory })
+    }
+
+    /// Whether the `flux` program builds, which keeps labels that Flux cannot read. Nobody else hides files.
+    fn is_of_program(&self) -> bool {
+        self.hidden.is_some()
     }
 
     /// The files that may be read.

@@ -107,17 +107,51 @@ fn an_unset_variable_is_found_in_its_file() {
 
 #[test]
 fn labels_that_flux_drops_are_told() {
-    let objects = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n    app = b\n";
     let open = KUSTOMIZATION.split("    substituteFrom").next().unwrap_or_default();
-    for (kustomization, whose) in [(KUSTOMIZATION, "an object"), (open, "ConfigMap \"a\"")] {
-        let rendered = render(&files(objects), kustomization);
-        let said: Vec<_> = rendered.warnings.iter().map(|one| one.message.clone()).collect();
-        assert_eq!(said, [format!("labels of {whose} are a scalar and no map: Flux drops them")]);
-        assert_eq!(rendered.warnings[0].place.to_string(), "deploy/objects.yaml:5:3");
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n";
+    let own = serde_json::json!({
+        "team": "web",
+        "kustomize.toolkit.fluxcd.io/name": "app",
+        "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
+    });
+    for (labels, kustomization, at, told) in [
+        (
+            "    app = b\n",
+            KUSTOMIZATION,
+            "5:3",
+            "labels of an object are a scalar and no map: Flux drops them",
+        ),
+        (
+            "    app = b\n",
+            open,
+            "5:3",
+            "labels of ConfigMap \"a\" are a scalar and no map: Flux drops them",
+        ),
+        (
+            "    a: b\n    c: 1\n",
+            open,
+            "7:5",
+            "a label of ConfigMap \"a\" is no string: Flux drops all of its labels; put it in quotes",
+        ),
+    ] {
+        let rendered = render(&files(&format!("{object}{labels}")), kustomization);
+        let said: Vec<_> = rendered.warnings.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(said, [told]);
+        assert_eq!(rendered.warnings[0].place.to_string(), format!("deploy/objects.yaml:{at}"));
         let rendered = rendered.output.expect("builds");
-        let labels = rendered.resources.iter().next().and_then(Resource::labels);
-        assert_eq!(labels.map(|labels| labels.iter().count()), Some(3));
+        let first = rendered.resources.iter().next().expect("an object");
+        assert_eq!(json::to_json(&first.value).expect("JSON")["metadata"]["labels"], own);
     }
+}
+
+#[test]
+fn a_label_without_a_value_is_blank() {
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {b: , c: d}}\n";
+    let rendered = render(&files(object), KUSTOMIZATION);
+    assert!(rendered.warnings.is_empty());
+    let rendered = rendered.output.expect("builds");
+    let first = rendered.resources.iter().next().expect("an object");
+    assert_eq!(first.value.text_at(&["metadata", "labels", "b"]), Some(""));
 }
 
 /// Whatever breaks, the value of a secret variable is not said.
