@@ -66,3 +66,33 @@ fn prints_the_bytes_of_the_flux_program() {
     }
     tally.finish();
 }
+
+/// Labels that are a text are refused, as the program does, and one that is a number is printed; that Flux drops
+/// them all then is told.
+#[test]
+fn labels_that_are_no_texts_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let kustomization = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n\
+        metadata: {name: apps, namespace: flux-system}\nspec:\n  path: ./apps\n  prune: true\n  interval: 1m\n  \
+        sourceRef: {kind: GitRepository, name: apps}\n";
+    std::fs::create_dir(path("apps")).unwrap();
+    std::fs::write(path("ks.yaml"), kustomization).unwrap();
+    let line = "flux build kustomization apps --path apps --dry-run --kustomization-file ks.yaml";
+    let built = |labels: &str| {
+        let object =
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels:\n{labels}");
+        std::fs::write(path("apps/a.yaml"), object).unwrap();
+        run(folder.path(), &words(line))
+    };
+    let (code, out, err) = built("    app = web\n");
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(
+        err.contains("apps/a.yaml:5:3: labels of ConfigMap \"a\" are a scalar and no map"),
+        "{err}"
+    );
+    let (code, out, err) = built("    app: web\n    version: 2\n");
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("    version: 2\n"), "{out}");
+    assert!(err.contains("apps/a.yaml:7:5: a label of ConfigMap \"a\" is no string"), "{err}");
+}

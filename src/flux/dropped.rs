@@ -6,7 +6,7 @@
 use super::marks::{self, Unread};
 use super::normalize;
 use super::rooted::Rooted;
-use crate::error::{MOST_AT_ONCE, Place, Warning};
+use crate::error::{Error, ErrorKind, MOST_AT_ONCE, Place, Result, Warning};
 use crate::files::Files;
 use crate::json;
 use crate::limits::Limits;
@@ -41,27 +41,54 @@ pub(super) fn warnings(resource: &Resource, sources: &Sources<'_>) -> Vec<Warnin
 
 /// A warning where Flux drops all labels of an object, as it cannot read them.
 pub(super) fn labels(resource: &Resource, sources: &Sources<'_>) -> Option<Warning> {
-    let unread = marks::unread(resource.value.at(&["metadata", "labels"])?)?;
-    let whose = match sources.has_secrets {
-        true => "an object".to_owned(),
-        false => format!("{} \"{}\"", resource.kind(), resource.name()),
-    };
-    let mut path = vec![Step::Key("metadata"), Step::Key("labels")];
-    let (name, message) = match unread {
+    let (place, unread) = sources.labels(resource)?;
+    let whose = sources.shown(resource);
+    let message = match unread {
         Unread::NoMap(found) => {
-            ("labels", format!("labels of {whose} are a {found} and no map: Flux drops them"))
+            format!("labels of {whose} are a {found} and no map: Flux drops them")
         }
-        Unread::NoString(key) => {
-            path.push(Step::Key(key));
-            let message = format!("a label of {whose} is no string: Flux drops all of its labels");
-            (key, message + "; put it in quotes")
+        Unread::NoString(_) => {
+            format!(
+                "a label of {whose} is no string: Flux drops all of its labels; put it in quotes"
+            )
         }
     };
-    let (place, _) = sources.place(resource, &path, name);
     Some(Warning { place, message })
 }
 
+/// Refuses labels that are no map, as the `flux` program does.
+pub(super) fn refuse_labels(resource: &Resource, sources: &Sources<'_>) -> Result<()> {
+    match sources.labels(resource) {
+        Some((place, Unread::NoMap(found))) => {
+            let message = format!("labels of {} are a {found} and no map", sources.shown(resource));
+            Err(Error::new(ErrorKind::Invalid, place, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Sources<'_> {
+    /// Where those of the labels of an object stand that Flux cannot read.
+    fn labels<'r>(&self, resource: &'r Resource) -> Option<(Place, Unread<'r>)> {
+        let unread = marks::unread(resource.value.at(&["metadata", "labels"])?)?;
+        let key = match unread {
+            Unread::NoString(key) => Some(key),
+            Unread::NoMap(_) => None,
+        };
+        let path = ["metadata", "labels"].into_iter().chain(key).map(Step::Key);
+        let path: Vec<_> = path.collect();
+        let (place, _) = self.place(resource, &path, key.unwrap_or("labels"));
+        Some((place, unread))
+    }
+
+    /// An object in a message.
+    fn shown(&self, resource: &Resource) -> String {
+        match self.has_secrets {
+            true => "an object".to_owned(),
+            false => format!("{} \"{}\"", resource.kind(), resource.name()),
+        }
+    }
+
     fn warning(&self, resource: &Resource, unknown: &Unknown<'_>) -> Warning {
         let path: Vec<Step<'_>> = unknown.path.iter().copied().map(step).collect();
         let name = match path.last() {

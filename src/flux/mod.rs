@@ -172,6 +172,9 @@ impl Renderer<'_> {
         let mut resources = checked(applicable(built, warnings))?;
         let (limits, has_secrets) = (&self.options.limits, kustomization.has_secrets());
         let sources = dropped::Sources { files: &files, limits, has_secrets };
+        if self.is_of_program() {
+            resources.iter().try_for_each(|one| dropped::refuse_labels(one, &sources))?;
+        }
         let lost = resources.iter().filter_map(|one| dropped::labels(one, &sources));
         warnings.extend(lost.take(MOST_AT_ONCE));
         for resource in resources.iter_mut() {
@@ -191,7 +194,7 @@ impl Renderer<'_> {
         Ok(Rendered { resources, inventory })
     }
 
-    /// Whether the `flux` program builds, which keeps labels that Flux cannot read. Nobody else hides files.
+    /// Whether the `flux` program builds, which keeps or refuses labels that Flux cannot read. Nobody else hides files.
     fn is_of_program(&self) -> bool {
         self.hidden.is_some()
     }
