@@ -5,7 +5,7 @@ use ecow::EcoString;
 use super::api::{CommonMetadata, GROUP};
 use crate::json;
 use crate::resource::Resource;
-use crate::value::{Map, Value};
+use crate::value::{Map, Scalar, Value};
 
 /// What an object's labels and annotations ask of Flux.
 ///
@@ -90,7 +90,10 @@ pub(super) enum Unread<'a> {
 /// Source: apimachinery `unstructured/helpers.go` (`NestedNullCoercingStringMap`), whose error nobody looks at.
 pub(super) fn unread(labels: &Value) -> Option<Unread<'_>> {
     let is_read = |value: &Value| {
-        value.is_null() || json::to_json(value).is_ok_and(|value| value.is_string())
+        // Most are, which takes no JSON to find out.
+        value.as_scalar().is_some_and(Scalar::is_as_set)
+            || value.is_null()
+            || json::to_json(value).is_ok_and(|value| value.is_string())
     };
     match labels {
         labels if labels.is_null() => None,
