@@ -1,14 +1,29 @@
 //! The JSON that is hashed, patched and sent.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use ecow::EcoString;
 use serde_json::{Map as Object, Number, Value as Json};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::value::{Key, Map, Scalar, Style, Tag, Value};
 use crate::yaml::scalar::{self, Meaning};
 use crate::yaml::{Printed, Unprintable, check_key, duplicate_key};
+
+/// Reads the text of a file that is JSON.
+///
+/// # Errors
+/// Where it is none, with the line and the column.
+pub(crate) fn read(text: &[u8], file: &Arc<str>) -> Result<Json> {
+    serde_json::from_slice(text).map_err(|error| {
+        let line = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let place = Place::new(file.clone(), line(error.line()), line(error.column()));
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        Error::new(ErrorKind::Invalid, place, format!("no JSON: {message}"))
+    })
+}
 
 /// Appends the canonical JSON of `value` as Go prints it: sorted keys, no spaces, `<`, `>` and `&` escaped.
 ///

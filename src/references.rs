@@ -461,6 +461,7 @@ impl<'a> Origins<'a> {
 impl<'a> Referrer<'a> {
     fn new(object: &'a Object<'a>) -> std::result::Result<Self, Problem> {
         let value = &object.resource.value;
+        check_api_version(value)?;
         let is_binding = object.scope != Scope::Cluster && object.resource.kind() == "RoleBinding";
         let account_namespaces = if is_binding { account_namespaces(value)? } else { Vec::new() };
         let role = value.get("roleRef").and_then(|role| {
@@ -479,18 +480,41 @@ impl<'a> Referrer<'a> {
 }
 
 /// The namespaces of the ServiceAccounts among the subjects of a RoleBinding.
+///
+/// kustomize dies of a subject that is no map, and of a kind that is no string beside a namespace.
 fn account_namespaces(binding: &Value) -> std::result::Result<Vec<&str>, Problem> {
     let subjects = binding.get("subjects").and_then(Value::as_list).into_iter().flatten();
-    let accounts = subjects.filter(|one| one.text_at(&["kind"]) == Some("ServiceAccount"));
-    let namespaces = accounts.filter_map(|one| one.get("namespace"));
-    namespaces
-        .map(|namespace| {
-            namespace.as_str().ok_or_else(|| Problem {
-                path: "subjects/namespace".into(),
-                message: "expected a string".into(),
-            })
-        })
-        .collect()
+    let mut namespaces = Vec::new();
+    for subject in subjects {
+        if subject.as_map().is_none() {
+            let message = format!("expected a map, found a {}", subject.kind_name());
+            return Err(Problem { path: "subjects".into(), message });
+        }
+        let Some((namespace, kind)) = subject.get("namespace").zip(subject.get("kind")) else {
+            continue;
+        };
+        if text_of(kind, "subjects/kind")? == "ServiceAccount" {
+            namespaces.push(text_of(namespace, "subjects/namespace")?);
+        }
+    }
+    Ok(namespaces)
+}
+
+fn text_of<'a>(value: &'a Value, path: &str) -> std::result::Result<&'a str, Problem> {
+    let problem = || Problem { path: path.into(), message: "expected a string".into() };
+    value.as_str().ok_or_else(problem)
+}
+
+/// kustomize takes the `null` of a referrer for its text in one place and for nothing in another, and refuses it.
+fn check_api_version(referrer: &Value) -> std::result::Result<(), Problem> {
+    let written = referrer.get("apiVersion").filter(|value| value.is_null());
+    match written.and_then(Value::as_text) {
+        Some(text) if !text.is_empty() => Err(Problem {
+            path: "apiVersion".into(),
+            message: format!("expected a string, found `{text}`"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Prefers the objects that went through the same layers as the referrer.

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use rustc_hash::FxHashSet;
 
 use crate::error::{Error, ErrorKind, Place, Result};
+use crate::json;
 use crate::kustomization::node::{Decode, Node, Rules, decode_as};
 use crate::kustomization::{FieldSpec, Source, decode_gvk};
 use crate::limits::Limits;
@@ -155,10 +156,13 @@ impl Config {
     ///
     /// Source: kustomize `api/internal/accumulator/loadconfigfromcrds.go`.
     /// # Errors
-    /// Where it is no YAML, or a definition leads back to itself.
+    /// Where it begins as JSON and is none, where it is no YAML, or a definition leads back to itself.
     pub fn read_crds(source: &Source, limits: &Limits) -> Result<Arc<Self>> {
         let place = || Place::file(source.file.clone());
-        let value = yaml::read_first(&source.text, &source.file, limits)?;
+        let value = match source.text.first() {
+            Some(b'{') => json::from_json(&json::read(&source.text, &source.file)?),
+            _ => yaml::read_first(&source.text, &source.file, limits)?,
+        };
         let definitions = match &value {
             Value::Map(definitions) => definitions,
             _ if value.is_null() && !source.text.is_empty() => return Ok(Arc::default()),

@@ -6,6 +6,7 @@
 
 mod chance;
 mod compare;
+mod mangled;
 mod objects;
 mod odd;
 mod settings;

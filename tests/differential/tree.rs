@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::chance::Chance;
 use crate::compare::{TOP, Tree};
+use crate::mangled::mangled;
 use crate::objects::{KINDS, NAMES, NAMESPACES, head, object, scalar};
 use crate::odd;
 use crate::settings::RARE;
@@ -18,23 +19,31 @@ struct Known {
 /// Of so many trees one is about the text that an object holds.
 const TEXTS: u64 = 8;
 
+/// Of so many trees one has a slip of the hand in it.
+const MANGLED: u64 = 4;
+
 /// The tree of a seed.
 pub(crate) fn tree(seed: u64) -> Tree {
     let mut chance = Chance::new(seed);
     if seed.is_multiple_of(TEXTS) {
         return texts::tree(&mut chance);
     }
+    let tree = plausible(&mut chance);
+    if seed % MANGLED == 1 { mangled(&mut chance, tree) } else { tree }
+}
+
+fn plausible(chance: &mut Chance) -> Tree {
     let mut writer = Writer { tree: Tree::new(), known: Vec::new(), hidden: 0 };
     let bases = 1 + chance.below(2);
     for base in 0..bases {
         // A base sees nothing of its sibling, whose objects meet its own at the top.
         writer.hidden = writer.known.len();
-        writer.layer(&mut chance, &format!("base{base}"), "", &[]);
+        writer.layer(chance, &format!("base{base}"), "", &[]);
     }
     let component = chance.percent(25);
     if component {
         writer.layer(
-            &mut chance,
+            chance,
             "part",
             "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n",
             &[],
@@ -43,7 +52,7 @@ pub(crate) fn tree(seed: u64) -> Tree {
     writer.hidden = 0;
     let below: Vec<String> = (0..bases).map(|base| format!("../base{base}")).collect();
     let head = if component { "components: [../part]\n" } else { "" };
-    writer.layer(&mut chance, TOP, head, &below);
+    writer.layer(chance, TOP, head, &below);
     writer.tree
 }
 

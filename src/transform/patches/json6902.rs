@@ -59,7 +59,7 @@ impl Operations {
     pub fn parse(text: &[u8], file: &Arc<str>, limits: &Limits) -> Result<Self> {
         let is_json = text.first() == Some(&b'[');
         let value = if is_json {
-            read_json(text, file)?
+            from_json(&json::read(text, file)?)
         } else {
             from_yaml(&yaml::read_first(text, file, limits)?)
                 .map_err(|message| invalid(file, message))?
@@ -115,17 +115,6 @@ impl Operations {
 
 fn invalid(file: &Arc<str>, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, Place::file(file.clone()), message)
-}
-
-fn read_json(text: &[u8], file: &Arc<str>) -> Result<Value> {
-    let json: serde_json::Value = serde_json::from_slice(text).map_err(|error| {
-        let line = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let place = Place::new(file.clone(), line(error.line()), line(error.column()));
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default();
-        Error::new(ErrorKind::Invalid, place, format!("no JSON: {message}"))
-    })?;
-    Ok(from_json(&json))
 }
 
 /// Keeps the text of what is tested: kustomize compares that and not what it means.

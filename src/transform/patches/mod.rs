@@ -371,8 +371,7 @@ fn apply_to_target(
     stringify_metadata(&mut document.value, text, context.warnings);
     for at in selected {
         let mut adapted = document.clone();
-        let api_version = objects.list()[at].api_version();
-        adapted.value.set(&["apiVersion"], Value::plain(api_version));
+        set_api_version(&mut adapted.value, objects.list()[at].api_version());
         merge(objects, at, text, &adapted, patch, context)?;
     }
     if patch.allow_name_change || patch.allow_kind_change {
@@ -381,6 +380,14 @@ fn apply_to_target(
             .map_err(|message| text.error(ErrorKind::Invalid, text.whole(), message))?;
     }
     Ok(())
+}
+
+/// The patch gets the version of what it is merged into, in its own quotes.
+fn set_api_version(patch: &mut Value, text: &str) {
+    let Some(value) = patch.make(&["apiVersion"]) else { return };
+    let quotes = value.as_scalar().map(|old| old.style).filter(|style| style.is_quoted());
+    let style = quotes.map_or(Style::Plain, |quotes| quotes.around(Tag::Str));
+    *value = Value::Scalar(Scalar { text: text.into(), style });
 }
 
 fn select(
