@@ -13,7 +13,9 @@ pub(crate) const RARE: &[(usize, Field)] = &[
     (5, configurations),
     (3, crds),
     (3, openapi),
-    (6, plugins),
+    (8, plugins),
+    (4, generators),
+    (2, validators),
     (6, generated_from_files),
     (4, |_, chance, _, text| {
         let _ = writeln!(
@@ -140,29 +142,150 @@ fn openapi(writer: &mut Writer, _: &mut Chance, folder: &str, text: &mut String)
     text.push_str("openapi:\n  path: schema.json\n");
 }
 
-fn plugins(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut String) {
-    let (kind, body) = *[
-        ("PrefixTransformer", "prefix: t-\nfieldSpecs:\n- path: metadata/name\n"),
-        ("SuffixTransformer", "suffix: -t\nfieldSpecs:\n- path: metadata/name\n  kind: ConfigMap\n"),
-        ("LabelTransformer", "labels: {t: 'on', u: \"1\"}\nfieldSpecs:\n- path: metadata/labels\n  create: true\n"),
-        ("AnnotationsTransformer", "annotations: {t: 'on'}\nfieldSpecs:\n- path: metadata/annotations\n  create: true\n"),
-        ("NamespaceTransformer", "unsetOnly: true\nsetRoleBindingSubjects: allServiceAccounts\nfieldSpecs:\n- path: metadata/namespace\n  create: true\n"),
-        ("NamespaceTransformer", "setRoleBindingSubjects: none\nfieldSpecs:\n- path: metadata/namespace\n  create: true\n"),
-        ("ImageTagTransformer", "imageTag: {name: nginx, newTag: t}\nfieldSpecs:\n- path: spec/template/spec/containers/image\n"),
-        ("ReplicaCountTransformer", "replica: {name: web, count: 4}\nfieldSpecs:\n- path: spec/replicas\n  create: true\n"),
-        ("ValueAddTransformer", "value: added\ntargets:\n- selector: {kind: Widget}\n  fieldPath: spec/a\n"),
-        ("PatchTransformer", "target: {kind: ConfigMap}\npatch: '[{\"op\": \"add\", \"path\": \"/t\", \"value\": 1}]'\n"),
-    ]
-    .get(chance.below(10))
-    .expect("as many as there are");
-    let mut config = format!("apiVersion: builtin\nkind: {kind}\nmetadata:\n  name: t\n");
+/// Built-in transformers as configurations of their own, with what stands below `metadata`.
+const TRANSFORMERS: [(&str, &str); 21] = [
+    ("PrefixTransformer", "prefix: t-\nfieldSpecs:\n- path: metadata/name\n"),
+    ("SuffixTransformer", "suffix: -t\nfieldSpecs:\n- path: metadata/name\n  kind: ConfigMap\n"),
+    (
+        "LabelTransformer",
+        "labels: {t: 'on', u: \"1\"}\nfieldSpecs:\n- path: metadata/labels\n  create: true\n",
+    ),
+    (
+        "AnnotationsTransformer",
+        "annotations: {t: 'on'}\nfieldSpecs:\n- path: metadata/annotations\n  create: true\n",
+    ),
+    (
+        "NamespaceTransformer",
+        "unsetOnly: true\nsetRoleBindingSubjects: allServiceAccounts\nfieldSpecs:\n- path: metadata/namespace\n  create: true\n",
+    ),
+    (
+        "NamespaceTransformer",
+        "setRoleBindingSubjects: none\nfieldSpecs:\n- path: metadata/namespace\n  create: true\n",
+    ),
+    (
+        "ImageTagTransformer",
+        "imageTag: {name: nginx, newTag: t}\nfieldSpecs:\n- path: spec/template/spec/containers/image\n",
+    ),
+    (
+        "ReplicaCountTransformer",
+        "replica: {name: web, count: 4}\nfieldSpecs:\n- path: spec/replicas\n  create: true\n",
+    ),
+    ("ReplicaCountTransformer", "replica: {name: w}\nfieldSpecs:\n- path: spec/replicas\n"),
+    (
+        "ValueAddTransformer",
+        "value: added\ntargets:\n- selector: {kind: Widget}\n  fieldPath: spec/a\n",
+    ),
+    (
+        "ValueAddTransformer",
+        "value: added\ntargets:\n- fieldPath: metadata/labels/x\n- fieldPath: metadata/annotations/y\n",
+    ),
+    (
+        "ValueAddTransformer",
+        "value: v\ntargets:\n- selector: {kind: ConfigMap}\n  fieldPath: data/k\n  filePathPosition: 1\n",
+    ),
+    (
+        "PatchTransformer",
+        "target: {kind: ConfigMap}\npatch: '[{\"op\": \"add\", \"path\": \"/t\", \"value\": 1}]'\n",
+    ),
+    (
+        "PatchTransformer",
+        "target: {kind: Deployment|Service}\npatch: |\n  metadata:\n    name: any\n    labels: {p: \"1\"}\n",
+    ),
+    (
+        "PatchTransformer",
+        "target: {}\npatch: |\n  apiVersion: v1\n  kind: Any\n  metadata:\n    name: any\n    annotations: {p: q}\n",
+    ),
+    (
+        "PatchJson6902Transformer",
+        "target: {version: v1, kind: ConfigMap, name: web}\njsonOp: '[{\"op\": \"add\", \"path\": \"/t\", \"value\": 1}]'\n",
+    ),
+    (
+        "PatchStrategicMergeTransformer",
+        "patches: |\n  apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: web}\n  data: {m: n}\n",
+    ),
+    (
+        "ReplacementTransformer",
+        "replacements:\n- sourceValue: r\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [metadata.labels.r]\n    options: {create: true}\n",
+    ),
+    ("HashTransformer", ""),
+    ("SortOrderTransformer", "sortOptions: {order: legacy}\n"),
+    ("SortOrderTransformer", "sortOptions: {order: fifo}\n"),
+];
+
+/// As `TRANSFORMERS`.
+const GENERATORS: [(&str, &str); 7] = [
+    ("ConfigMapGenerator", "literals: [a=1, 'b=c d']\n"),
+    ("ConfigMapGenerator", "literals: [x=y]\nbehavior: create\n"),
+    ("ConfigMapGenerator", "literals: [x=y]\noptions: {disableNameSuffixHash: true}\n"),
+    ("SecretGenerator", "literals: [a=1]\ntype: Opaque\n"),
+    ("SecretGenerator", "literals: []\noptions: {immutable: true, labels: {a: b}}\n"),
+    (
+        "IAMPolicyGenerator",
+        "cloud: gke\nkubernetesService: {name: k, namespace: n}\nserviceAccount: {name: s, projectId: p}\n",
+    ),
+    (
+        "IAMPolicyGenerator",
+        "cloud: gke\nkubernetesService: {name: k}\nserviceAccount: {name: s, projectId: p}\n",
+    ),
+];
+
+fn plugin(chance: &mut Chance, from: &[(&str, &str)]) -> String {
+    let (kind, body) = from[chance.below(from.len())];
+    let name = if kind.ends_with("Generator") { chance.pick(&NAMES) } else { "t" };
+    let mut config = format!("apiVersion: builtin\nkind: {kind}\nmetadata:\n  name: {name}\n");
     // `metadata.namespace` is the one that is set.
-    if kind == "NamespaceTransformer" {
+    if kind == "NamespaceTransformer" || chance.percent(10) {
         config.push_str("  namespace: plugged\n");
     }
-    config.push_str(body);
-    writer.write(folder, "plugin.yaml", config);
-    text.push_str("transformers: [plugin.yaml]\n");
+    config + body
+}
+
+/// Plugins of one field: in files, in a directory with a kustomization, or in the field itself.
+fn plugged(
+    writer: &mut Writer,
+    chance: &mut Chance,
+    (folder, field): (&str, &str),
+    from: &[(&str, &str)],
+    text: &mut String,
+) {
+    let count = 1 + usize::from(chance.percent(30));
+    let configs: Vec<String> = (0..count).map(|_| plugin(chance, from)).collect();
+    let config = configs.join("---\n");
+    match chance.below(4) {
+        0 => {
+            let below = format!("{folder}/{field}");
+            let prefix = chance.pick(&["", "", "", "namePrefix: n-\n", "namespace: other\n"]);
+            writer.write(&below, "plugin.yaml", config);
+            writer.write(
+                &below,
+                "kustomization.yaml",
+                format!("resources: [plugin.yaml]\n{prefix}"),
+            );
+            let _ = writeln!(text, "{field}: [{field}]");
+        }
+        1 => {
+            let indented = config.replace('\n', "\n  ");
+            let _ = writeln!(text, "{field}:\n- |-\n  {}", indented.trim_end());
+        }
+        _ => {
+            let file = format!("{field}.yaml");
+            writer.write(folder, &file, config);
+            let _ = writeln!(text, "{field}: [{file}]");
+        }
+    }
+}
+
+fn plugins(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut String) {
+    plugged(writer, chance, (folder, "transformers"), &TRANSFORMERS, text);
+}
+
+fn generators(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut String) {
+    plugged(writer, chance, (folder, "generators"), &GENERATORS, text);
+}
+
+/// What changes an object is refused as a validator.
+fn validators(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut String) {
+    plugged(writer, chance, (folder, "validators"), &TRANSFORMERS, text);
 }
 
 fn generated_from_files(writer: &mut Writer, chance: &mut Chance, folder: &str, text: &mut String) {

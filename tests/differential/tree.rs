@@ -1,4 +1,4 @@
-//! Random trees: an overlay `top` over one or two bases, at times with a component.
+//! Random trees: an overlay `top` over one or two bases, at times with a component and a layer between.
 
 use std::fmt::Write as _;
 
@@ -50,8 +50,21 @@ fn plausible(chance: &mut Chance) -> Tree {
         );
     }
     writer.hidden = 0;
-    let below: Vec<String> = (0..bases).map(|base| format!("../base{base}")).collect();
+    let mut below: Vec<String> = (0..bases).map(|base| format!("../base{base}")).collect();
     let head = if component { "components: [../part]\n" } else { "" };
+    if chance.percent(15) {
+        writer.layer(chance, "mid", "", &below);
+        below = vec!["../mid".to_owned()];
+    }
+    if chance.percent(5) {
+        // The same objects another time, under other names.
+        writer.write(
+            "twin",
+            "kustomization.yaml",
+            "resources: [../base0]\nnameSuffix: -twin\n".to_owned(),
+        );
+        below.push("../twin".to_owned());
+    }
     writer.layer(chance, TOP, head, &below);
     writer.tree
 }
