@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::resource::{Origin, Resource, Written};
-use crate::transform::patches::json6902::{check_keys, null};
-use crate::value::{Key, Scalar, Style, Value};
+use crate::transform::patches::json6902::{check_keys, check_twice, null};
+use crate::value::{Key, Scalar, Style, Tag, Value};
 use crate::yaml;
 use crate::yaml::scalar::{self, Meaning};
 
@@ -59,10 +59,10 @@ pub fn resources(
         match list_items(&value, || place(document))? {
             // Its items come after everything else in the file.
             Some(items) => {
+                let invalid = |message| Error::new(ErrorKind::Invalid, place(document), message);
+                check_collection(&value).map_err(invalid)?;
                 for item in items {
-                    let item = through_json(item).map_err(|message| {
-                        Error::new(ErrorKind::Invalid, place(document), message)
-                    })?;
+                    let item = through_json(item).map_err(invalid)?;
                     queue.push_back(Entry::part(document, item, true));
                 }
             }
@@ -118,6 +118,24 @@ fn list_items(value: &Value, place: impl FnOnce() -> Place) -> Result<Option<&[V
         Some(other) => {
             let message = format!("\"items\" of a list is a {}, not a list", other.kind_name());
             Err(Error::new(ErrorKind::Invalid, place(), message))
+        }
+    }
+}
+
+/// kustomize reads a collection whole, also what stands beside its items.
+fn check_collection(value: &Value) -> std::result::Result<(), String> {
+    match value {
+        Value::Null => Ok(()),
+        Value::Scalar(scalar) => scalar::meaning(scalar).map(drop),
+        Value::List(list) => list.iter().try_for_each(check_collection),
+        Value::Map(map) => {
+            check_twice(map)?;
+            // kustomize copies such an entry, and has it twice then.
+            let is_null = |key: &Key| key.typed && scalar::resolve(&key.text) == Tag::Null;
+            if let Some((key, _)) = map.iter().find(|(key, _)| is_null(key)) {
+                return Err(format!("key {} is no string", key.text));
+            }
+            map.iter().try_for_each(|(_, value)| check_collection(value))
         }
     }
 }

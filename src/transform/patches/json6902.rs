@@ -269,22 +269,20 @@ fn is_base_60(text: &str) -> bool {
 }
 
 pub(crate) fn check_keys(map: &Map) -> std::result::Result<(), String> {
-    for (index, (key, _)) in map.iter().enumerate() {
-        if key.typed {
-            return Err(format!("key {} is no string", key.text));
-        }
-        if map.len() <= 32 && map.iter().take(index).any(|(other, _)| other.text == key.text) {
-            return Err(format!("key \"{}\" is there twice", key.text));
-        }
+    match map.iter().find(|(key, _)| key.typed) {
+        Some((key, _)) => Err(format!("key {} is no string", key.text)),
+        None => check_twice(map),
     }
-    if map.len() > 32 {
-        let mut keys: Vec<_> = map.iter().map(|(key, _)| key.text.as_str()).collect();
-        keys.sort_unstable();
-        if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("key \"{}\" is there twice", pair[0]));
-        }
+}
+
+/// Refuses a map that has a key twice.
+pub(crate) fn check_twice(map: &Map) -> std::result::Result<(), String> {
+    let mut keys: Vec<_> = map.iter().map(|(key, _)| key.text.as_str()).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("key \"{}\" is there twice", pair[0])),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The scalar that go-yaml writes for a value out of JSON, where every number is a float.
