@@ -60,6 +60,8 @@ struct Fields<'a> {
     ends: usize,
     /// Whether a spec has `[]` here.
     is_listed: bool,
+    /// Whether a spec has nothing between two slashes here.
+    is_nameless: bool,
     below: Vec<(Cow<'a, str>, Self)>,
 }
 
@@ -75,6 +77,7 @@ impl<'a> Fields<'a> {
     fn insert(&mut self, path: &'a str) {
         let mut fields = self;
         for Segment { name, list } in split(path) {
+            fields.is_nameless |= name.is_empty();
             let at = fields.below.iter().position(|(other, _)| *other == name);
             let at = at.unwrap_or_else(|| {
                 fields.below.push((name, Self::default()));
@@ -138,6 +141,9 @@ fn rewrite_map(
     within: Within,
     edits: &[Edit<'_>],
 ) -> Change {
+    if fields.is_some_and(|fields| fields.is_nameless) && map.find("").is_none() {
+        Segment { name: "".into(), list: false }.check()?;
+    }
     let mut parts = News::default();
     let is_leaf = |field: &Value| matches!(field, Value::Scalar(_) | Value::Null);
     for (at, (key, field)) in map.iter().enumerate() {

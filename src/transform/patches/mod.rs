@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ecow::EcoString;
+use rustc_hash::FxHashMap;
 
 use crate::error::{Error, ErrorKind, Place, Result, Warning};
 use crate::fields::rename;
@@ -447,6 +448,11 @@ fn merge(
     if may_change_name || may_change_kind {
         object.remember_id();
     }
+    if has_notes(object)
+        && let Some(conflict) = over_notes(&document.value)
+    {
+        return Err(misfit(text, document, object, &conflict));
+    }
     *context.has_merged = true;
     let comments = comments_of(object, document);
     let comments = comments.as_deref();
@@ -647,6 +653,17 @@ fn wipes_notes(patch: &Value) -> bool {
     replaces(metadata) || metadata.get("annotations").is_some_and(of_annotations)
 }
 
+/// Annotations of a patch that are no map, where kustomize has notes in those of the object.
+fn over_notes(patch: &Value) -> Option<Conflict> {
+    let annotations = patch.at(&["metadata", "annotations"])?;
+    let is_odd = !annotations.is_null() && annotations.as_map().is_none();
+    is_odd.then(|| Conflict {
+        path: ["metadata", "annotations"].map(|key| Segment::Key(key.to_owned())).into(),
+        message: format!("patch has a {} where kustomize notes a map", annotations.kind_name()),
+        is_limit: false,
+    })
+}
+
 /// Forgets what kustomize keeps in annotations.
 fn forget_notes(object: &mut Resource) {
     object.former.clear();
@@ -720,12 +737,13 @@ fn stringify_metadata(patch: &mut Value, text: &PatchText<'_>, warnings: &mut Ve
     stringify(patch, "annotations", text, warnings);
 }
 
-/// Makes the values under `metadata.FIELD` strings: a null, which was to delete one, becomes "null".
+/// Makes the values under `metadata.FIELD` strings, of a key that is there twice the last: a null, which was to delete one, becomes "null".
 fn stringify(patch: &mut Value, field: &str, text: &PatchText<'_>, warnings: &mut Vec<Warning>) {
     let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
     match metadata.get_mut(field) {
         None => {}
         Some(Value::Map(map)) if !map.is_empty() => {
+            keep_last(map);
             for (key, value) in map.iter_mut() {
                 if value.is_null() {
                     let message = format!(
@@ -739,6 +757,22 @@ fn stringify(patch: &mut Value, field: &str, text: &PatchText<'_>, warnings: &mu
         }
         Some(_) => drop(metadata.remove(field)),
     }
+}
+
+/// Of a key that is there twice keeps the first place with the last value.
+fn keep_last(map: &mut Map) {
+    if json6902::check_twice(map).is_ok() {
+        return;
+    }
+    let entries = map.iter().map(|(key, value)| (key.text.clone(), value.clone()));
+    let mut last: FxHashMap<EcoString, Value> = entries.collect();
+    map.retain(|key, value| match last.remove(&key.text) {
+        Some(new) => {
+            *value = new;
+            true
+        }
+        None => false,
+    });
 }
 
 fn as_string(value: &Value) -> Scalar {

@@ -12,6 +12,8 @@ mod chance;
 #[expect(dead_code, reason = "trees are compared with another reference here")]
 mod compare;
 mod controller;
+#[path = "../../../differential/mangled.rs"]
+mod mangled;
 #[path = "../../../differential/objects.rs"]
 mod objects;
 #[path = "../../../differential/odd.rs"]
