@@ -122,7 +122,7 @@ fn read(reader: &Reader<'_>, directory: &Path, warnings: &mut Vec<Warning>) -> R
     {
         // Flux drops what it does not know; whoever builds the file by hand is refused.
         let place = error.places()[0].clone();
-        let message = format!("Flux ignores it, kustomize does not: {}", error.message());
+        let message = format!("kustomize refuses it, Flux does not: {}", error.message());
         warnings.push(Warning { place, message });
     }
     Ok(Edited { kustomization, source })
@@ -382,6 +382,20 @@ mod tests {
         let (made, warnings) = made(&files, &Spec::default()).unwrap();
         assert_eq!(made.resources, ["a.yaml"]);
         assert!(warnings[0].message.contains("unknown field \"resuorces\""), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_number_is_text_where_text_is_due() {
+        let files = [(
+            "app/kustomization.yaml",
+            "resources: [a.yaml]\nimages: [{name: a, newTag: 1.10}]\n",
+        )];
+        let (made, warnings) = made(&files, &Spec::default()).unwrap();
+        assert_eq!(made.images[0].new_tag, "1.1");
+        assert!(
+            warnings[0].message.contains("takes a string, not the number 1.10"),
+            "{warnings:?}"
+        );
     }
 
     #[test]

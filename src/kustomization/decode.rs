@@ -14,7 +14,8 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::resource::{Behavior, Gvk};
-use crate::value::Value;
+use crate::value::{Scalar, Style, Value};
+use crate::yaml::scalar::{self, Meaning};
 use crate::yaml::{self, Step};
 
 /// Reads a kustomization file, deprecated fields folded into their successors.
@@ -33,7 +34,8 @@ pub fn decode(source: &Source, limits: &Limits) -> Result<Kustomization> {
     Ok(file.migrated())
 }
 
-/// Reads a kustomization file as Flux does: what nobody knows is left out, and nothing at all is fine too.
+/// Reads a kustomization file as Flux does: what nobody knows is left out, a number is text where text is due, and
+/// nothing at all is fine too.
 ///
 /// Source: fluxcd/pkg `kustomize/kustomize_generator.go`, which reads with `yaml.Unmarshal` and writes the file back.
 ///
@@ -43,7 +45,8 @@ pub fn decode_leniently(source: &Source, limits: &Limits) -> Result<Kustomizatio
     let value = yaml::read_first(&source.text, &source.file, limits)?;
     let mut file = File::default();
     let place = |path: &[Step<'_>]| source.place(path);
-    let rules = Rules { refuses_unknown: false, ..Rules::KUSTOMIZATION };
+    let rules =
+        Rules { refuses_unknown: false, takes_numbers_as_text: true, ..Rules::KUSTOMIZATION };
     if !value.is_null() {
         decode_into(&value, rules, &place, |node| file.decode(node))?;
     }
@@ -54,10 +57,14 @@ pub fn decode_leniently(source: &Source, limits: &Limits) -> Result<Kustomizatio
 /// Reads a file that an entry of `replacements` names: one replacement or a list of them.
 ///
 /// # Errors
-/// Where it is neither.
+/// Where it is neither, or holds a number that has no JSON.
 pub fn replacements(source: &Source, limits: &Limits) -> Result<Vec<Replacement>> {
     let value = yaml::read_first(&source.text, &source.file, limits)?;
     let place = |path: &[Step<'_>]| source.place(path);
+    if has_infinity(&value) {
+        let message = "infinities and NaN have no JSON";
+        return Err(Error::new(ErrorKind::Invalid, place(&[]), message));
+    }
     match value {
         Value::List(_) => decode_as(&value, Rules::FILE, &place),
         Value::Map(_) => Ok(vec![decode_as(&value, Rules::FILE, &place)?]),
@@ -65,6 +72,19 @@ pub fn replacements(source: &Source, limits: &Limits) -> Result<Vec<Replacement>
             let message = "neither a replacement nor a list of them";
             Err(Error::new(ErrorKind::Invalid, place(&[]), message))
         }
+    }
+}
+
+/// Whether there is a number that JSON cannot say: what is read without a shape goes through it.
+fn has_infinity(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Scalar(Scalar { text, style: Style::Plain }) => {
+            matches!(scalar::meaning_v2(text), Meaning::Float(float) if !float.is_finite())
+        }
+        Value::Scalar(_) => false,
+        Value::List(list) => list.iter().any(has_infinity),
+        Value::Map(map) => map.iter().any(|(_, value)| has_infinity(value)),
     }
 }
 
@@ -466,11 +486,9 @@ fn decode_object_reference(var: &mut Var, node: &Node<'_>) {
     let names = &["apiVersion", "group", "version", "kind", "name", "namespace"];
     node.record(names, |name, node| match name {
         "apiVersion" => api_version.decode(node),
-        "group" => var.gvk.group.decode(node),
-        "version" => var.gvk.version.decode(node),
-        "kind" => var.gvk.kind.decode(node),
         "name" => var.object_name.decode(node),
-        _ => var.object_namespace.decode(node),
+        "namespace" => var.object_namespace.decode(node),
+        name => decode_gvk(&mut var.gvk, name, node),
     });
     let parts: Vec<&str> = api_version.split('/').collect();
     match parts[..] {
@@ -522,18 +540,24 @@ pub(super) fn config_map_args(names: &[&'static str], node: &Node<'_>) -> Config
     let mut args = ConfigMapArgs::default();
     let mut env = EcoString::new();
     node.record(names, |name, node| match name {
-        "name" => args.name.decode(node),
-        "namespace" => args.namespace.decode(node),
-        "behavior" => {
-            args.behavior.decode(node);
-            args.odd_behavior = node.text().filter(|text| !is_behavior(text)).unwrap_or_default();
-        }
-        "literals" => args.literals.decode(node),
-        "files" => args.files.decode(node),
-        "envs" => args.envs.decode(node),
-        "env" => env.decode(node),
         "type" => args.secret_type.decode(node),
-        _ => args.options.decode(node),
+        name => {
+            let node = &node.inlined();
+            match name {
+                "name" => args.name.decode(node),
+                "namespace" => args.namespace.decode(node),
+                "behavior" => {
+                    args.behavior.decode(node);
+                    let odd = node.text().filter(|text| !is_behavior(text));
+                    args.odd_behavior = odd.unwrap_or_default();
+                }
+                "literals" => args.literals.decode(node),
+                "files" => args.files.decode(node),
+                "envs" => args.envs.decode(node),
+                "env" => env.decode(node),
+                _ => args.options.decode(node),
+            }
+        }
     });
     if !env.is_empty() {
         args.envs.push(env);

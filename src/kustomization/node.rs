@@ -20,6 +20,8 @@ pub struct Rules {
     pub refuses_unknown: bool,
     /// Whether numbers and booleans are taken as text where text is wanted.
     pub takes_numbers_as_text: bool,
+    /// Whether it was JSON before, to which `2.0` is 2.
+    pub was_json: bool,
     /// Whether plain `yes`, `n` and the like are booleans.
     pub yaml_1_1: bool,
     /// Whether go-yaml itself reads it: names match exactly, and any word of YAML 1.1 is a boolean.
@@ -67,6 +69,7 @@ impl Rules {
     pub const KUSTOMIZATION: Self = Self {
         refuses_unknown: true,
         takes_numbers_as_text: false,
+        was_json: false,
         yaml_1_1: true,
         directly: false,
         folds_next_lines: true,
@@ -77,6 +80,7 @@ impl Rules {
     pub const CONFIGURATION: Self = Self {
         refuses_unknown: true,
         takes_numbers_as_text: true,
+        was_json: false,
         yaml_1_1: true,
         directly: false,
         folds_next_lines: false,
@@ -87,6 +91,7 @@ impl Rules {
     pub const FILE: Self = Self {
         refuses_unknown: false,
         takes_numbers_as_text: true,
+        was_json: false,
         yaml_1_1: true,
         directly: false,
         folds_next_lines: false,
@@ -97,6 +102,7 @@ impl Rules {
     pub const PLUGIN: Self = Self {
         refuses_unknown: false,
         takes_numbers_as_text: true,
+        was_json: true,
         yaml_1_1: false,
         directly: false,
         folds_next_lines: true,
@@ -107,6 +113,7 @@ impl Rules {
     pub const OBJECT: Self = Self {
         refuses_unknown: true,
         takes_numbers_as_text: false,
+        was_json: false,
         yaml_1_1: true,
         directly: false,
         folds_next_lines: false,
@@ -283,7 +290,7 @@ impl<'a> Node<'a> {
                 Some(yaml::fold_next_lines(&text).into())
             }
             Meaning::Text(text) => Some(text.into()),
-            meaning if self.takes_numbers_as_text() => Some(printed(&meaning)),
+            meaning if self.takes_numbers_as_text() => Some(self.number_text(&meaning)),
             _ => {
                 self.wrong("a string", || Some(format!("put it in quotes: \"{}\"", scalar.text)));
                 None
@@ -360,6 +367,18 @@ impl<'a> Node<'a> {
         rules.directly || rules.takes_numbers_as_text && !self.is_inlined
     }
 
+    fn number_text(&self, meaning: &Meaning<'_>) -> EcoString {
+        let Rules { was_json, directly, .. } = self.reader.rules;
+        match *meaning {
+            Meaning::Float(float) if was_json && is_integer(float) => {
+                // Minus nothing is nothing.
+                eco_format!("{}", float + 0.0)
+            }
+            Meaning::Float(float) if !directly => narrow(float),
+            ref meaning => printed(meaning),
+        }
+    }
+
     fn path(&self) -> Vec<Step<'_>> {
         let mut path = Vec::new();
         let mut node = Some(self);
@@ -414,6 +433,11 @@ impl<'a> Node<'a> {
         let scalar = Scalar { text: key.text.clone(), style: Style::Plain };
         match self.meaning(&scalar) {
             Meaning::Null => None,
+            Meaning::Float(float) if float.is_nan() => Some(".nan".into()),
+            Meaning::Float(float) if float.is_infinite() => {
+                Some(if float > 0.0 { ".inf" } else { "-.inf" }.into())
+            }
+            Meaning::Float(float) => Some(narrow(float)),
             meaning => Some(printed(&meaning)),
         }
     }
@@ -480,6 +504,29 @@ fn whole(float: f64) -> Option<i64> {
     // 2^63 itself is the first float that is too large.
     let in_range = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float);
     (in_range && float.fract() == 0.0).then_some(float as i64)
+}
+
+/// Whether Go reads the JSON of a float as an integer of 64 bits.
+fn is_integer(float: f64) -> bool {
+    // 2^64 itself is the first float that is too large.
+    float.fract() == 0.0
+        && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&float)
+}
+
+/// A float as sigs.k8s.io/yaml has it where text is due: with as many digits as 32 bits have.
+#[expect(clippy::cast_possible_truncation, reason = "digits are lost there too")]
+fn narrow(float: f64) -> EcoString {
+    let narrow = float as f32;
+    if narrow.is_nan() {
+        return "NaN".into();
+    }
+    if narrow.is_infinite() {
+        return if narrow > 0.0 { "+Inf" } else { "-Inf" }.into();
+    }
+    let mut text = String::new();
+    // The shortest text of 32 bits is the shortest of the 64 bits nearest to it.
+    scalar::write_float(narrow.to_string().parse().unwrap_or(float), &mut text);
+    text.into()
 }
 
 /// A number or boolean as Go prints it after having read it.
