@@ -31,6 +31,7 @@ pub mod inventory;
 pub mod local;
 pub mod marks;
 pub mod normalize;
+mod numbers;
 pub mod report;
 pub mod rooted;
 pub mod shown;
@@ -178,6 +179,7 @@ impl Renderer<'_> {
         let lost = resources.iter().filter_map(|one| dropped::labels(one, &sources));
         warnings.extend(lost.take(MOST_AT_ONCE));
         for resource in resources.iter_mut() {
+            numbers::read(&mut resource.value);
             if !self.is_of_program() {
                 marks::read_labels(resource);
             }
@@ -224,7 +226,10 @@ impl Renderer<'_> {
         let store = if plain.is_some() { &unkept } else { self.store };
         let built =
             Renderer { store, ..*self }.build(files, &directory, &kustomization.spec, warnings)?;
-        let mut resources = checked(built)?;
+        let mut resources = built;
+        // What has no version or no name the program leaves out, where the controller gives up.
+        let check = if self.is_of_program() { check_kind } else { check };
+        resources.iter().try_for_each(check)?;
         for resource in resources.iter_mut() {
             self.decrypt.built(resource)?;
         }
@@ -350,29 +355,39 @@ pub fn render(
 ///
 /// Source: fluxcd/pkg `ssa/utils`, `ReadObjects`; kustomize-controller, `build`.
 fn checked(resources: Resources) -> Result<Resources> {
-    for resource in &resources {
-        let (version, kind) = (resource.api_version(), resource.kind());
-        let refused = |message: String| {
-            let place = Place::file(resource.origin.file.clone());
-            Error::new(ErrorKind::Invalid, place, message)
-        };
-        if version.is_empty() || resource.name().is_empty() {
-            let (name, field) = match version {
-                "" => (resource.name(), "apiVersion"),
-                _ => ("", "name"),
-            };
-            return Err(refused(format!("{kind} \"{name}\" has no {field}")));
-        }
-        if !kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            let error = refused("the kind of an object is not a word".to_owned());
-            return Err(error.hint("SOPS must not encrypt apiVersion, kind and metadata"));
-        }
-    }
+    resources.iter().try_for_each(check)?;
     Ok(resources)
 }
 
-/// The objects that are applied: lists are taken apart, configuration for kustomize is left out, and so is what has a
-/// number or the like for a name.
+fn check(resource: &Resource) -> Result<()> {
+    let (kind, name) = (resource.kind(), resource.name());
+    if resource.api_version().is_empty() {
+        return Err(refused(resource, format!("{kind} \"{name}\" has no apiVersion")));
+    }
+    if name.is_empty() {
+        return Err(refused(resource, format!("{kind} has no name")));
+    }
+    check_kind(resource)
+}
+
+fn check_kind(resource: &Resource) -> Result<()> {
+    if resource.value.get("kind").is_none_or(|kind| kind.as_str().is_none()) {
+        let error = refused(resource, "the kind of an object is no string".to_owned());
+        return Err(error.hint("put it in quotes"));
+    }
+    if resource.kind().bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    let error = refused(resource, "the kind of an object is not a word".to_owned());
+    Err(error.hint("SOPS must not encrypt apiVersion, kind and metadata"))
+}
+
+fn refused(resource: &Resource, message: String) -> Error {
+    Error::new(ErrorKind::Invalid, Place::file(resource.origin.file.clone()), message)
+}
+
+/// The objects that are applied: lists are taken apart, configuration for kustomize is left out, and so is what has no
+/// version, or a number or the like for it or for a name.
 ///
 /// Source: fluxcd/pkg `ssa/utils/object.go`, `ReadObjects`.
 fn applicable(resources: Resources, warnings: &mut Vec<Warning>) -> Resources {
@@ -390,24 +405,40 @@ fn applicable(resources: Resources, warnings: &mut Vec<Warning>) -> Resources {
                 one
             })),
             None if is_config(&resource) => {}
-            None if !has_text_name(&resource) => warnings.push(nameless(&resource)),
-            None => kept.push(resource),
+            None => match no_text(&resource) {
+                Some(field) => warnings.push(left_out(&resource, field)),
+                None => kept.push(resource),
+            },
         }
     }
     kept.into()
 }
 
-fn has_text_name(resource: &Resource) -> bool {
-    resource.value.at(&["metadata", "name"]).is_some_and(|name| name.as_str().is_some())
+/// What is no text where Flux looks for an object.
+fn no_text(resource: &Resource) -> Option<&'static str> {
+    let is_text = |path: &[&str]| {
+        let text = resource.value.at(path).and_then(Value::as_str);
+        text.is_some_and(|text| !text.is_empty())
+    };
+    match (is_text(&["apiVersion"]), is_text(&["metadata", "name"])) {
+        (false, _) => Some("apiVersion"),
+        (_, false) => Some("name"),
+        (true, true) => None,
+    }
 }
 
-fn nameless(resource: &Resource) -> Warning {
+fn left_out(resource: &Resource, field: &str) -> Warning {
     let (kind, name) = (resource.kind(), resource.name());
     Warning {
         place: Place::file(resource.origin.file.clone()),
-        message: format!(
-            "{kind} {name} is left out by Flux, as its name is no string: put it in quotes"
-        ),
+        message: match resource.value.get(field) {
+            None if field == "apiVersion" => {
+                format!("{kind} {name} is left out by Flux, as it has no {field}")
+            }
+            _ => format!(
+                "{kind} {name} is left out by Flux, as its {field} is no string: put it in quotes"
+            ),
+        },
     }
 }
 
