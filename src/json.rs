@@ -197,9 +197,7 @@ fn scalar_to_json(scalar: &Scalar) -> Printed<Json> {
 
 /// An integral float is sent as an integer, as Go's JSON prints it.
 fn float_to_json(float: f64) -> Printed<Json> {
-    let mut text = String::new();
-    scalar::write_json_float(float, &mut text);
-    match scalar::meaning_v2(&text) {
+    match scalar::through_json(float) {
         Meaning::Int(int) => Ok(Json::from(int)),
         Meaning::Uint(int) => Ok(Json::from(int)),
         _ => Number::from_f64(float)

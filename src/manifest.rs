@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::resource::{Origin, Resource, Written};
-use crate::transform::patches::json6902::{check_keys, check_twice, null};
+use crate::transform::patches::json6902::{check_keys, null};
 use crate::value::{Key, Scalar, Style, Tag, Value};
 use crate::yaml;
 use crate::yaml::scalar::{self, Meaning};
@@ -129,11 +129,13 @@ fn check_collection(value: &Value) -> std::result::Result<(), String> {
         Value::Scalar(scalar) => scalar::meaning(scalar).map(drop),
         Value::List(list) => list.iter().try_for_each(check_collection),
         Value::Map(map) => {
-            check_twice(map)?;
-            // kustomize copies such an entry, and has it twice then.
+            // kustomize copies an entry whose key is null, and has it twice then.
             let is_null = |key: &Key| key.typed && scalar::resolve(&key.text) == Tag::Null;
             if let Some((key, _)) = map.iter().find(|(key, _)| is_null(key)) {
                 return Err(format!("key {} is no string", key.text));
+            }
+            if let Some(key) = map.twice() {
+                return Err(format!("key \"{}\" is there twice", key.text));
             }
             map.iter().try_for_each(|(_, value)| check_collection(value))
         }

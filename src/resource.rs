@@ -518,17 +518,6 @@ fn count_annotations(metadata: &Map) -> usize {
     metadata.iter().filter(|(key, _)| key.text == "annotations").count()
 }
 
-fn has_key_twice(map: &Map) -> bool {
-    let keys = || map.iter().map(|(key, _)| key.text.as_str());
-    // Few keys are compared faster than they are sorted.
-    if map.len() <= 8 {
-        return keys().enumerate().any(|(at, key)| keys().take(at).any(|one| one == key));
-    }
-    let mut keys: Vec<_> = keys().collect();
-    keys.sort_unstable();
-    keys.windows(2).any(|pair| pair[0] == pair[1])
-}
-
 /// The former ids of an object whose notes tell names, namespaces and kinds in parallel.
 fn noted_ids(annotations: &Map, gvk: &Gvk) -> Vec<Id> {
     let list = |key: &str| -> Vec<EcoString> {
@@ -582,7 +571,7 @@ const NOTES: [&str; 21] = [
 fn is_settled(annotations: &Value) -> bool {
     let Value::Map(map) = annotations else { return false };
     !map.is_empty()
-        && !has_key_twice(map)
+        && map.twice().is_none()
         && map.iter().all(|(key, value)| {
             let is_string = value.as_scalar().is_some_and(Scalar::is_as_set);
             is_string && !plain_key(&key.text).typed && !NOTES.contains(&key.text.as_str())
@@ -595,7 +584,7 @@ fn settled(annotations: Option<&Value>, kept: &[&str]) -> Map {
     let stays = |key: &str| kept.contains(&key) || !NOTES.contains(&key);
     let text = |value: &Value| Value::string(value.as_text().unwrap_or_default());
     let kept = annotations.iter().filter(|(key, _)| stays(&key.text));
-    if !has_key_twice(annotations) {
+    if annotations.twice().is_none() {
         return kept.map(|(key, value)| (plain_key(&key.text), text(value))).collect();
     }
     let last: BTreeMap<_, _> = kept.map(|(key, value)| (&key.text, text(value))).collect();

@@ -5,6 +5,7 @@
 //! ([`Scalar::tag`]), as kustomize does: the prefix `1` before the name `e3` makes the number 1000.
 
 use ecow::{EcoString, EcoVec};
+use rustc_hash::FxHashSet;
 
 use crate::yaml::scalar;
 
@@ -304,6 +305,9 @@ fn ends<const N: usize>(text: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
     (text.first_chunk(), text.last_chunk())
 }
 
+/// See [`Map::twice`].
+const FEW: usize = 8;
+
 impl Map {
     /// The value under `key`; of duplicate keys the first.
     #[inline]
@@ -353,6 +357,20 @@ impl Map {
     /// Appends without looking for the key: for readers, which keep duplicates.
     pub fn push(&mut self, key: Key, value: Value) {
         self.0.push((key, value));
+    }
+
+    /// The first key that stands there a second time.
+    #[must_use]
+    pub fn twice(&self) -> Option<&Key> {
+        let mut keys = self.0.iter().map(|(key, _)| key);
+        // Few keys are compared faster than they are hashed.
+        if self.0.len() <= FEW {
+            let before = |at| self.0.iter().take(at).map(|(key, _)| &key.text);
+            let mut keys = keys.enumerate();
+            return keys.find(|(at, key)| before(*at).any(|one| *one == key.text)).map(|it| it.1);
+        }
+        let mut seen = FxHashSet::default();
+        keys.find(|key| !seen.insert(&key.text))
     }
 
     /// Takes `key` out; of duplicate keys the first.

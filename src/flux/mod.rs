@@ -224,9 +224,8 @@ impl Renderer<'_> {
         // What was decrypted must not stay in a store that others read from.
         let unkept = Store::new(0);
         let store = if plain.is_some() { &unkept } else { self.store };
-        let built =
-            Renderer { store, ..*self }.build(files, &directory, &kustomization.spec, warnings)?;
-        let mut resources = built;
+        let renderer = Renderer { store, ..*self };
+        let mut resources = renderer.build(files, &directory, &kustomization.spec, warnings)?;
         // What has no version or no name the program leaves out, where the controller gives up.
         let check = if self.is_of_program() { check_kind } else { check };
         resources.iter().try_for_each(check)?;
@@ -405,8 +404,8 @@ fn applicable(resources: Resources, warnings: &mut Vec<Warning>) -> Resources {
                 one
             })),
             None if is_config(&resource) => {}
-            None => match no_text(&resource) {
-                Some(field) => warnings.push(left_out(&resource, field)),
+            None => match unreadable(&resource) {
+                Some(why) => warnings.push(left_out(&resource, why)),
                 None => kept.push(resource),
             },
         }
@@ -414,32 +413,27 @@ fn applicable(resources: Resources, warnings: &mut Vec<Warning>) -> Resources {
     kept.into()
 }
 
-/// What is no text where Flux looks for an object.
-fn no_text(resource: &Resource) -> Option<&'static str> {
+/// Why Flux takes an object for none.
+fn unreadable(resource: &Resource) -> Option<&'static str> {
     let is_text = |path: &[&str]| {
         let text = resource.value.at(path).and_then(Value::as_str);
         text.is_some_and(|text| !text.is_empty())
     };
-    match (is_text(&["apiVersion"]), is_text(&["metadata", "name"])) {
-        (false, _) => Some("apiVersion"),
-        (_, false) => Some("name"),
-        (true, true) => None,
+    if resource.api_version().is_empty() {
+        Some("it has no apiVersion")
+    } else if !is_text(&["apiVersion"]) {
+        Some("its apiVersion is no string: put it in quotes")
+    } else if !is_text(&["metadata", "name"]) {
+        Some("its name is no string: put it in quotes")
+    } else {
+        None
     }
 }
 
-fn left_out(resource: &Resource, field: &str) -> Warning {
+fn left_out(resource: &Resource, why: &str) -> Warning {
     let (kind, name) = (resource.kind(), resource.name());
-    Warning {
-        place: Place::file(resource.origin.file.clone()),
-        message: match resource.value.get(field) {
-            None if field == "apiVersion" => {
-                format!("{kind} {name} is left out by Flux, as it has no {field}")
-            }
-            _ => format!(
-                "{kind} {name} is left out by Flux, as its {field} is no string: put it in quotes"
-            ),
-        },
-    }
+    let place = Place::file(resource.origin.file.clone());
+    Warning { place, message: format!("{kind} {name} is left out by Flux, as {why}") }
 }
 
 fn take_items(map: &mut Map) -> Option<Vec<Value>> {

@@ -2,47 +2,42 @@
 //!
 //! Source: k8s.io/apimachinery `util/json`, which tries `int64`, then `float64`.
 
-use crate::value::{Scalar, Style, Tag, Value};
+use crate::fields::{New, News};
+use crate::value::{Scalar, Value};
 use crate::yaml::scalar::{self, Meaning};
 
 /// Makes every such integer of an object the float that is nearest to it.
 pub(super) fn read(value: &mut Value) {
-    // Asked first: what others share stays shared.
-    if has_large(value) {
-        rewrite(value);
+    if let Some(new) = new(value) {
+        new.put(value);
     }
 }
 
-fn has_large(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Scalar(scalar) => large(scalar).is_some(),
-        Value::List(list) => list.iter().any(has_large),
-        Value::Map(map) => map.iter().any(|(_, value)| has_large(value)),
-    }
-}
-
-fn rewrite(value: &mut Value) {
+fn new(value: &Value) -> Option<New> {
+    let mut parts = News::default();
     match value {
         Value::Null => {}
-        Value::Scalar(scalar) => {
-            if let Some(float) = large(scalar) {
-                let mut text = String::new();
-                scalar::write_json_float(float, &mut text);
-                *value = Value::plain(text);
-            }
+        Value::Scalar(scalar) => return large(scalar).map(float).map(New::Whole),
+        Value::List(list) => {
+            list.iter().enumerate().for_each(|(at, value)| parts.add(at, new(value)));
         }
-        Value::List(list) => list.make_mut().iter_mut().for_each(read),
-        Value::Map(map) => map.iter_mut().for_each(|(_, value)| read(value)),
+        Value::Map(map) => {
+            map.iter().enumerate().for_each(|(at, (_, value))| parts.add(at, new(value)));
+        }
     }
+    parts.end()
+}
+
+fn float(number: f64) -> Value {
+    let mut text = String::new();
+    scalar::write_json_float(number, &mut text);
+    Value::plain(text)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "it is lost there too")]
 fn large(scalar: &Scalar) -> Option<f64> {
     // The smallest such number has 16 digits, in hexadecimal.
-    let is_short = scalar.text.len() < 16;
-    let is_number = matches!(scalar.style, Style::Plain | Style::Bare | Style::Tagged(Tag::Int));
-    if is_short || !is_number {
+    if scalar.text.len() < 16 || scalar.style.is_quoted() {
         return None;
     }
     match scalar::meaning(scalar) {

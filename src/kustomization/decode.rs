@@ -539,24 +539,24 @@ fn decode_secrets(list: &mut Vec<ConfigMapArgs>, node: &Node<'_>) {
 pub(super) fn config_map_args(names: &[&'static str], node: &Node<'_>) -> ConfigMapArgs {
     let mut args = ConfigMapArgs::default();
     let mut env = EcoString::new();
-    node.record(names, |name, node| match name {
-        "type" => args.secret_type.decode(node),
-        name => {
-            let node = &node.inlined();
-            match name {
-                "name" => args.name.decode(node),
-                "namespace" => args.namespace.decode(node),
-                "behavior" => {
-                    args.behavior.decode(node);
-                    let odd = node.text().filter(|text| !is_behavior(text));
-                    args.odd_behavior = odd.unwrap_or_default();
-                }
-                "literals" => args.literals.decode(node),
-                "files" => args.files.decode(node),
-                "envs" => args.envs.decode(node),
-                "env" => env.decode(node),
-                _ => args.options.decode(node),
+    node.record(names, |name, node| {
+        // All but the type stands in a struct that is inlined.
+        let inlined = node.inlined();
+        let node = if name == "type" { node } else { &inlined };
+        match name {
+            "name" => args.name.decode(node),
+            "namespace" => args.namespace.decode(node),
+            "behavior" => {
+                args.behavior.decode(node);
+                let odd = node.text().filter(|text| !is_behavior(text));
+                args.odd_behavior = odd.unwrap_or_default();
             }
+            "literals" => args.literals.decode(node),
+            "files" => args.files.decode(node),
+            "envs" => args.envs.decode(node),
+            "env" => env.decode(node),
+            "type" => args.secret_type.decode(node),
+            _ => args.options.decode(node),
         }
     });
     if !env.is_empty() {

@@ -369,13 +369,10 @@ impl<'a> Node<'a> {
 
     fn number_text(&self, meaning: &Meaning<'_>) -> EcoString {
         let Rules { was_json, directly, .. } = self.reader.rules;
-        match *meaning {
-            Meaning::Float(float) if was_json && is_integer(float) => {
-                // Minus nothing is nothing.
-                eco_format!("{}", float + 0.0)
-            }
+        let Meaning::Float(float) = *meaning else { return printed(meaning) };
+        match if was_json { scalar::through_json(float) } else { Meaning::Float(float) } {
             Meaning::Float(float) if !directly => narrow(float),
-            ref meaning => printed(meaning),
+            meaning => printed(&meaning),
         }
     }
 
@@ -504,13 +501,6 @@ fn whole(float: f64) -> Option<i64> {
     // 2^63 itself is the first float that is too large.
     let in_range = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float);
     (in_range && float.fract() == 0.0).then_some(float as i64)
-}
-
-/// Whether Go reads the JSON of a float as an integer of 64 bits.
-fn is_integer(float: f64) -> bool {
-    // 2^64 itself is the first float that is too large.
-    float.fract() == 0.0
-        && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&float)
 }
 
 /// A float as sigs.k8s.io/yaml has it where text is due: with as many digits as 32 bits have.

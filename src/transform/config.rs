@@ -6,8 +6,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use rustc_hash::FxHashSet;
-
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::json;
 use crate::kustomization::node::{Decode, Node, Rules, decode_as};
@@ -290,9 +288,7 @@ fn twice(value: &Value) -> Option<(&str, Vec<Step<'_>>)> {
     };
     match value {
         Value::Map(map) => {
-            let mut seen = FxHashSet::default();
-            let again = map.iter().find(|(key, _)| !seen.insert(&key.text));
-            let here = again.map(|(key, _)| (key.text.as_str(), Vec::new()));
+            let here = map.twice().map(|key| (key.text.as_str(), Vec::new()));
             here.or_else(|| map.iter().find_map(|(key, one)| behind(Step::Key(&key.text), one)))
         }
         Value::List(list) => {

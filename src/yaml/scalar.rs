@@ -465,6 +465,18 @@ pub fn write_json_float(float: f64, out: &mut String) {
     }
 }
 
+/// What a float is to Go once it was JSON: an integer, where it is a whole number that fits 64 bits.
+#[must_use]
+pub fn through_json(float: f64) -> Meaning<'static> {
+    let mut text = String::new();
+    write_json_float(float, &mut text);
+    match meaning_v2(&text) {
+        Meaning::Int(int) => Meaning::Int(int),
+        Meaning::Uint(int) => Meaning::Uint(int),
+        _ => Meaning::Float(float),
+    }
+}
+
 fn decimal_exponent(float: f64) -> i32 {
     if float == 0.0 {
         return 0;

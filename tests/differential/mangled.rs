@@ -72,10 +72,11 @@ fn slip(chance: &mut Chance, tree: &mut Tree) {
         return;
     }
     let at = chance.below(lines.len());
+    let next = (at + 1) % lines.len();
     match chance.below(12) {
         0 => drop(lines.remove(at)),
         1 => lines.insert(at, lines[at].clone()),
-        2 => lines.swap(at, (at + 1) % text.split_inclusive('\n').count()),
+        2 => lines.swap(at, next),
         3 => lines[at].insert_str(0, "  "),
         4 => lines[at] = lines[at].strip_prefix("  ").unwrap_or(&lines[at]).to_owned(),
         5 => lines[at] = rekeyed(chance, &lines[at]),

@@ -269,18 +269,11 @@ fn is_base_60(text: &str) -> bool {
 }
 
 pub(crate) fn check_keys(map: &Map) -> std::result::Result<(), String> {
-    match map.iter().find(|(key, _)| key.typed) {
-        Some((key, _)) => Err(format!("key {} is no string", key.text)),
-        None => check_twice(map),
+    if let Some((key, _)) = map.iter().find(|(key, _)| key.typed) {
+        return Err(format!("key {} is no string", key.text));
     }
-}
-
-/// Refuses a map that has a key twice.
-pub(crate) fn check_twice(map: &Map) -> std::result::Result<(), String> {
-    let mut keys: Vec<_> = map.iter().map(|(key, _)| key.text.as_str()).collect();
-    keys.sort_unstable();
-    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(format!("key \"{}\" is there twice", pair[0])),
+    match map.twice() {
+        Some(key) => Err(format!("key \"{}\" is there twice", key.text)),
         None => Ok(()),
     }
 }

@@ -372,7 +372,7 @@ fn apply_to_target(
     stringify_metadata(&mut document.value, text, context.warnings);
     for at in selected {
         let mut adapted = document.clone();
-        set_api_version(&mut adapted.value, objects.list()[at].api_version());
+        restore(&mut adapted.value, &["apiVersion"], objects.list()[at].api_version());
         merge(objects, at, text, &adapted, patch, context)?;
     }
     if patch.allow_name_change || patch.allow_kind_change {
@@ -381,14 +381,6 @@ fn apply_to_target(
             .map_err(|message| text.error(ErrorKind::Invalid, text.whole(), message))?;
     }
     Ok(())
-}
-
-/// The patch gets the version of what it is merged into, in its own quotes.
-fn set_api_version(patch: &mut Value, text: &str) {
-    let Some(value) = patch.make(&["apiVersion"]) else { return };
-    let quotes = value.as_scalar().map(|old| old.style).filter(|style| style.is_quoted());
-    let style = quotes.map_or(Style::Plain, |quotes| quotes.around(Tag::Str));
-    *value = Value::Scalar(Scalar { text: text.into(), style });
 }
 
 fn select(
@@ -657,10 +649,10 @@ fn wipes_notes(patch: &Value) -> bool {
 fn over_notes(patch: &Value) -> Option<Conflict> {
     let annotations = patch.at(&["metadata", "annotations"])?;
     let is_odd = !annotations.is_null() && annotations.as_map().is_none();
-    is_odd.then(|| Conflict {
-        path: ["metadata", "annotations"].map(|key| Segment::Key(key.to_owned())).into(),
-        message: format!("patch has a {} where kustomize notes a map", annotations.kind_name()),
-        is_limit: false,
+    is_odd.then(|| {
+        let found = annotations.kind_name();
+        let conflict = Conflict::new(format!("patch has a {found} where kustomize notes a map"));
+        conflict.within("annotations").within("metadata")
     })
 }
 
@@ -737,7 +729,8 @@ fn stringify_metadata(patch: &mut Value, text: &PatchText<'_>, warnings: &mut Ve
     stringify(patch, "annotations", text, warnings);
 }
 
-/// Makes the values under `metadata.FIELD` strings, of a key that is there twice the last: a null, which was to delete one, becomes "null".
+/// Makes the values under `metadata.FIELD` strings, of a key that is there twice the last: a null, which was to
+/// delete one, becomes "null".
 fn stringify(patch: &mut Value, field: &str, text: &PatchText<'_>, warnings: &mut Vec<Warning>) {
     let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_map_mut) else { return };
     match metadata.get_mut(field) {
@@ -761,7 +754,7 @@ fn stringify(patch: &mut Value, field: &str, text: &PatchText<'_>, warnings: &mu
 
 /// Of a key that is there twice keeps the first place with the last value.
 fn keep_last(map: &mut Map) {
-    if json6902::check_twice(map).is_ok() {
+    if map.twice().is_none() {
         return;
     }
     let entries = map.iter().map(|(key, value)| (key.text.clone(), value.clone()));

@@ -112,7 +112,7 @@ struct Merger<'a> {
 }
 
 impl Conflict {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { path: Vec::new(), message: message.into(), is_limit: false }
     }
 
@@ -121,7 +121,7 @@ impl Conflict {
     }
 
     /// The same, seen from the mapping that holds the field.
-    fn within(mut self, key: &str) -> Self {
+    pub(super) fn within(mut self, key: &str) -> Self {
         self.path.insert(0, Segment::Key(key.to_owned()));
         self
     }
